@@ -1,0 +1,1 @@
+"""Sampling theory on arrays: filters, resampling, filtered nonlinearities, warps."""

@@ -1,0 +1,72 @@
+"""3x3 matrices for motions of the plane, shared by input, augmentation and metrics.
+
+Points are columns (x, y, 1): x to the right, y down, the image centre at 0. Lengths are
+in units of the image width unless a caller says otherwise; angles are in radians.
+
+A matrix here can mean two things, one the inverse of the other:
+    motion          where the picture goes:  p_new = motion @ p_old
+    user transform  where to look it up:     p_old = transform @ p_new
+The generator's input is evaluated at transform @ p, so it takes the second kind: to
+move the picture by (tx, ty), pass translation(-tx, -ty). `user_transform` does this
+once, for a picture turned by theta (counterclockwise on screen) and then moved.
+
+Source: Alias-Free GAN, Sec. 3.2 (transformed Fourier features).
+"""
+
+import functools
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+Matrix = Float[Array, "*batch 3 3"]
+
+
+def translation(tx: ArrayLike, ty: ArrayLike) -> Matrix:
+    """[[1, 0, tx], [0, 1, ty], [0, 0, 1]]; tx, ty broadcast to the batch shape."""
+    tx, ty = _floats(tx, ty)
+    zero, one = jnp.zeros_like(tx), jnp.ones_like(tx)
+    return _matrix([one, zero, tx], [zero, one, ty], [zero, zero, one])
+
+
+def rotation(theta: ArrayLike) -> Matrix:
+    """[[c, -s, 0], [s, c, 0], [0, 0, 1]]: as a motion, clockwise on screen (y down)."""
+    (theta,) = _floats(theta)
+    c, s = jnp.cos(theta), jnp.sin(theta)
+    zero, one = jnp.zeros_like(theta), jnp.ones_like(theta)
+    return _matrix([c, -s, zero], [s, c, zero], [zero, zero, one])
+
+
+def scaling(sx: ArrayLike, sy: ArrayLike) -> Matrix:
+    """[[sx, 0, 0], [0, sy, 0], [0, 0, 1]]; sx, sy broadcast to the batch shape."""
+    sx, sy = _floats(sx, sy)
+    zero, one = jnp.zeros_like(sx), jnp.ones_like(sx)
+    return _matrix([sx, zero, zero], [zero, sy, zero], [zero, zero, one])
+
+
+def compose(*matrices: Float[Array, "*#batch 3 3"]) -> Matrix:
+    """matrices[0] @ matrices[1] @ ...: the last one acts first on a point."""
+    # Accelerators round matmul inputs to fewer bits by default: a thousandth of a
+    # pixel would be lost.
+    return functools.reduce(
+        functools.partial(jnp.matmul, precision="highest"), matrices
+    )
+
+
+def user_transform(
+    theta: ArrayLike = 0.0, tx: ArrayLike = 0.0, ty: ArrayLike = 0.0
+) -> Matrix:
+    """Transform that shows the picture turned by theta, then moved right tx, down ty.
+
+    The inverse of the motion [[cos, sin, tx], [-sin, cos, ty], [0, 0, 1]].
+    """
+    tx, ty = _floats(tx, ty)
+    return compose(rotation(theta), translation(-tx, -ty))
+
+
+def _floats(*values):
+    values = jnp.broadcast_arrays(*map(jnp.asarray, values))
+    return [v.astype(jnp.result_type(*values, float)) for v in values]
+
+
+def _matrix(*rows) -> Matrix:
+    return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)

@@ -1,0 +1,57 @@
+"""Fourier features: the continuous, unbounded signal that a generator starts from.
+
+A wave is sin(2 pi (f . (x, y) + phase)) with f in cycles per canvas width. The canvas
+spans [-1/2, 1/2]^2, sampled at pixel centres; a size beyond `sampling_rate` shows the
+margin around it. Source: Alias-Free GAN, Sec. 3.1 and App. F.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def sample_waves(
+    key: Array, channels: int, bandwidth: float
+) -> tuple[Float[Array, "C 2"], Float[Array, " C"]]:
+    """Frequencies uniform in the disc |f| < bandwidth, phases uniform in cycles."""
+    key_radius, key_angle, key_phase = jax.random.split(key, 3)
+    radius = bandwidth * jnp.sqrt(jax.random.uniform(key_radius, (channels,)))
+    angle = 2 * jnp.pi * jax.random.uniform(key_angle, (channels,))
+    freqs = radius[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+    return freqs, jax.random.uniform(key_phase, (channels,)) - 0.5
+
+
+def transform_waves(
+    freqs: Float[Array, "C 2"],
+    phases: Float[Array, " C"],
+    matrix: Float[Array, "N 3 3"],
+) -> tuple[Float[Array, "N C 2"], Float[Array, "N C"]]:
+    """Waves as seen through p -> matrix p: f' = f M, phase' = phase + f . t."""
+    # Full precision: a rounded frequency is a wave in another place.
+    exact = {"precision": jax.lax.Precision.HIGHEST}
+    phases = phases + jnp.einsum("ck,nk->nc", freqs, matrix[:, :2, 2], **exact)
+    return jnp.einsum("ck,nkl->ncl", freqs, matrix[:, :2, :2], **exact), phases
+
+
+def evaluate_waves(
+    freqs: Float[Array, "N C 2"],
+    phases: Float[Array, "N C"],
+    size: tuple[int, int],
+    sampling_rate: float,
+    bandwidth: float,
+) -> Float[Array, "N H W C"]:
+    """Waves sampled on a canvas of `size` (height, width) pixels.
+
+    Amplitudes fade linearly from 1 at `bandwidth` to 0 at Nyquist, so that a transform
+    that scales frequencies up cannot alias.
+    """
+    norms = jnp.linalg.norm(freqs, axis=-1)
+    fade = (norms - bandwidth) / (sampling_rate / 2 - bandwidth)
+    amplitudes = jnp.clip(1 - fade, 0, 1)[:, None, :]
+    y, x = ((jnp.arange(n) + 0.5 - n / 2) / sampling_rate for n in size)
+    # sin(a + b) from the sines of columns and rows: no sine per pixel.
+    a = 2 * jnp.pi * freqs[:, None, :, 0] * x[:, None]  # [N W C]
+    b = 2 * jnp.pi * (freqs[:, None, :, 1] * y[:, None] + phases[:, None, :])  # [N H C]
+    rows = amplitudes * jnp.cos(b), amplitudes * jnp.sin(b)
+    columns = jnp.sin(a), jnp.cos(a)
+    return sum(r[:, :, None] * c[:, None] for r, c in zip(rows, columns))

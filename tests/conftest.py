@@ -1,0 +1,30 @@
+"""Test session: shapes checked at run time, compiled programs kept between runs."""
+
+import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+# Most of the session is spent compiling programs that run once: less optimisation makes
+# it twice as fast. Results change by rounding only.
+FAST_COMPILATION = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=0"
+EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"  # for tests of sharding
+FLAGS = (os.environ.get("XLA_FLAGS", ""), FAST_COMPILATION, EIGHT_DEVICES)
+os.environ["XLA_FLAGS"] = " ".join(FLAGS)
+
+import jax  # noqa: E402
+import jaxtyping  # noqa: E402
+import pytest  # noqa: E402
+
+jaxtyping.install_import_hook("afgan_jax", "typecheck.check")
+
+
+def pytest_configure(config):
+    jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("xla")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+@pytest.fixture
+def float64():
+    """jnp computes in float64 during the test: for oracles that leave no rounding."""
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)

@@ -1,0 +1,194 @@
+"""Filtered nonlinearities: one definition, several forms, two orders of gradients."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from afgan_jax.signal import filters, nonlinearity, resample
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+UP = filters.lowpass(12, 2, 2, 32)
+DOWN = filters.lowpass(12, 2, 2.5, 32)
+RADIAL = filters.lowpass(12, 2, 2.5, 32, radial=True)
+LRELU = nonlinearity.Activation("lrelu")
+CLAMPED = nonlinearity.Activation("lrelu", clamp=0.8)
+PAD = ((11, 10), (9, 12))
+# (activation, up filter, down filter, up, down, pad)
+SETTINGS = {
+    "separable": (LRELU, UP, DOWN, 2, 2, PAD),
+    "radial_clamped": (CLAMPED, UP, RADIAL, 2, 2, PAD),
+    "up4_down2": (CLAMPED, filters.lowpass(24, 2, 2, 64), DOWN, 4, 2, 14),
+    "up2_down4": (LRELU, UP, filters.lowpass(24, 2, 1, 64), 2, 4, (15, 16)),
+    "up3_down2": (LRELU, filters.lowpass(9, 2, 2, 48), DOWN, 3, 2, 8),
+    "crop": (CLAMPED, UP, DOWN, 2, 2, ((-3, 4), (2, -1))),
+    "no_filters": (
+        nonlinearity.Activation("lrelu", 1.0, 1.0, 1.1),
+        None,
+        None,
+        1,
+        1,
+        0,
+    ),
+    "swish": (nonlinearity.Activation("swish"), UP, DOWN, 2, 2, PAD),
+    "tanh": (nonlinearity.Activation("tanh", 1.5), UP, RADIAL, 2, 2, PAD),
+}
+ALL = pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+
+
+def image(n=2, channels=3):
+    rng = np.random.default_rng(3)
+    return jnp.asarray(rng.normal(size=(n, 11, 13, channels)))
+
+
+def bias(channels=3):
+    return jnp.asarray(np.random.default_rng(4).normal(size=channels))
+
+
+def from_parts(setting, x, b):
+    """The definition: add, upsample, act, filter, decimate."""
+    act, up_filter, down_filter, up, down, pad = setting
+    fine = resample.upfirdn(x + b, up_filter, up=up, pad=pad, gain=float(up * up))
+    return resample.upfirdn(act(fine), down_filter, down=down)
+
+
+def filtered(setting, x, b):
+    act, up_filter, down_filter, up, down, pad = setting
+    return nonlinearity.filtered(
+        act, x, b, up_filter, down_filter, up=up, down=down, pad=pad
+    )
+
+
+def value_and_gradients(run, x, b):
+    """Output, weighted gradient, and gradient of that gradient's squared norm."""
+
+    @jax.jit
+    def compute(x, b):
+        def weighted(x, b):
+            y = run(x, b)
+            weights = jnp.cos(jnp.arange(y.size)).reshape(y.shape)
+            return jnp.sum(weights * y**2)
+
+        def penalty(x, b):
+            return jnp.sum(jax.grad(weighted)(x, b) ** 2)
+
+        both = (0, 1)
+        first, second = jax.grad(weighted, both), jax.grad(penalty, both)
+        return run(x, b), first(x, b), second(x, b)
+
+    return compute(x, b)
+
+
+def assert_trees_close(found, expected, tolerance):
+    for a, e in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, e, rtol=0, atol=tolerance * np.abs(e).max())
+
+
+@ALL
+def test_value_and_both_gradients_follow_the_definition(setting):
+    found = value_and_gradients(functools.partial(filtered, setting), image(), bias())
+    parts = functools.partial(from_parts, setting)
+    assert_trees_close(found, value_and_gradients(parts, image(), bias()), 1e-11)
+
+
+@ALL
+def test_polyphase_and_banded_forms_agree(setting):
+    """To the 1e-7 at which the banded form drops parts of a radial filter."""
+    act, up_filter, down_filter, up, down, pad = setting
+    x = image()
+    to_fine = resample.make_resampling(
+        x.shape[1:3], up_filter, up=up, pad=pad, gain=float(up * up)
+    )
+    to_coarse = resample.make_resampling(to_fine.size_out, down_filter, down=down)
+    op = nonlinearity._Filtered(act, to_fine, to_coarse)
+    ct = jnp.cos(jnp.arange(2.0 * 3 * np.prod(to_coarse.size_out)))
+    ct = ct.reshape(2, *to_coarse.size_out, 3)
+
+    @jax.jit
+    def compute(x, ct):
+        expected, pull = jax.vjp(functools.partial(nonlinearity._banded, op), x)
+        found = nonlinearity._polyphase(op, x), nonlinearity._polyphase_vjp(op, x, ct)
+        return found, (expected, pull(ct)[0])
+
+    assert_trees_close(*compute(x, ct), 1e-6)
+
+
+@pytest.mark.parametrize("limit", [1, 11 * 13 * 8 * 16, 11 * 13 * 8 * 40])
+def test_working_in_chunks_changes_nothing(limit, monkeypatch):
+    """`limit` bytes hold less than 16 channels, 16 channels, or two samples of 16."""
+    setting = SETTINGS["radial_clamped"]
+    run = functools.partial(filtered, setting)
+    x, b = image(4, 32), bias(32)
+    expected = value_and_gradients(run, x, b)
+    loops = []
+    monkeypatch.setattr(nonlinearity, "_CHUNK_BYTES", limit)
+    whole_map = jax.lax.map
+    monkeypatch.setattr(jax.lax, "map", lambda *a: loops.append(a) or whole_map(*a))
+    jax.clear_caches()
+    found = value_and_gradients(run, x, b)
+    assert loops
+    assert_trees_close(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n", "limit", "at_least", "expected"),
+    [
+        (32, 40, 16, 32),
+        (32, 20, 16, 16),
+        (32, 2, 16, 16),
+        (24, 2, 16, 24),
+        (3, 1, 16, 3),
+    ],
+)
+def test_chunk_is_a_divisor_within_the_limits(n, limit, at_least, expected):
+    assert nonlinearity._divisor(n, limit, at_least) == expected
+
+
+def test_gradient_is_zero_where_clamped():
+    act = nonlinearity.Activation("linear", clamp=1.0)
+    slopes = jax.vmap(jax.grad(act))(jnp.array([-3.0, -1.5, -0.5, 0.5, 1.5]))
+    np.testing.assert_array_equal(slopes, [0, 0, 1, 1, 0])
+
+
+def test_clamp_acts_before_the_down_filter():
+    """A low-passed step overshoots."""
+    step = jnp.where(jnp.arange(32) < 16, -100.0, 100.0)
+    x = jnp.broadcast_to(step[:, None], (1, 32, 32, 1))
+    act = nonlinearity.Activation("linear", clamp=0.8)
+    sharp = filters.lowpass(12, 6, 3, 32)
+    y = filtered((act, UP, sharp, 2, 2, PAD), x, jnp.zeros(1))[0, 8:-8, 8:-8]
+    assert 0.85 < np.abs(y).max() < 0.95
+
+
+# Plain NumPy, written from the textbook.
+FORMULAS = {
+    "linear": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "lrelu": lambda x: np.where(x > 0, x, 0.2 * x),
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "elu": lambda x: np.where(x > 0, x, np.exp(x) - 1),
+    "selu": lambda x: (
+        1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * (np.exp(x) - 1))
+    ),
+    "softplus": lambda x: np.log1p(np.exp(x)),
+    "swish": lambda x: x / (1 + np.exp(-x)),
+}
+
+
+@pytest.mark.parametrize("name", nonlinearity.ACTIVATIONS)
+def test_activation_has_its_formula_and_usual_gain(name):
+    x = np.linspace(-3, 3, 61)
+    gain = np.sqrt(2) if name in ("relu", "lrelu", "swish") else 1.0
+    act = nonlinearity.Activation(name)
+    np.testing.assert_allclose(
+        act(jnp.asarray(x)), gain * FORMULAS[name](x), atol=1e-12
+    )
+    halved = dataclasses.replace(act, gain=0.5)
+    np.testing.assert_allclose(
+        halved(jnp.asarray(x)), 0.5 * FORMULAS[name](x), atol=1e-12
+    )
