@@ -1,0 +1,1 @@
+"""Measures of trained networks, on callables that make images or features."""

@@ -1,0 +1,1 @@
+"""Mapping, synthesis and discriminator networks (Flax Linen), thin around signal/."""

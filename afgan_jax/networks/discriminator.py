@@ -1,0 +1,170 @@
+"""StyleGAN2 discriminator: images and labels to logits.
+
+Blocks of two convolutions halve the image down to 4x4 (5, 6 or 7 for other sizes);
+minibatch statistics, a convolution and two dense layers follow. `architecture`
+"resnet" adds skips around the convolutions, "skip" feeds the downsampled image to every
+block, "orig" has neither. Labels enter by projection. Source: StyleGAN2, App. B.
+"""
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from afgan_jax.networks import layers, mapping, stylegan2
+from afgan_jax.signal import resample
+
+
+class Block(nn.Module):
+    """(x or None, image or None) -> (x at half the size, image for the next block)."""
+
+    features: int
+    next_features: int
+    architecture: str
+    clamp: float | None
+
+    @nn.compact
+    def __call__(self, x, image):
+        def conv(features, kernel, name, **kw):
+            return stylegan2.ConvLayer(features, kernel, name=name, **kw)
+
+        lrelu = {"activation": "lrelu", "clamp": self.clamp}
+        if x is None or self.architecture == "skip":
+            y = conv(self.features, 1, "fromrgb", **lrelu)(image)
+            x = y if x is None else x + y
+            image = (
+                resample.downsample(image, stylegan2.BILINEAR)
+                if self.architecture == "skip"
+                else None
+            )
+        residual = self.architecture == "resnet"
+        gain = math.sqrt(0.5) if residual else 1.0
+        y = conv(self.features, 3, "conv0", **lrelu)(x)
+        y = conv(self.next_features, 3, "conv1", down=2, **lrelu)(y, gain)
+        if residual:
+            skip = conv(self.next_features, 1, "skip", bias=False, down=2)
+            y = skip(x, gain) + y
+        return y, image
+
+
+class Epilogue(nn.Module):
+    """x [N 4 4 C] -> [N out]: statistics over the batch, then dense layers."""
+
+    out: int
+    architecture: str
+    mbstd_group_size: int | None
+    mbstd_num_channels: int
+    mbstd_layout: str
+    clamp: float | None
+
+    @nn.compact
+    def __call__(self, x, image):
+        features = x.shape[-1]
+        lrelu = {"activation": "lrelu", "clamp": self.clamp}
+        if self.architecture == "skip":
+            x = x + stylegan2.ConvLayer(features, 1, name="fromrgb", **lrelu)(image)
+        if self.mbstd_num_channels:
+            x = layers.minibatch_stddev(
+                x, self.mbstd_group_size, self.mbstd_num_channels, self.mbstd_layout
+            )
+        x = stylegan2.ConvLayer(features, 3, name="conv", **lrelu)(x)
+        x = layers.Dense(features, "lrelu", name="fc")(x.reshape(x.shape[0], -1))
+        return layers.Dense(self.out, name="out")(x)
+
+
+class Discriminator(nn.Module):
+    """images [N R R C], labels [N c_dim] or None -> logits [N]."""
+
+    resolution: int
+    img_channels: int
+    c_dim: int
+    channel_base: int
+    channel_max: int
+    architecture: str
+    conv_clamp: float | None
+    cmap_dim: int | None
+    mapping_layers: int
+    mbstd_group_size: int | None
+    mbstd_num_channels: int
+    mbstd_layout: str
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "N R R C"], c: Float[Array, "N c_dim"] | None = None
+    ) -> Float[Array, " N"]:
+        expected = (self.resolution, self.resolution, self.img_channels)
+        if images.shape[1:] != expected:
+            raise ValueError(
+                f"images are {images.shape[1:]}, the discriminator takes {expected}:"
+                " set discriminator.resolution and img_channels to those of the data"
+            )
+        sizes = stylegan2.block_resolutions(self.resolution)
+
+        def channels(size):
+            return min(self.channel_base // size, self.channel_max)
+
+        x, image = None, images
+        for size, next_size in zip(sizes[:0:-1], sizes[-2::-1]):
+            block = Block(
+                channels(size),
+                channels(next_size),
+                self.architecture,
+                self.conv_clamp,
+                name=f"b{size}",
+            )
+            x, image = block(x, image)
+        cmap_dim = 0
+        if self.c_dim:
+            cmap_dim = channels(sizes[0]) if self.cmap_dim is None else self.cmap_dim
+        epilogue = Epilogue(
+            max(cmap_dim, 1),
+            self.architecture,
+            self.mbstd_group_size,
+            self.mbstd_num_channels,
+            self.mbstd_layout,
+            self.conv_clamp,
+            name=f"b{sizes[0]}",
+        )
+        y = epilogue(x, image)
+        if not cmap_dim:
+            return y[:, 0]
+        cmap = mapping.Mapping(
+            0, self.c_dim, cmap_dim, None, self.mapping_layers, name="mapping"
+        )
+        return jnp.sum(y * cmap(None, c), axis=-1) / math.sqrt(cmap_dim)
+
+
+def make_discriminator(
+    *,
+    resolution: int,
+    img_channels: int = 3,
+    c_dim: int = 0,
+    channel_base: int = 32768,
+    channel_max: int = 512,
+    architecture: str = "resnet",
+    conv_clamp: float | None = 256.0,
+    cmap_dim: int | None = None,
+    mapping_layers: int = 8,
+    mbstd_group_size: int | None = 4,
+    mbstd_num_channels: int = 1,
+    mbstd_layout: str = "contiguous",
+) -> Discriminator:
+    """The discriminator of all configurations.
+
+    `cmap_dim` None is the channel count at 4x4; for `mbstd_*` see
+    `layers.minibatch_stddev`. Raises ValueError for an unsupported resolution, an
+    unknown architecture or layout.
+    """
+    settings = dict(locals())
+    stylegan2.block_resolutions(resolution)
+    known = {
+        "architecture": stylegan2.ARCHITECTURES,
+        "mbstd_layout": ("contiguous", "interleaved"),
+    }
+    for name, allowed in known.items():
+        if settings[name] not in allowed:
+            raise ValueError(
+                f"{name}={settings[name]!r} is unknown: use one of {allowed}"
+            )
+    return Discriminator(**settings)

@@ -1,0 +1,147 @@
+"""Generator: mapping and synthesis, with the truncation trick."""
+
+import inspect
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from afgan_jax.networks import mapping, plan, stylegan2, synthesis
+
+
+class Generator(nn.Module):
+    """z [N z_dim], c [N c_dim] or None -> images [N R R C] in about [-1, 1].
+
+    Variables: "params" (trained) and "buffers" (drawn once or running averages:
+    freqs, phases, noise_const, w_avg, magnitude_ema). Updating the averages needs
+    mutable=["buffers"] beside update_emas=True.
+    """
+
+    mapping: mapping.Mapping
+    synthesis: nn.Module
+
+    def __call__(
+        self,
+        z: Float[Array, "N z_dim"],
+        c: Float[Array, "N c_dim"] | None = None,
+        psi: float = 1.0,
+        cutoff: int | None = None,
+        transform: Array | None = None,
+        update_emas: bool = False,
+        **noise,
+    ) -> Float[Array, "N R R C"]:
+        """`transform` is the inverse of the motion wanted of the image; see affine.
+
+        `psi` pulls ws towards their average; `cutoff` limits that to the first ws.
+        """
+        ws = self.mapping(z, c, psi, cutoff, update_emas)
+        return self.synthesis(ws, transform, update_emas, **noise)
+
+    def map(self, z, c=None, psi=1.0, cutoff=None, update_emas=False):
+        """ws [N L w_dim] of z and c; apply with method=Generator.map."""
+        return self.mapping(z, c, psi, cutoff, update_emas)
+
+    def synthesize(self, ws, transform=None, update_emas=False, **noise):
+        """Images of ws; apply with method=Generator.synthesize."""
+        return self.synthesis(ws, transform, update_emas, **noise)
+
+    def initialize(self, key: jax.Array) -> dict:
+        """Fresh variables {"params", "buffers"}."""
+        z = jnp.zeros((1, self.mapping.z_dim))
+        c = jnp.zeros((1, self.mapping.c_dim)) if self.mapping.c_dim else None
+        keys = dict(zip(("params", "noise"), jax.random.split(key)))
+        return dict(jax.jit(self.init)(keys, z, c))
+
+
+def make_generator(
+    *,
+    resolution: int,
+    synthesis: str = "alias_free",
+    img_channels: int = 3,
+    z_dim: int = 512,
+    c_dim: int = 0,
+    w_dim: int = 512,
+    mapping_layers: int = 2,
+    mapping_lr_multiplier: float = 0.01,
+    w_avg_beta: float = 0.998,
+    channel_base: int = 32768,
+    channel_max: int = 512,
+    conv_clamp: float | None = 256.0,
+    architecture: str = "skip",
+    num_layers: int = 14,
+    num_critical: int = 2,
+    first_cutoff: float = 2.0,
+    first_stopband: float = 2**2.1,
+    last_stopband_rel: float = 2**0.3,
+    margin: int = 10,
+    conv_kernel: int = 3,
+    filter_size: int = 6,
+    act_up: int = 2,
+    kernel: str = "kaiser",
+    radial: bool = False,
+    output_scale: float = 0.25,
+    magnitude_ema_beta: float = 0.999,
+) -> Generator:
+    """Generator of configuration T by default.
+
+    R: conv_kernel=1, radial=True, channel_base and channel_max doubled. A:
+    synthesis="stylegan2", where `architecture` applies and the arguments after it do
+    not. Raises ValueError for settings that are unknown, impossible or do not apply.
+    """
+    settings = dict(locals())
+    make = SYNTHESES.get(synthesis)
+    if make is None:
+        raise ValueError(
+            f"synthesis={synthesis!r} is unknown: use one of {sorted(SYNTHESES)}"
+        )
+    network = make(settings)
+    mapper = mapping.Mapping(
+        z_dim,
+        c_dim,
+        w_dim,
+        network.num_ws,
+        mapping_layers,
+        mapping_lr_multiplier,
+        w_avg_beta,
+    )
+    return Generator(mapper, network)
+
+
+def _alias_free(settings: dict) -> nn.Module:
+    _reject_changes(settings, {"architecture"})
+    names = inspect.signature(plan.make_plan).parameters
+    return synthesis.Synthesis(
+        plan.make_plan(**{name: settings[name] for name in names}),
+        settings["conv_clamp"],
+        settings["magnitude_ema_beta"],
+        settings["output_scale"],
+    )
+
+
+def _stylegan2(settings: dict) -> nn.Module:
+    names = set(stylegan2.Synthesis.__dataclass_fields__) - {"parent", "name"}
+    shared = set(inspect.signature(mapping.Mapping).parameters)
+    shared |= {"synthesis", "mapping_layers", "mapping_lr_multiplier"}
+    _reject_changes(settings, set(settings) - names - shared)
+    if settings["architecture"] not in stylegan2.ARCHITECTURES:
+        raise ValueError(
+            f"architecture={settings['architecture']!r} is unknown: use one of"
+            f" {stylegan2.ARCHITECTURES}"
+        )
+    stylegan2.block_resolutions(settings["resolution"])
+    return stylegan2.Synthesis(**{name: settings[name] for name in names})
+
+
+def _reject_changes(settings: dict, names: set[str]) -> None:
+    """Raise ValueError if a setting that does not apply differs from its default."""
+    defaults = inspect.signature(make_generator).parameters
+    changed = sorted(n for n in names if settings[n] != defaults[n].default)
+    if changed:
+        raise ValueError(
+            f"{', '.join(changed)} does not apply to synthesis="
+            f"{settings['synthesis']!r}: remove it"
+        )
+
+
+SYNTHESES = {"alias_free": _alias_free, "stylegan2": _stylegan2}

@@ -1,0 +1,158 @@
+"""Equalised dense layers, modulated and resampling convolutions, minibatch statistics.
+
+Functions are pure; a weight is stored with unit variance and scaled when used
+(equalised learning rate). Notation: s style, w convolution weight [kh kw I O].
+
+Sources: StyleGAN2 (Sec. 2.2, App. B), Alias-Free GAN (App. D).
+"""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from afgan_jax.signal import convolve, nonlinearity, resample
+
+
+class Dense(nn.Module):
+    """act(x W lr / sqrt(in) + b lr): [N in] -> [N features].
+
+    Stored weights start as N(0, 1) / lr_multiplier and the stored bias at `bias_init`.
+    """
+
+    features: int
+    activation: str = "linear"
+    lr_multiplier: float = 1.0
+    bias_init: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "N I"]) -> Float[Array, "N O"]:
+        init = nn.initializers.normal(1 / self.lr_multiplier)
+        weight = self.param("weight", init, (x.shape[-1], self.features))
+        bias = self.param(
+            "bias", nn.initializers.constant(self.bias_init), (self.features,)
+        )
+        return dense(x, weight, bias, self.activation, self.lr_multiplier)
+
+
+def dense(x, weight, bias=None, activation="linear", lr_multiplier=1.0):
+    """Equalised dense layer, [N I] x [I O] -> [N O]."""
+    y = x @ (weight * (lr_multiplier / math.sqrt(weight.shape[0])))
+    if bias is not None:
+        y = y + bias * lr_multiplier
+    return nonlinearity.Activation(activation)(y)
+
+
+def normalize_2nd_moment(x: Array, axis: int = -1) -> Array:
+    """x scaled to unit mean square along `axis`."""
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis, keepdims=True) + 1e-8)
+
+
+def modulated_conv(
+    x: Float[Array, "N H W I"],
+    w: Float[Array, "kh kw I O"],
+    s: Float[Array, "N I"],
+    *,
+    demodulate: bool = True,
+    normalize: bool = True,
+    input_gain: Array | None = None,
+    **resampling,
+) -> Float[Array, "N H2 W2 O"]:
+    """Convolution with weights w_nkio = w_kio s_ni, demodulated to unit gain.
+
+    Scales activations, not weights, so all samples share one convolution. `normalize`
+    first scales w and s to unit mean square (over the whole batch for s), the form of
+    Alias-Free GAN; `input_gain` ([], [I] or [N I]) multiplies the input after
+    demodulation. Further arguments are those of `conv_resample`.
+    """
+    if demodulate and normalize:
+        w = w * jax.lax.rsqrt(jnp.mean(jnp.square(w), (0, 1, 2), keepdims=True))
+        s = s * jax.lax.rsqrt(jnp.mean(jnp.square(s)))
+    scale = None
+    if demodulate:
+        energy = jnp.square(s) @ jnp.sum(jnp.square(w), (0, 1))
+        scale = jax.lax.rsqrt(energy + 1e-8)
+    if input_gain is not None:
+        s = s * input_gain
+    y = conv_resample(x * s[:, None, None, :], w, **resampling)
+    return y if scale is None else y * scale[:, None, None, :]
+
+
+def conv_resample(
+    x: Float[Array, "N H W I"],
+    w: Float[Array, "kh kw I O"],
+    *,
+    f: np.ndarray | None = None,
+    up: int = 1,
+    down: int = 1,
+    pad: resample.Pad = 0,
+    flip_weight: bool = False,
+) -> Float[Array, "N H2 W2 O"]:
+    """Upsample with `f`, pad, correlate with w, filter and decimate with `f`.
+
+    `pad` is on top of the padding that keeps the canvas in place. flip_weight=True
+    turns correlation into convolution. Orders are swapped to work at the lower rate.
+    """
+    w = w[::-1, ::-1] if flip_weight else w
+    taps = (1, 1) if f is None else (f.size, f.size) if f.ndim == 1 else f.shape
+    pad = (pad, pad) if isinstance(pad, int) else pad
+    pads = [(p, p) if isinstance(p, int) else p for p in pad]
+    if up > 1:
+        pads = [
+            (lo + (k + up - 1) // 2, hi + (k - up) // 2)
+            for (lo, hi), k in zip(pads, taps)
+        ]
+    if down > 1:
+        pads = [
+            (lo + (k - down + 1) // 2, hi + (k - down) // 2)
+            for (lo, hi), k in zip(pads, taps)
+        ]
+    pads = tuple(pads)
+    if up == 1 and down == 1:
+        return convolve.conv(x, w, pad=pads)
+    if up == 1:
+        if w.shape[:2] == (1, 1):
+            return convolve.conv(resample.upfirdn(x, f, down=down, pad=pads), w)
+        return convolve.conv(resample.upfirdn(x, f, pad=pads), w, stride=down)
+    gain = float(up * up)
+    if w.shape[:2] == (1, 1):
+        y = resample.upfirdn(convolve.conv(x, w), f, up=up, pad=pads, gain=gain)
+    else:
+        trailing = tuple((lo, hi + up - 1) for lo, hi in pads)
+        y = convolve.conv(x, w, up=up, pad=trailing)
+        y = resample.upfirdn(y, f, gain=gain)
+    return y if down == 1 else resample.upfirdn(y, f, down=down)
+
+
+def minibatch_stddev(
+    x: Float[Array, "N H W C"],
+    group_size: int | None = 4,
+    num_channels: int = 1,
+    layout: str = "contiguous",
+) -> Float[Array, "N H W C2"]:
+    """Append `num_channels` maps: the standard deviation over groups of samples.
+
+    Groups are blocks of neighbours ("contiguous": no traffic between devices) or, as
+    published, every M-th sample ("interleaved", M groups). The batch is the global one.
+    Raises ValueError if the batch is not a multiple of the group size.
+    """
+    n, h, w, c = x.shape
+    size = n if group_size is None else min(group_size, n)
+    if n % size:
+        raise ValueError(f"batch of {n} is not a multiple of mbstd_group_size={size}")
+    if layout == "contiguous":
+        y = x.reshape(n // size, size, h, w, num_channels, c // num_channels)
+        y = y.swapaxes(0, 1)
+    else:
+        y = x.reshape(size, n // size, h, w, num_channels, c // num_channels)
+    deviation = jnp.sqrt(jnp.var(y, axis=0) + 1e-8)  # [M H W F C/F]
+    statistic = jnp.mean(deviation, axis=(1, 2, 4))  # [M F]
+    if layout == "contiguous":
+        statistic = jnp.repeat(statistic, size, axis=0)
+    else:
+        statistic = jnp.tile(statistic, (size, 1))
+    maps = jnp.broadcast_to(statistic[:, None, None, :], (n, h, w, num_channels))
+    return jnp.concatenate([x, maps.astype(x.dtype)], axis=-1)

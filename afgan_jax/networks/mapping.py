@@ -1,0 +1,76 @@
+"""Mapping network: latents and labels to the intermediate latent space W."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from afgan_jax.networks import layers
+
+
+class Mapping(nn.Module):
+    """z [N z_dim], c [N c_dim] -> ws [N num_ws w_dim] (StyleGAN2, Sec. 2).
+
+    z_dim=0 maps labels alone; num_ws=None returns w [N w_dim] and keeps no average.
+    The buffer `w_avg` follows the mean of w and is the centre of truncation.
+    """
+
+    z_dim: int
+    c_dim: int
+    w_dim: int
+    num_ws: int | None
+    num_layers: int = 8
+    lr_multiplier: float = 0.01
+    w_avg_beta: float = 0.998
+
+    @nn.compact
+    def __call__(
+        self,
+        z: Float[Array, "N z_dim"] | None,
+        c: Float[Array, "N c_dim"] | None = None,
+        psi: float = 1.0,
+        cutoff: int | None = None,
+        update_emas: bool = False,
+    ) -> Float[Array, "N L w_dim"] | Float[Array, "N w_dim"]:
+        """`psi` pulls the first `cutoff` (None: all) of the ws towards the average.
+
+        Raises ValueError if labels are needed and absent, or of the wrong length.
+        """
+        x = self._join(z, c)
+        for i in range(self.num_layers):
+            dense = layers.Dense(self.w_dim, "lrelu", self.lr_multiplier, name=f"fc{i}")
+            x = dense(x)
+        if self.num_ws is None:
+            return x
+        w_avg = self.variable("buffers", "w_avg", jnp.zeros, (self.w_dim,))
+        if update_emas and not self.is_initializing():
+            mean = jnp.mean(x, axis=0)
+            w_avg.value = mean + self.w_avg_beta * (w_avg.value - mean)
+        ws = jnp.broadcast_to(x[:, None, :], (x.shape[0], self.num_ws, self.w_dim))
+        if isinstance(psi, int | float) and psi == 1:
+            return ws
+        near = w_avg.value + psi * (ws - w_avg.value)
+        truncated = jnp.arange(self.num_ws) < (
+            self.num_ws if cutoff is None else cutoff
+        )
+        return jnp.where(truncated[None, :, None], near, ws)
+
+    def _join(self, z, c):
+        parts = []
+        if self.z_dim:
+            if z.shape[-1] != self.z_dim:
+                raise ValueError(
+                    f"z has {z.shape[-1]} numbers per sample, this network takes"
+                    f" z_dim={self.z_dim}"
+                )
+            parts.append(layers.normalize_2nd_moment(z))
+        if self.c_dim:
+            if c is None or c.shape[-1] != self.c_dim:
+                got = "none" if c is None else f"{c.shape[-1]} numbers"
+                raise ValueError(
+                    f"labels: got {got} per sample, this network takes"
+                    f" c_dim={self.c_dim}"
+                )
+            parts.append(
+                layers.normalize_2nd_moment(layers.Dense(self.w_dim, name="embed")(c))
+            )
+        return jnp.concatenate(parts, axis=-1)

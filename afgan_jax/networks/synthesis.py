@@ -1,0 +1,158 @@
+"""Alias-free synthesis network (configurations T and R): ws to images.
+
+Fourier features, rotated and shifted as w says, pass through the layers of a plan; the
+last layer makes the image. Every feature map carries a margin beyond the canvas.
+Source: Alias-Free GAN, Sec. 3 and App. F.
+"""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from afgan_jax.networks import layers, plan
+from afgan_jax.signal import affine, fourier, nonlinearity
+
+
+class FourierInput(nn.Module):
+    """Learned mix of waves in a frame that w chooses: w [N w_dim] -> [N H W C].
+
+    `transform` ([3 3] or [N 3 3], None for identity) maps pixels of the canvas to where
+    they look: the inverse of the motion wanted of the image.
+    """
+
+    channels: int
+    size: tuple[int, int]
+    sampling_rate: float
+    bandwidth: float
+
+    @nn.compact
+    def __call__(
+        self, w: Float[Array, "N w_dim"], transform: Array | None = None
+    ) -> Float[Array, "N H W C"]:
+        def waves():
+            return fourier.sample_waves(
+                self.make_rng("params"), self.channels, self.bandwidth
+            )
+
+        drawn = waves() if self.is_initializing() else (None, None)
+        freqs = self.variable("buffers", "freqs", lambda: drawn[0]).value
+        phases = self.variable("buffers", "phases", lambda: drawn[1]).value
+        weight = self.param(
+            "weight", nn.initializers.normal(1.0), (self.channels, self.channels)
+        )
+        matrix = self._matrix(w)
+        if transform is not None:
+            matrix = affine.compose(matrix, jnp.asarray(transform, matrix.dtype))
+        freqs, phases = fourier.transform_waves(freqs, phases, matrix)
+        x = fourier.evaluate_waves(
+            freqs, phases, self.size, self.sampling_rate, self.bandwidth
+        )
+        return layers.dense(x, weight)
+
+    def _matrix(self, w) -> Float[Array, "N 3 3"]:
+        """Rotation, then translation, from four numbers; identity to begin with."""
+        head = FrameHead(name="affine")
+        a, b, tx, ty = jnp.moveaxis(head(w), -1, 0)
+        norm = jnp.sqrt(a * a + b * b)
+        a, b, tx, ty = a / norm, b / norm, tx / norm, ty / norm
+        zero, one = jnp.zeros_like(a), jnp.ones_like(a)
+        rows = [[a, -b, zero], [b, a, zero], [zero, zero, one]]
+        rotation = jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+        return affine.compose(rotation, affine.translation(-tx, -ty))
+
+
+class FrameHead(nn.Module):
+    """Dense layer w -> (a, b, tx, ty) that ignores w at first and says (1, 0, 0, 0)."""
+
+    @nn.compact
+    def __call__(self, w: Float[Array, "N w_dim"]) -> Float[Array, "N 4"]:
+        weight = self.param("weight", nn.initializers.zeros, (w.shape[-1], 4))
+        bias = self.param("bias", lambda key: jnp.array([1.0, 0.0, 0.0, 0.0]))
+        return layers.dense(w, weight, bias)
+
+
+class SynthesisLayer(nn.Module):
+    """x [N H W I], w [N w_dim] -> [N H2 W2 O], as `spec` says.
+
+    The input is divided by the root of `magnitude_ema`, a running mean of its square
+    over batch, channels and space; an update takes effect in the same call.
+    """
+
+    spec: plan.LayerSpec
+    conv_clamp: float | None = 256.0
+    magnitude_ema_beta: float = 0.999
+
+    @nn.compact
+    def __call__(self, x, w, update_emas: bool = False):
+        spec = self.spec
+        magnitude = self.variable("buffers", "magnitude_ema", jnp.ones, ())
+        if update_emas and not self.is_initializing():
+            wide = jax.lax.stop_gradient(x.astype(jnp.promote_types(x.dtype, "f4")))
+            now = jnp.mean(jnp.square(wide))
+            magnitude.value = now + self.magnitude_ema_beta * (magnitude.value - now)
+        input_gain = jax.lax.rsqrt(magnitude.value)
+        styles = layers.Dense(spec.in_channels, bias_init=1.0, name="affine")(w)
+        kernel = (spec.conv_kernel, spec.conv_kernel)
+        weight = self.param(
+            "weight",
+            nn.initializers.normal(1.0),
+            (*kernel, spec.in_channels, spec.out_channels),
+        )
+        bias = self.param("bias", nn.initializers.zeros, (spec.out_channels,))
+        if spec.is_rgb:
+            styles = styles / math.sqrt(spec.in_channels * spec.conv_kernel**2)
+        x = layers.modulated_conv(
+            x,
+            weight,
+            styles,
+            demodulate=not spec.is_rgb,
+            input_gain=input_gain,
+            pad=spec.conv_kernel - 1,
+        )
+        return nonlinearity.filtered_lrelu(
+            x,
+            bias,
+            spec.up_filter,
+            spec.down_filter,
+            up=spec.up,
+            down=spec.down,
+            pad=spec.pad,
+            gain=1.0 if spec.is_rgb else math.sqrt(2),
+            slope=1.0 if spec.is_rgb else 0.2,
+            clamp=self.conv_clamp,
+        )
+
+
+class Synthesis(nn.Module):
+    """ws [N L w_dim] -> images [N R R C] in about [-1, 1]; L = layers + 1."""
+
+    layers: tuple[plan.LayerSpec, ...]
+    conv_clamp: float | None = 256.0
+    magnitude_ema_beta: float = 0.999
+    output_scale: float = 0.25
+
+    @property
+    def num_ws(self) -> int:
+        return len(self.layers) + 1
+
+    @nn.compact
+    def __call__(self, ws, transform=None, update_emas: bool = False):
+        """`transform`: see FourierInput. With `update_emas`, magnitudes follow x."""
+        first = self.layers[0]
+        fourier_input = FourierInput(
+            first.in_channels,
+            first.in_size,
+            first.in_band.rate,
+            first.in_band.cutoff,
+            name="input",
+        )
+        x = fourier_input(ws[:, 0], transform)
+        for i, spec in enumerate(self.layers):
+            layer = SynthesisLayer(
+                spec, self.conv_clamp, self.magnitude_ema_beta, name=spec.name
+            )
+            x = layer(x, ws[:, i + 1], update_emas)
+        return x * self.output_scale

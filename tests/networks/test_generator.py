@@ -1,0 +1,238 @@
+"""Untrained generators: equivariance in dB, labels, truncation, errors."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from afgan_jax.metrics import equivariance
+from afgan_jax.networks import discriminator, generator, layers
+from afgan_jax.signal import affine
+
+SMALL = {"z_dim": 16, "w_dim": 16, "channel_base": 1024, "channel_max": 32}
+R = {"conv_kernel": 1, "radial": True, "channel_base": 2048, "channel_max": 64}
+
+
+def initialize(**settings):
+    G = generator.make_generator(**(SMALL | settings))
+    return G, G.initialize(jax.random.key(0))
+
+
+def equivariance_of(kinds, samples=8, **settings):
+    """PSNR in dB of some samples at 64 pixels from an untrained network.
+
+    An untrained network is about six times paler than photographs, which would flatter
+    the figures by 16 dB; they are for images as contrasty as photographs.
+    """
+    G, variables = initialize(resolution=64, **settings)
+
+    @jax.jit
+    def render(key, transform):
+        z = jax.random.normal(key, (2, 16))
+        return 6 * G.apply(variables, z, transform=transform)
+
+    return equivariance.measure(
+        render, num_samples=samples, batch_size=2, seed=0, resolution=64, kinds=kinds
+    )
+
+
+def test_t_follows_translation_but_not_rotation():
+    psnr = equivariance_of(("eqt_int", "eqr"), samples=16)
+    assert psnr["eqt_int"] > 50
+    assert psnr["eqr"] < 20
+
+
+def test_r_follows_translation_and_rotation():
+    psnr = equivariance_of(("eqt_int", "eqr"), **R)
+    assert psnr["eqt_int"] > 65
+    assert psnr["eqr"] > 50
+
+
+def test_without_low_pass_filters_translation_is_not_followed():
+    psnr = equivariance_of(("eqt_int",), kernel="none")
+    assert psnr["eqt_int"] < 35
+
+
+TINY = {"resolution": 16, "num_layers": 4, "margin": 4, "channel_max": 8}
+
+
+@functools.cache
+def tiny():
+    """A generator of four layers with labels, averages away from their start."""
+    G, variables = initialize(**TINY, c_dim=3)
+    w_avg = jnp.linspace(-1, 1, 16)
+    buffers = variables["buffers"] | {"mapping": {"w_avg": w_avg}}
+    return G, variables | {"buffers": buffers}
+
+
+def latents(n=2):
+    return jax.random.normal(jax.random.key(1), (n, 16)), jnp.eye(3)[jnp.arange(n) % 3]
+
+
+def test_truncation_moves_the_first_ws_towards_their_average():
+    G, variables = tiny()
+    mapped = functools.partial(G.apply, variables, *latents(), method="map")
+    ws, w_avg = mapped(), variables["buffers"]["mapping"]["w_avg"]
+    assert ws.shape == (2, 6, 16)
+    np.testing.assert_array_equal(mapped(1.0), ws)
+    np.testing.assert_allclose(mapped(0.0), jnp.broadcast_to(w_avg, ws.shape))
+    half = (ws + w_avg) / 2
+    np.testing.assert_allclose(mapped(0.5), half, atol=1e-6)
+    some = mapped(0.5, 2)
+    np.testing.assert_allclose(some[:, :2], half[:, :2], atol=1e-6)
+    np.testing.assert_array_equal(some[:, 2:], ws[:, 2:])
+
+
+def test_labels_change_the_image_and_their_scale_does_not():
+    G, variables = tiny()
+    z, c = latents()
+    mapped = functools.partial(G.apply, variables, method="map")
+    ws = mapped(z, c)
+    assert np.abs(ws - mapped(z, c[::-1])).max() > 0.1
+    np.testing.assert_allclose(mapped(2 * z, c), ws, atol=1e-5)
+
+
+def test_image_of_a_call_is_the_synthesis_of_its_ws():
+    G, variables = tiny()
+    z, c = latents()
+    ws = G.apply(variables, z, c, 0.7, method="map")
+    images = G.apply(variables, z, c, 0.7)
+    assert images.shape == (2, 16, 16, 3) and images.dtype == jnp.float32
+    again = G.apply(variables, ws, method="synthesize")
+    np.testing.assert_array_equal(images, again)
+
+
+def test_each_sample_may_have_its_own_transform():
+    G, variables = tiny()
+    z, c = latents()
+    moves = affine.user_transform(jnp.array([0.3, -1.0]), jnp.array([0.1, 0.0]))
+    together = G.apply(variables, z, c, transform=moves)
+    for i in range(2):
+        alone = G.apply(variables, z, c, transform=moves[i])[i]
+        np.testing.assert_allclose(together[i], alone, atol=1e-5)
+
+
+def test_averages_move_only_when_asked():
+    G, variables = tiny()
+    z, c = latents()
+    _, still = G.apply(variables, z, c, mutable=["buffers"])
+    _, moved = G.apply(variables, z, c, update_emas=True, mutable=["buffers"])
+    for a, b in zip(*map(jax.tree.leaves, (still["buffers"], variables["buffers"]))):
+        np.testing.assert_array_equal(a, b)
+    before, after = variables["buffers"], moved["buffers"]
+    for name in (spec.name for spec in G.synthesis.layers):
+        magnitudes = [b["synthesis"][name]["magnitude_ema"] for b in (before, after)]
+        assert magnitudes[0] != magnitudes[1]
+    assert np.abs(before["mapping"]["w_avg"] - after["mapping"]["w_avg"]).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("c", "message"),
+    [(None, "got none per sample, .* c_dim=3"), (jnp.zeros((2, 4)), "got 4 numbers")],
+)
+def test_wrong_labels_are_refused(c, message):
+    G, variables = tiny()
+    with pytest.raises(ValueError, match=message):
+        G.apply(variables, latents()[0], c)
+
+
+def test_wrong_latents_are_refused():
+    G, variables = tiny()
+    with pytest.raises(ValueError, match="z has 5 numbers .* z_dim=16"):
+        G.apply(variables, jnp.zeros((2, 5)), latents()[1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"synthesis": "sg2"}, "synthesis='sg2' is unknown: use one of"),
+        ({"architecture": "resnet"}, "architecture does not apply"),
+        ({"synthesis": "stylegan2", "radial": True}, "radial does not apply"),
+        (
+            {"synthesis": "stylegan2", "architecture": "x"},
+            "architecture='x' is unknown",
+        ),
+        (
+            {"synthesis": "stylegan2", "resolution": 36},
+            "resolution=36 is not supported",
+        ),
+    ],
+)
+def test_settings_that_do_not_apply_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        generator.make_generator(**({"resolution": 64} | settings))
+
+
+def test_stylegan2_has_no_transform():
+    G, variables = initialize(resolution=16, synthesis="stylegan2", channel_base=64)
+    with pytest.raises(ValueError, match="no transform"):
+        G.apply(variables, latents()[0], transform=jnp.eye(3), noise="none")
+
+
+def test_alias_free_modulation_does_not_depend_on_the_scale_of_styles():
+    """Nor of weights; the epsilon of demodulation alone would not see to that."""
+    keys = jax.random.split(jax.random.key(2), 3)
+    x, w, styles = (
+        jax.random.normal(key, shape)
+        for key, shape in zip(keys, [(2, 5, 5, 4), (3, 3, 4, 6), (2, 4)])
+    )
+    y = layers.modulated_conv(x, w, styles)
+    faint = layers.modulated_conv(x, 1e-3 * w, 1e-3 * styles)
+    np.testing.assert_allclose(faint, y, rtol=0, atol=1e-5 * np.abs(y).max())
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "interleaved"])
+def test_minibatch_stddev_is_that_of_each_group(layout):
+    """Two groups of three, one with equal members: its statistic is 0."""
+    x = np.zeros((6, 2, 2, 4), np.float32)
+    group = [3, 4, 5] if layout == "contiguous" else [1, 3, 5]
+    x[group, ..., 2:] = np.array([1, 3, 5])[:, None, None, None]  # variance 8/3
+    y = np.asarray(layers.minibatch_stddev(jnp.asarray(x), 3, 2, layout))
+    np.testing.assert_array_equal(y[..., :4], x)
+    others = [n for n in range(6) if n not in group]
+    expected = np.tile([0.0, np.sqrt(8 / 3)], (3, 2, 2, 1))
+    # 1e-4 is the root of the 1e-8 under the square root.
+    np.testing.assert_allclose(y[group][..., 4:], expected, atol=2e-4)
+    np.testing.assert_allclose(y[others][..., 4:], 0, atol=2e-4)
+
+
+def test_minibatch_stddev_of_all_samples_is_numpys():
+    x = np.random.default_rng(0).normal(size=(6, 3, 4, 5)).astype(np.float32)
+    expected = x.std(axis=0).mean()
+    for size, n in ((None, 6), (8, 6), (6, 6)):
+        y = layers.minibatch_stddev(jnp.asarray(x[:n]), size)
+        np.testing.assert_allclose(y[..., 5], expected, rtol=1e-5)
+
+
+def test_minibatch_stddev_refuses_a_part_of_a_group():
+    with pytest.raises(ValueError, match="batch of 6 .* mbstd_group_size=4"):
+        layers.minibatch_stddev(jnp.zeros((6, 4, 4, 3)), 4)
+
+
+def make_discriminator(**settings):
+    small = {"resolution": 16, "channel_base": 64, "channel_max": 8}
+    return discriminator.make_discriminator(**(small | settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"architecture": "x"}, "architecture='x' is unknown: use one of"),
+        ({"mbstd_layout": "x"}, "mbstd_layout='x' is unknown: use one of"),
+        ({"resolution": 36}, "resolution=36 is not supported"),
+        ({"resolution": 2048}, "resolution=2048 is not supported"),
+    ],
+)
+def test_discriminator_refuses_impossible_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_discriminator(**settings)
+
+
+def test_discriminator_refuses_other_images_and_missing_labels():
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match=r"images are \(8, 8, 3\)"):
+        make_discriminator().init(key, jnp.zeros((4, 8, 8, 3)))
+    with pytest.raises(ValueError, match="c_dim=3"):
+        make_discriminator(c_dim=3).init(key, jnp.zeros((4, 16, 16, 3)))

@@ -1,0 +1,133 @@
+"""The layer plan: consistent at every resolution, errors, filters switched off."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from afgan_jax.networks import plan
+
+# Powers of two, multiples of them, odd numbers, primes, and the limits.
+RESOLUTIONS = [16, 17, 24, 31, 32, 48, 64, 75, 96, 100, 101, 127, 128, 160, 192, 250]
+RESOLUTIONS += [256, 320, 384, 500, 512, 640, 720, 768, 900, 997, 1000, 1023, 1024]
+CONFIGS = {"t": {}, "r": {"conv_kernel": 1, "radial": True}}
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+@pytest.mark.parametrize("config", CONFIGS)
+def test_layers_fit_together_at_every_resolution(resolution, config):
+    layers = plan.make_plan(resolution=resolution, **CONFIGS[config])
+    assert len(layers) == 15
+    for before, after in zip(layers, layers[1:]):
+        assert after.in_channels == before.out_channels
+        assert after.in_size == before.out_size
+        assert after.in_band == before.out_band
+    last = layers[-1]
+    assert last.out_size == (resolution, resolution)
+    assert last.out_band.rate == resolution
+    assert last.is_rgb and last.out_channels == 3
+    assert sum(spec.is_critical for spec in layers) == 3  # two and the image's
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+def test_bands_grow_and_fit_their_sampling_rates(resolution):
+    layers = plan.make_plan(resolution=resolution)
+    bands = [layers[0].in_band, *(spec.out_band for spec in layers)]
+    cutoffs = [band.cutoff for band in bands]
+    rates = [band.rate for band in bands]
+    assert cutoffs == sorted(cutoffs) and rates == sorted(rates)
+    assert cutoffs[0] == 2 and cutoffs[-1] == resolution / 2
+    for band in bands:
+        assert band.cutoff <= band.rate / 2 <= band.cutoff + band.half_width + 1e-9
+        assert resolution % band.rate == 0  # halvings, so that factors are whole
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+@pytest.mark.parametrize("config", CONFIGS)
+def test_layer_sizes_follow_from_padding_and_filters(resolution, config):
+    """Convolve, upsample, pad, filter twice, decimate: `out_size` is what is left."""
+    for spec in plan.make_plan(resolution=resolution, **CONFIGS[config]):
+        for size, pad, out in zip(spec.in_size, spec.pad, spec.out_size):
+            fine = (size + spec.conv_kernel - 1) * spec.up + sum(pad)
+            left = fine - (spec.up_taps - 1) - (spec.down_taps - 1)
+            assert -(-left // spec.down) == out
+        assert spec.up * spec.in_band.rate == spec.tmp_rate
+        assert spec.down * spec.out_band.rate == spec.tmp_rate
+
+
+@pytest.mark.parametrize("kernel", plan.KERNELS)
+@pytest.mark.parametrize("resolution", [16, 48, 100, 256])
+def test_centres_of_input_and_output_canvas_coincide(resolution, kernel):
+    """Distance in fine pixels from the centre of all inputs to that of all outputs.
+
+    With a filter of even length between them, at most half a fine pixel: where an
+    even number of taps meets an odd number of samples, none lies in the middle.
+    """
+    for spec in plan.make_plan(resolution=resolution, kernel=kernel):
+        assert abs(offset(spec)) <= 0.5, spec.name
+        if kernel == "kaiser":
+            assert offset(spec) == 0, spec.name
+
+
+def offset(spec):
+    """Follow the centre of the canvas through a layer, in fine pixels."""
+    grown = spec.in_size[0] + spec.conv_kernel - 1
+    # Insertion puts zeros after a sample, so sample i of the input lies at i * up.
+    centre = (grown - 1) / 2 * spec.up + spec.pad[0][0]
+    centre -= (spec.up_taps - 1) / 2 + (spec.down_taps - 1) / 2
+    return centre - (spec.out_size[0] - 1) / 2 * spec.down
+
+
+def test_switching_filters_off_repeats_and_drops_pixels():
+    for spec in plan.make_plan(resolution=64, kernel="none"):
+        assert spec.down_filter is None
+        assert spec.up_taps == spec.up
+        if spec.up > 1:
+            np.testing.assert_allclose(spec.up_filter, 1 / spec.up)
+
+
+def test_radial_filters_are_those_of_the_layers_that_are_not_critical():
+    layers = plan.make_plan(resolution=64, **CONFIGS["r"])
+    assert [spec.is_radial for spec in layers] == [True] * 12 + [False] * 3
+    for spec in layers[:-1]:
+        assert spec.down_filter.ndim == (2 if spec.is_radial else 1)
+        assert spec.up_filter.ndim == 1
+
+
+def test_channels_halve_as_cutoffs_double():
+    layers = plan.make_plan(resolution=1024, channel_base=2**14, channel_max=600)
+    for spec in layers[:-1]:
+        expected = min(2**13 / spec.out_band.cutoff, 600)
+        assert abs(spec.out_channels - expected) <= 0.5
+
+
+def test_specs_are_constants():
+    (first, *_) = plan.make_plan(resolution=64)
+    assert hash(first) == hash(plan.make_plan(resolution=64)[0])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        first.in_channels = 1
+
+
+def test_describe_has_a_line_for_each_layer():
+    layers = plan.make_plan(resolution=64, **CONFIGS["r"])
+    lines = plan.describe(layers).splitlines()[1:]
+    assert [line.split()[0] for line in lines] == [spec.name for spec in layers]
+    assert sum("radial" in line for line in lines) == 12
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"resolution": 15}, "resolution=15 is not supported: choose 16 to 1024"),
+        ({"resolution": 1025}, "resolution=1025"),
+        ({"resolution": 64, "num_critical": 14}, "num_critical=14 .* num_layers=14"),
+        ({"resolution": 64, "num_critical": 0}, "num_critical=0"),
+        (
+            {"resolution": 64, "kernel": "hann"},
+            "kernel='hann' is unknown: use one of .'kaiser'",
+        ),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        plan.make_plan(**settings)

@@ -1,0 +1,90 @@
+"""Claims about viz.grid."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from afgan_jax.viz import grid
+
+
+def pictures(n, h=4, w=6, c=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, [n, h, w, c], np.uint8)
+
+
+def test_bytes_are_rounded_and_clipped():
+    x = np.array([-1.5, -1, -0.9999, 0, 0.9999, 1, 1.5], np.float32)
+    want = [0, 0, 0, 128, 255, 255, 255]
+    assert grid.to_uint8(x.reshape(1, 1, 7, 1)).ravel().tolist() == want
+
+
+def test_every_byte_survives_the_round_trip():
+    x = np.arange(256).reshape(1, 16, 16, 1)
+    back = grid.to_uint8((x / 127.5 - 1).astype(np.float32))
+    np.testing.assert_array_equal(back, x)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "size"),
+    [(16, (32, 32)), (256, (16, 30)), (1024, (4, 7)), ((128, 512), (32, 15))],
+)
+def test_grid_fills_about_8k(resolution, size):
+    assert grid.grid_size(resolution) == size
+
+
+def test_tiles_are_in_reading_order_and_the_rest_is_black():
+    x = pictures(5)
+    image = grid.tile(x, columns=3)
+    assert image.shape == (8, 18, 3)
+    for i in range(5):
+        r, c = divmod(i, 3)
+        np.testing.assert_array_equal(image[4 * r :, 6 * c :][:4, :6], x[i])
+    assert not image[4:, 12:].any()
+
+
+def test_strip_holds_every_row_and_a_caption_above_it():
+    rows = [pictures(3), pictures(2, h=5, w=7, c=1)]
+    image = grid.strip(rows, ["equivariant", "not"], gap=2)
+    top = grid.CAPTION_HEIGHT + 2
+    np.testing.assert_array_equal(image[top : top + 4, 8:14], rows[0][1])
+    second = 2 * top + 4 + 2
+    plain = grid.strip(rows, gap=2)
+    np.testing.assert_array_equal(plain[6:11, 9:16], np.repeat(rows[1][1], 3, axis=-1))
+    np.testing.assert_array_equal(image[second : second + 5, :7, :1], rows[1][0])
+    assert (image[:top] < 128).any(), "the caption has ink"
+    with pytest.raises(ValueError, match="1 captions for 2 rows"):
+        grid.strip(rows, ["one"])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_png_reads_back_exactly(tmp_path, channels):
+    image = pictures(1, c=channels)[0]
+    grid.save_png(tmp_path / "a.png", image)
+    back = np.array(Image.open(tmp_path / "a.png"))
+    np.testing.assert_array_equal(back.reshape(image.shape), image)
+
+
+def test_a_failed_save_keeps_the_old_file_and_leaves_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    grid.save_png(path, pictures(1)[0])
+    before = path.read_bytes()
+
+    def full(self, name, **_):
+        name.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        grid.save_png(path, pictures(1, seed=1)[0])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_gif_has_the_frames_and_the_pace(tmp_path):
+    frames = [np.full([8, 8, 3], v, np.uint8) for v in (0, 128, 255)]
+    grid.save_gif(tmp_path / "a.gif", frames, fps=20)
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.info["loop"] == 0 and image.info["duration"] == 50
+        back = [np.array(f.convert("RGB")) for f in ImageSequence.Iterator(image)]
+    np.testing.assert_array_equal(back, frames)
+    with pytest.raises(ValueError, match="fps=0"):
+        grid.save_gif(tmp_path / "b.gif", frames, fps=0)
