@@ -1,0 +1,1 @@
+"""Image archives, the order in which they are read, and the embedded image set."""

@@ -1,0 +1,248 @@
+"""Image archives: a zip or a folder of pictures with optional labels.
+
+Layout: PNG, JPEG or WebP files under any names, read in the order of their sorted
+names, all square, of one size, and all grey or all RGB with 8 bits a channel.
+`dataset.json` at the top holds {"labels": [[file name, label], ...]} or {"labels":
+null}; a label is a class (an int, read as a one-hot vector) or a list of numbers.
+Images are uint8 HWC here, labels float32 vectors of length c_dim (0: no labels).
+"""
+
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import uuid
+import zipfile
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+
+from afgan_jax.data.files import Files
+
+CHANNELS = {"L": 1, "RGB": 3}  # PIL mode -> channels
+HEADERS_CHECKED = 4096  # at opening, evenly spread: well under a second
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Archive:
+    """A read-only sequence of (image, label), safe to share by threads and pickle.
+
+    `items` names for each position the file shown there; positions from `mirrored`
+    on show their file flipped left to right.
+    """
+
+    name: str
+    resolution: int
+    channels: int
+    labels: Float[np.ndarray, "N c_dim"]
+    items: Int[np.ndarray, "N"]
+    mirrored: int
+    images: tuple[str, ...]
+    files: Files
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike,
+        *,
+        resolution: int | None = None,
+        use_labels: bool = False,
+        max_images: int | None = None,
+        mirror: bool = False,
+        seed: int = 0,
+    ) -> "Archive":
+        """The archive at `path`, a zip or a folder.
+
+        resolution: what the images must have; None takes what the first one has.
+        max_images: keep a random choice of that many, drawn from `seed`.
+        mirror: append the flipped copies of the images kept, doubling the set.
+        Raises ValueError if `path` is no archive, an image has another size or mode
+        than it must, or labels are asked for that not every image has.
+        """
+        path = pathlib.Path(path)
+        files = Files(path)
+        images = files.images
+        if not images:
+            raise ValueError(f"{path} holds no images (PNG, JPEG or WebP)")
+        resolution, mode = _check_headers(files, images, resolution)
+        labels = np.zeros([len(images), 0], np.float32)
+        if use_labels:
+            labels = _read_labels(files, images)
+        items = _choose(len(images), max_images, seed)
+        mirrored = len(items)
+        if mirror:
+            items = np.concatenate([items, items])
+        return cls(
+            name=path.stem,
+            resolution=resolution,
+            channels=CHANNELS[mode],
+            labels=labels[items],
+            items=items,
+            mirrored=mirrored,
+            images=images,
+            files=files,
+        )
+
+    @property
+    def label_dim(self) -> int:
+        return self.labels.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(
+        self, index: int
+    ) -> tuple[UInt8[np.ndarray, "H W C"], Float[np.ndarray, "c_dim"]]:
+        """The image and label at `index`; ValueError names a file gone bad."""
+        index = range(len(self))[index]
+        name = self.images[self.items[index]]
+        size, mode, image = self.files.read_image(name)
+        if size != (self.resolution,) * 2 or CHANNELS.get(mode) != self.channels:
+            raise _misfit(self.files, name, size, mode, self.images[0])
+        if index >= self.mirrored:
+            image = np.ascontiguousarray(image[:, ::-1])
+        return image.reshape(*size, self.channels), self.labels[index]
+
+
+def write_archive(
+    path: str | os.PathLike,
+    images: Iterable[UInt8[np.ndarray, "H W C"]],
+    labels: Sequence | None = None,
+) -> pathlib.Path:
+    """Write images (and a class or a vector for each) as an archive; its path.
+
+    A stored zip of uncompressed PNGs, the same bytes for the same input. It appears
+    under its name only when complete, and nothing is left behind on failure.
+    Raises ValueError if there are no images, or not one label for each.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as target:
+            names = [_add_png(target, i, image) for i, image in enumerate(images)]
+            if not names:
+                raise ValueError(f"no images to write to {path}")
+            if labels is not None:
+                if len(labels) != len(names):
+                    raise ValueError(
+                        f"{len(labels)} labels for {len(names)} images of {path}"
+                    )
+                rows = [np.asarray(label).tolist() for label in labels]
+                labels = [list(row) for row in zip(names, rows, strict=True)]
+            _add(target, "dataset.json", json.dumps({"labels": labels}).encode())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _add_png(target: zipfile.ZipFile, index: int, image: np.ndarray) -> str:
+    file = io.BytesIO()
+    grey = image.shape[2] == 1
+    Image.fromarray(image[..., 0] if grey else image).save(
+        file, format="PNG", compress_level=0
+    )
+    number = f"{index:08d}"
+    name = f"{number[:5]}/img{number}.png"
+    _add(target, name, file.getvalue())
+    return name
+
+
+def _add(target: zipfile.ZipFile, name: str, content: bytes) -> None:
+    # A fixed date, so that equal input gives equal bytes.
+    info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    info.external_attr = 0o644 << 16
+    target.writestr(info, content)
+
+
+def _check_headers(
+    files: Files, images: Sequence[str], resolution: int | None
+) -> tuple[int, str]:
+    """The width and mode that the images share."""
+    size, mode = files.read_header(images[0])
+    where = f"{files.path}: {images[0]}"
+    if mode not in CHANNELS:
+        raise ValueError(f"{where} has mode {mode}: convert the images to L or RGB")
+    if size[0] != size[1]:
+        raise ValueError(f"{where} is {_by(size)}, not square: crop or resize first")
+    if resolution not in (None, size[0]):
+        raise ValueError(
+            f"{where} is {_by(size)}, but resolution={resolution} is asked for: "
+            f"resize the images, or set resolution={size[0]}"
+        )
+    spread = np.linspace(0, len(images) - 1, min(len(images), HEADERS_CHECKED))
+    for index in spread.astype(int):
+        found = files.read_header(images[index])
+        if found != (size, mode):
+            raise _misfit(files, images[index], *found, images[0])
+    return size[0], mode
+
+
+def _misfit(
+    files: Files, name: str, size: tuple[int, int], mode: str, first: str
+) -> ValueError:
+    expected, expected_mode = files.read_header(first)
+    return ValueError(
+        f"{files.path}: {name} is {_by(size)} {mode}, but {first} is {_by(expected)} "
+        f"{expected_mode}: all images must be alike"
+    )
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _choose(count: int, keep: int | None, seed: int) -> Int[np.ndarray, "N"]:
+    if keep is not None and keep < 1:
+        raise ValueError(f"max_images={keep}: keep at least 1 image, or None for all")
+    items = np.arange(count)
+    if keep is None or keep >= count:
+        return items
+    np.random.RandomState(seed).shuffle(items)
+    return np.sort(items[:keep])
+
+
+def _read_labels(files: Files, images: Sequence[str]) -> Float[np.ndarray, "N c_dim"]:
+    """One row per image: one-hot for classes, as written for vectors."""
+    where = f"{files.path}: dataset.json"
+    rows = _read_label_table(files, where)
+    missing = [name for name in images if name not in rows]
+    if missing:
+        raise ValueError(
+            f"{where} lacks the labels of {len(missing)} of {len(images)} images, "
+            f"first {missing[0]}: add them, or set use_labels=False"
+        )
+    values = [rows[name] for name in images]
+    if all(type(value) is int and value >= 0 for value in values):
+        return np.eye(max(values) + 1, dtype=np.float32)[values]
+    try:
+        vectors = np.array(values, np.float32)
+    except (TypeError, ValueError):
+        vectors = np.zeros([0])
+    if vectors.ndim != 2:
+        raise ValueError(
+            f"{where} is malformed: labels must be all classes (int, 0 or more) "
+            "or all lists of equally many numbers"
+        )
+    return vectors
+
+
+def _read_label_table(files: Files, where: str) -> dict:
+    rows = None
+    if "dataset.json" in files.names:
+        try:
+            with files.open("dataset.json") as file:
+                rows = json.load(file)["labels"]
+            rows = None if rows is None else dict(rows)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{where} is malformed ({type(error).__name__}: {error}): it must hold "
+                '{"labels": [[file name, label], ...]} or {"labels": null}'
+            ) from error
+    if rows is None:
+        raise ValueError(f"{where} with labels is asked for: set use_labels=False")
+    return rows

@@ -1,0 +1,95 @@
+"""The files of a folder or a zip, by name, and pictures read from them.
+
+Names are paths below the folder or in the zip, with "/" on every system. Pictures are
+PNG, JPEG or WebP; modes are PIL's (L, RGB, P, ...), with ";16" behind them for PNGs of
+16 bits a channel, of which PIL would drop the lower 8 without a word.
+"""
+
+import contextlib
+import io
+import pathlib
+import threading
+import zipfile
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+class Files:
+    """The files of a zip or under a folder, by name; threads share no zip handle."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        self._is_folder = path.is_dir()
+        self._local = threading.local()
+        if self._is_folder:
+            found = [file for file in path.rglob("*") if file.is_file()]
+            names = [file.relative_to(path).as_posix() for file in found]
+        elif path.exists():
+            names = self._zip().namelist()
+        else:
+            raise ValueError(f"{path} does not exist: give a zip or a folder of images")
+        self.names = sorted(names)
+
+    def __reduce__(self):
+        return Files, (self.path,)
+
+    def open(self, name: str) -> io.BufferedIOBase:
+        if self._is_folder:
+            return (self.path / name).open("rb")
+        return self._zip().open(name)
+
+    def _zip(self) -> zipfile.ZipFile:
+        if not hasattr(self._local, "zip"):
+            try:
+                self._local.zip = zipfile.ZipFile(self.path)
+            except zipfile.BadZipFile as error:
+                raise ValueError(
+                    f"{self.path} is neither a folder nor a readable zip: {error}"
+                ) from error
+        return self._local.zip
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The names that are pictures by their suffix, hidden files left out."""
+        return tuple(
+            name
+            for name in self.names
+            if name.lower().endswith(SUFFIXES)
+            and not name.rpartition("/")[2].startswith(".")
+        )
+
+    def read_header(self, name: str) -> tuple[tuple[int, int], str]:
+        """Width and height, and mode; decodes nothing."""
+        with self._naming(name), self.open(name) as file:
+            with Image.open(file, formats=FORMATS) as image:
+                return image.size, _mode(image)
+
+    def read_image(self, name: str) -> tuple[tuple[int, int], str, np.ndarray]:
+        """Width and height, mode, and pixels."""
+        with self._naming(name), self.open(name) as file:
+            # Whole, so that a zip compares its checksum.
+            content = io.BytesIO(file.read())
+            with Image.open(content, formats=FORMATS) as image:
+                return image.size, _mode(image), np.array(image)
+
+    @contextlib.contextmanager
+    def _naming(self, name: str) -> Iterator[None]:
+        # A damaged file makes zip and image readers raise errors of a dozen types.
+        try:
+            yield
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise ValueError(
+                f"{self.path}: {name} cannot be read ({reason}): replace or remove it"
+            ) from error
+
+
+def _mode(image: Image.Image) -> str:
+    coded = str(image.tile)  # as in [("zip", (0, 0, 8, 8), 41, "RGB;16B")]
+    deep = image.mode in ("L", "RGB") and ";16" in coded
+    return f"{image.mode};16" if deep else image.mode

@@ -1,0 +1,72 @@
+"""Batches by step: what step k trains on is a function of (seed, k) alone.
+
+The archive is shuffled anew each epoch; step k's global batch is positions k B ..
+(k + 1) B of that endless order, B = batch_size, and process p of P takes the p-th of P
+equal parts. So runs on any number of processes see the same global batches, and a
+resumed run starts at its step without reading what came before.
+"""
+
+from collections.abc import Iterator
+
+import grain
+import numpy as np
+from jaxtyping import Int
+
+from afgan_jax.data.archive import Archive
+
+_SHUFFLE, _LABELS = 0, 1  # the purposes that random numbers serve here
+
+
+def batches(
+    archive: Archive,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_threads: int = 2,
+) -> Iterator[dict[str, np.ndarray]]:
+    """This process's share of every global batch from `start_step` on, for ever.
+
+    A batch holds image uint8 [n H W C], label float32 [n c_dim] and gen_label float32
+    [2 n c_dim], labels of images drawn at random: one set for the update of G, one for
+    that of D. n = batch_size / process_count; batch_size is the global one.
+    Threads decode ahead; num_threads=0 decodes when asked.
+    Raises ValueError if process_count does not divide batch_size.
+    """
+    if batch_size < 1 or batch_size % process_count:
+        raise ValueError(
+            f"batch_size={batch_size} cannot be split over {process_count} processes: "
+            f"give a multiple of {process_count}"
+        )
+    share = batch_size // process_count
+    mine = slice(process_index * share, (process_index + 1) * share)
+
+    def load(step: int, order: Int[np.ndarray, "B"]) -> dict[str, np.ndarray]:
+        images, labels = zip(*(archive[int(i)] for i in order[mine]), strict=True)
+        drawn = _rng(seed, _LABELS, step).integers(len(archive), size=(2, batch_size))
+        return {
+            "image": np.stack(images),
+            "label": np.stack(labels),
+            "gen_label": archive.labels[drawn[:, mine]],
+        }
+
+    order = grain.MapDataset.range(len(archive)).shuffle(_shuffle_seed(seed)).repeat()
+    # Nothing remains of an endless order, but grain rounds its length up otherwise.
+    steps = order.batch(batch_size, drop_remainder=True).map_with_index(load)
+    steps = steps[start_step:]
+    ahead = grain.ReadOptions(
+        num_threads=num_threads, prefetch_buffer_size=2 * num_threads
+    )
+    return iter(steps.to_iter_dataset(ahead))
+
+
+def _rng(*key: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(key))
+
+
+def _shuffle_seed(seed: int) -> int:
+    # Grain shuffles epoch e with seed + e: mixed first, so that the epochs of runs
+    # with neighbouring seeds differ.
+    return int(np.random.SeedSequence((seed, _SHUFFLE)).generate_state(1)[0])

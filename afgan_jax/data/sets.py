@@ -1,0 +1,35 @@
+"""Image sets by name or path: what the `data` section of a config opens."""
+
+import os
+import pathlib
+
+from afgan_jax.data import archive, earth
+
+SETS = {"earth": earth.build}  # name -> build(cache_dir, resolution) -> path
+
+
+def open_set(
+    path: str,
+    *,
+    cache_dir: str | os.PathLike,
+    resolution: int | None = None,
+    use_labels: bool = False,
+    max_images: int | None = None,
+    mirror: bool = False,
+    seed: int = 0,
+) -> archive.Archive:
+    """The archive at `path`, or the set of that name, built once in `cache_dir`.
+
+    Further arguments are those of `Archive.open`. Raises ValueError as it does.
+    """
+    if path in SETS:
+        pathlib.Path(cache_dir).mkdir(parents=True, exist_ok=True)
+        path = SETS[path](cache_dir, resolution or 64)
+    return archive.Archive.open(
+        path,
+        resolution=resolution,
+        use_labels=use_labels,
+        max_images=max_images,
+        mirror=mirror,
+        seed=seed,
+    )
