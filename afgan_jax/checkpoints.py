@@ -1,0 +1,254 @@
+"""Checkpoints of a pytree of arrays: verified, atomic, never half-written.
+
+A step is a folder <step>/ with two items: `state`, the arrays, and `checksums`, the
+shape, dtype and CRC-32 of every leaf. Orbax writes both under a temporary name and
+renames them last. It does not notice a flipped bit in a data file, hence the checksums.
+In a run of several processes every process calls every function here.
+"""
+
+import contextlib
+import errno
+import functools
+import gc
+import logging
+import shutil
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from afgan_jax import checksums
+
+Tree = Any
+_log = logging.getLogger(__name__)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Checkpoints:
+    """The checkpoints of one folder, of which the newest `keep` stay.
+
+    One process (or group of processes) at a time may open a folder for writing: doing
+    so removes unfinished saves. Any number may read it meanwhile.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 3, read_only: bool = False):
+        self.folder = Path(folder).absolute()
+        self.read_only = read_only
+        _quiet_save()
+        if not read_only:
+            self._remove_unfinished()
+            incomplete = set(_step_folders(self.folder)) - set(self.steps())
+            if incomplete and jax.process_index() == 0:
+                _log.warning("setting aside incomplete checkpoints %s", incomplete)
+            self._set_aside(incomplete)
+        self._manager = ocp.CheckpointManager(
+            self.folder,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=preservation_policy.LatestN(keep),
+                create=not read_only,
+                read_only=read_only,
+            ),
+        )
+
+    def steps(self) -> list[int]:
+        """Returns the steps that are completely saved, in ascending order."""
+        steps = _step_folders(self.folder)
+        return [step for step in steps if _is_complete(self.folder / str(step))]
+
+    def save(self, step: int, tree: Tree) -> None:
+        """Saves the tree in the background; a step already saved is left as it is.
+
+        The arrays may be donated as soon as this returns. The failure of a save shows
+        here, at the next save, in wait() or in close().
+        Raises OSError if the disk is full; earlier checkpoints then stay valid.
+        """
+        self.wait()
+        if step in self._manager.all_steps():
+            return
+        items = ocp.args.Composite(
+            state=ocp.args.PyTreeSave(tree),
+            checksums=ocp.args.JsonSave(checksums.seal(checksums.records(tree))),
+        )
+        try:
+            saved = self._manager.save(step, args=items)
+        except Exception as error:
+            self._raise_save_error(error)
+        assert saved, f"step {step} is older than {self._manager.latest_step()}"
+
+    def restore(
+        self, abstract: Tree, step: int | None = None, *, partial: bool = False
+    ) -> tuple[int, Tree]:
+        """Returns (step, tree) of the newest undamaged checkpoint, or of `step`.
+
+        abstract: the tree with a jax.ShapeDtypeStruct a leaf, whose sharding says where
+          the leaf goes, whatever the devices it was saved from; partial=True allows a
+          part of the saved tree. Opened for writing, later steps are set aside (their
+          folders renamed), since the run now continues from here.
+        Raises checksums.Mismatch if the tree is not the one saved, ValueError if there
+        is no undamaged checkpoint.
+        """
+        steps = self.steps()
+        if not steps or step not in (None, *steps):
+            wanted = "checkpoint" if step is None else f"checkpoint {step}"
+            raise ValueError(f"there is no {wanted} in {self.folder}; steps: {steps}")
+        reasons = []
+        for candidate in [step] if step is not None else reversed(steps):
+            tree, reason = self._try_restore(candidate, abstract, partial)
+            if reason is None:
+                break
+            reasons.append(f"checkpoint {candidate} is damaged ({reason})")
+        else:
+            raise ValueError(f"cannot restore from {self.folder}: {'; '.join(reasons)}")
+        if reasons and jax.process_index() == 0:
+            _log.warning("%s; continuing from step %d", "; ".join(reasons), candidate)
+        if not self.read_only and candidate != steps[-1]:
+            self._set_aside({other for other in steps if other > candidate})
+            self._manager.reload()
+        return candidate, tree
+
+    def wait(self) -> None:
+        """Waits for the save in progress; raises what went wrong in it."""
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            self._raise_save_error(error)
+
+    def close(self) -> None:
+        """Waits for the save in progress and ends the background threads."""
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def _try_restore(self, step: int, abstract: Tree, partial: bool):
+        """Returns (tree, None) or (None, why the checkpoint is damaged)."""
+        tree, reason = None, None
+        with _quiet_restore():
+            try:
+                tree, reason = self._restore(step, abstract, partial)
+            except (checksums.Mismatch, MemoryError, jax.errors.JaxRuntimeError):
+                raise
+            except Exception as error:  # a damaged file can fail in any way
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                reason = reason.partition(" [tensorstore_spec")[0][:300]
+            if reason is not None:
+                tree = None
+                time.sleep(0.2)  # the complaints come from other threads
+                gc.collect()
+        if jax.process_count() > 1:  # all take the same step, or none
+            fine = multihost_utils.process_allgather(np.array(reason is None))
+            if reason is None and not fine.all():
+                reason = "another process could not read it"
+        return (tree, None) if reason is None else (None, reason)
+
+    def _restore(self, step: int, abstract: Tree, partial: bool):
+        """Returns (tree, None or what does not match its checksum)."""
+        saved = checksums.unseal(
+            (self.folder / str(step) / "checksums" / "metadata").read_text()
+        )
+        checksums.compare(
+            saved, abstract, partial, f"checkpoint {step} of {self.folder}"
+        )
+        arguments = ocp.args.PyTreeRestore(
+            abstract,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
+            partial_restore=partial,
+        )
+        items = self._manager.restore(step, args=ocp.args.Composite(state=arguments))
+        return items["state"], checksums.first_damage(
+            saved, checksums.records(items["state"])
+        )
+
+    def _remove_unfinished(self) -> None:
+        """Removes what a killed or failed save left; Orbax leaves it lying."""
+        if jax.process_index() == 0:
+            for unfinished in self.folder.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _set_aside(self, steps: set[int]) -> None:
+        """Renames the folders of these steps, so that nothing finds them."""
+        if jax.process_index() == 0:
+            for step in steps:
+                target = self.folder / f"set-aside-{step}"
+                shutil.rmtree(target, ignore_errors=True)
+                (self.folder / str(step)).rename(target)
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("afgan_jax checkpoints set aside")
+
+    def _raise_save_error(self, error: Exception) -> None:
+        """Raises OSError in one line if the disk is full, otherwise the error."""
+        codes = [f"os_error_code='{code}'" for code in _DISK_FULL]
+        full = getattr(error, "errno", None) in _DISK_FULL
+        if not full and not any(code in str(error) for code in codes):
+            raise error
+        self._remove_unfinished()
+        self._manager.reload()
+        newest = self.steps()[-1:] or ["none"]
+        raise OSError(
+            errno.ENOSPC,
+            f"the disk is full: a checkpoint could not be saved in {self.folder}; free "
+            f"some space and run the same command again (last good step: {newest[0]})",
+        ) from error
+
+
+def _step_folders(folder: Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def _is_complete(step_folder: Path) -> bool:
+    return (step_folder / "checksums" / "metadata").is_file() and (
+        step_folder / "state"
+    ).is_dir()
+
+
+def _quiet_save() -> None:
+    """Keeps off the terminal what Orbax's threads say, from now on, of a failed save.
+
+    Each thread that the failure passes through logs a traceback, and writes given up
+    find their event loop closed. The caller gets the failure itself as an exception.
+    """
+    logging.getLogger("absl").addFilter(_from_elsewhere)
+    if getattr(sys.unraisablehook, "func", None) is not _unless_loop_closed:
+        sys.unraisablehook = functools.partial(_unless_loop_closed, sys.unraisablehook)
+
+
+def _from_elsewhere(record: logging.LogRecord) -> bool:
+    return "orbax" not in record.pathname
+
+
+def _unless_loop_closed(report, unraisable) -> None:
+    if str(unraisable.exc_value) != "Event loop is closed":
+        report(unraisable)
+
+
+@contextlib.contextmanager
+def _quiet_restore():
+    """Keeps off the terminal what Orbax leaves behind when a restore fails.
+
+    The reads and coroutines it gives up complain to the event loop's log, to the
+    warnings and to the hook for exceptions nobody can catch, some a moment later.
+    """
+    hook, log = sys.unraisablehook, logging.getLogger("asyncio")
+    was_disabled = log.disabled
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sys.unraisablehook, log.disabled = (lambda _: None), True
+        try:
+            yield
+        finally:
+            sys.unraisablehook, log.disabled = hook, was_disabled

@@ -1,0 +1,220 @@
+"""A run directory: all that a training run leaves behind, and what resumes it.
+
+config.json      every setting of the run
+checkpoints/     see checkpoints.py
+stats.jsonl      one JSON object a tick, with "nimg" and "timestamp"
+Further files (events, reals.png, fakes*.png) belong to training. In a run of several
+processes all call these functions and process 0 writes the small files.
+"""
+
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+
+from afgan_jax import checkpoints, checksums
+from afgan_jax import config as config_lib
+from afgan_jax.networks import generator
+
+# Settings that may change from one start of a run to the next: how long it goes on,
+# how often it reports, and where and with how many threads it reads the same data.
+FREE_SETTINGS = (
+    "data.path",
+    "pictures.batch",
+    "train.total_kimg",
+    "train.tick_kimg",
+    "train.checkpoint_ticks",
+    "train.image_ticks",
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Run:
+    """An open run directory; `path`, `config` and `checkpoints` are its parts."""
+
+    def __init__(self, path: Path, config: dict, saved: checkpoints.Checkpoints):
+        self.path = path
+        self.config = config
+        self.checkpoints = saved
+
+    @classmethod
+    def create_or_open(
+        cls, workdir: str | Path, config: config_lib.Config, *, keep: int = 3
+    ) -> "Run":
+        """Returns the run in workdir, for training: a new one or one to be resumed.
+
+        keep: how many checkpoints stay.
+        Raises ValueError if workdir is a run of another config (FREE_SETTINGS may
+        differ) or a folder of something else.
+        """
+        path = _local(workdir)
+        if jax.process_index() == 0:
+            path.mkdir(parents=True, exist_ok=True)
+            if all(entry.name.startswith(".") for entry in path.iterdir()):
+                write_atomically(path / "config.json", config_lib.to_json(config))
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("afgan_jax run directory")
+        differing = _compare_configs(path, _read_config(path), config)
+        if differing and jax.process_index() == 0:
+            _log.warning("settings changed for this run: %s", ", ".join(differing))
+            write_atomically(path / "config.json", config_lib.to_json(config))
+        saved = checkpoints.Checkpoints(path / "checkpoints", keep=keep)
+        return cls(path, config, saved)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Run":
+        """Returns the run for reading, also while another process trains it.
+
+        Raises ValueError if path is not a run.
+        """
+        path = _local(path)
+        config = _read_config(path)
+        saved = checkpoints.Checkpoints(path / "checkpoints", read_only=True)
+        return cls(path, config, saved)
+
+    def latest_step(self) -> int | None:
+        """Returns the newest completely saved step; None if there is none."""
+        return max(self.checkpoints.steps(), default=None)
+
+    def save(self, step: int, tree: Any) -> None:
+        """Saves a pytree of arrays in the background; see Checkpoints.save."""
+        self.checkpoints.save(step, tree)
+
+    def restore(
+        self,
+        abstract: Any,
+        step: int | None = None,
+        *,
+        partial: bool = False,
+        config: config_lib.Config | None = None,
+    ) -> tuple[int, Any]:
+        """Returns (step, tree) of a checkpoint, by default the newest undamaged one.
+
+        config: the settings `abstract` was made from, to name what differs.
+        See Checkpoints.restore.
+        """
+        try:
+            return self.checkpoints.restore(abstract, step, partial=partial)
+        except checksums.Mismatch as error:
+            differing = config_lib.difference(self.config, config or self.config)
+            cause = f"settings that differ: {', '.join(differing)}"
+            if not differing:
+                cause = "the settings agree, so another version of the code made it"
+            raise ValueError(f"{error}; {cause}") from None
+
+    def append_stats(self, stats: Mapping[str, Any]) -> None:
+        """Adds one line to stats.jsonl; a value that is not finite becomes null."""
+        if jax.process_index() == 0:
+            line = {key: _json_value(value) for key, value in stats.items()}
+            with open(self.path / "stats.jsonl", "a") as file:
+                file.write(json.dumps(line | {"timestamp": time.time()}) + "\n")
+
+    def truncate_stats(self, nimg: int) -> None:
+        """Drops the lines beyond nimg, and any half-written one, to resume there."""
+        path = self.path / "stats.jsonl"
+        if jax.process_index() == 0 and path.exists():
+            lines = path.read_text().splitlines(keepends=True)
+            kept = [line for line in lines if _nimg_of(line) <= nimg]
+            write_atomically(path, "".join(kept))
+
+    def close(self) -> None:
+        """Waits for the save in progress; raises what went wrong in it."""
+        self.checkpoints.close()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        # An error on its way out must not be replaced by one of the last save.
+        try:
+            self.close()
+        except Exception:
+            if kind is None:
+                raise
+
+
+def load_generator(
+    path: str | Path, step: int | None = None, **changes: Any
+) -> tuple[Any, Any]:
+    """Returns (G, variables) with the averaged weights of a run's checkpoint.
+
+    `changes` replace settings of the generator that leave its variables' shapes alone,
+    such as kernel="none". Reads nothing else of the checkpoint.
+    """
+    run = Run.open(path)
+    G = generator.make_generator(**(run.config["generator"] | changes))
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    abstract = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
+        jax.eval_shape(G.initialize, jax.random.key(0)),
+    )
+    with run:
+        _, tree = run.restore({"G_ema": abstract}, step, partial=True)
+    return G, tree["G_ema"]
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Writes a file that is either complete or not there at all."""
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(unfinished, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _local(path: str | Path) -> Path:
+    if "://" in str(path):
+        raise ValueError(f"{path} is not a folder on this machine; mount it or copy it")
+    return Path(path).expanduser().absolute()
+
+
+def _read_config(path: Path) -> config_lib.Config:
+    if not path.is_dir():
+        raise ValueError(f"there is no run in {path}: no such folder")
+    file = path / "config.json"
+    if not file.is_file():
+        raise ValueError(
+            f"{path} is not a run (it has no config.json); name a new or empty folder"
+        )
+    try:
+        return config_lib.from_json(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is not valid JSON ({error})") from None
+
+
+def _compare_configs(path: Path, old: dict, new: dict) -> list[str]:
+    """Returns the free settings that differ; raises ValueError if others do."""
+    differing = config_lib.difference(old, new)
+    fixed = [line for line in differing if line.partition(":")[0] not in FREE_SETTINGS]
+    if fixed:
+        raise ValueError(
+            f"{path} belongs to a run of another config: {', '.join(fixed)}; name "
+            "another workdir or restore these settings"
+        )
+    return differing
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, str | int | list | tuple | dict) or value is None:
+        return value
+    return float(value) if math.isfinite(value) else None
+
+
+def _nimg_of(line: str) -> float:
+    try:
+        return json.loads(line)["nimg"]
+    except (ValueError, KeyError, TypeError):
+        return math.inf
