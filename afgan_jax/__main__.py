@@ -1,0 +1,62 @@
+"""The command line: python -m afgan_jax VERB [flags].
+
+A verb is a module with FLAGS (absl flags of its own) and main(argv); it is imported
+only when it is asked for, and imports JAX only inside main.
+"""
+
+import difflib
+import importlib
+import os
+import sys
+
+# verb: (module, what it does in one line)
+VERBS = {
+    "train": ("afgan_jax.cli.train", "train a generator, or resume training it"),
+    "generate": ("afgan_jax.cli.generate", "write images of a trained generator"),
+    "equivariance": ("afgan_jax.cli.equivariance", "measure and show equivariance"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one verb and returns the exit code.
+
+    0 done, 2 bad input (one line on stderr), 130 interrupted. With AFGAN_TRACEBACK=1 in
+    the environment an error shows where it comes from.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        _dispatch(argv)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError) as error:
+        if os.environ.get("AFGAN_TRACEBACK", "0") not in ("", "0"):
+            raise
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    return 0
+
+
+def _dispatch(argv: list[str]) -> None:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return
+    verb, *rest = argv
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(VERBS)}"
+        raise ValueError(f"unknown verb {verb!r}; {hint}")
+    module = importlib.import_module(VERBS[verb][0])
+    if any(flag in ("-h", "-help", "--help") for flag in rest):
+        print(f"{module.__doc__}\n{module.FLAGS.module_help(module.__name__)}")
+        return
+    module.main(rest)
+
+
+def _overview() -> str:
+    lines = [f"  {verb:12} {summary}" for verb, (_, summary) in VERBS.items()]
+    usage = "python -m afgan_jax VERB [flags]\n\nVerbs (VERB --help for its flags):\n"
+    return usage + "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

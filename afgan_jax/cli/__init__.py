@@ -1,0 +1,34 @@
+"""The verbs of the command line, a module each, and how their flags are read."""
+
+from absl import flags
+
+
+def parse(values: flags.FlagValues, argv: list[str], *, required: tuple = ()) -> dict:
+    """Sets the flags from argv and returns the config overrides among them.
+
+    An override is --config.section.key=value, accepted where there is a flag --config;
+    it comes back as {"section.key": "value"}.
+    Raises ValueError for an unknown, malformed or missing flag.
+    """
+    overrides, plain = {}, []
+    for argument in argv:
+        name, equals, value = argument.lstrip("-").partition("=")
+        if "config" in values and name.startswith("config."):
+            if not equals:
+                raise ValueError(f"write {argument}=VALUE, with an equals sign")
+            overrides[name.removeprefix("config.")] = value
+        else:
+            plain.append(argument)
+    values.unparse_flags()
+    for name in values:
+        values[name].unparse()
+    try:
+        _, *rest = values(["afgan_jax", *plain])
+    except flags.Error as error:
+        raise ValueError(f"{error} (--help lists the flags)") from None
+    if rest:
+        raise ValueError(f"{rest[0]!r} is not a flag; write --name=value")
+    for name in required:
+        if values[name].value is None:
+            raise ValueError(f"--{name} is missing: {values[name].help}")
+    return overrides

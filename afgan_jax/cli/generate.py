@@ -1,0 +1,108 @@
+"""Write images of a trained generator: seedNNNN.png each, and all of them in grid.png.
+
+python -m afgan_jax generate --run=runs/earth --seeds=0-15 --psi=0.7 --outdir=out
+
+A seed means the same latent everywhere: numpy's RandomState(seed).randn(1, z_dim).
+"""
+
+import math
+from pathlib import Path
+
+from absl import flags
+
+from afgan_jax import cli
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("run", None, "run directory of the training", flag_values=FLAGS)
+flags.DEFINE_integer("step", None, "checkpoint; default: newest", flag_values=FLAGS)
+flags.DEFINE_string("seeds", "0-15", "such as 0-15 or 1,3,5-7", flag_values=FLAGS)
+flags.DEFINE_float(
+    "psi", 1.0, "truncation: 1 none, 0 the average image", flag_values=FLAGS
+)
+flags.DEFINE_integer("class", None, "class of a conditional net", flag_values=FLAGS)
+flags.DEFINE_float(
+    "rotate", 0.0, "turn the image counterclockwise, degrees", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "translate", "0,0", "move by x (right), y (down), image widths", flag_values=FLAGS
+)
+flags.DEFINE_string("outdir", "out", "where the images go", flag_values=FLAGS)
+flags.DEFINE_integer("batch", 8, "images at a time", lower_bound=1, flag_values=FLAGS)
+
+
+def main(argv: list[str]) -> None:
+    cli.parse(FLAGS, argv, required=("run",))
+    seeds = parse_seeds(FLAGS.seeds)
+    shift = parse_vec2("translate", FLAGS.translate)
+
+    # Here, not on top: --help must not wait for JAX.
+    import jax
+    import numpy as np
+
+    from afgan_jax import runs
+    from afgan_jax.signal import affine
+    from afgan_jax.viz import grid
+
+    G, variables = runs.load_generator(FLAGS.run, FLAGS.step)
+    label = _one_hot(G.mapping.c_dim, FLAGS["class"].value)
+    motion = (math.radians(FLAGS.rotate), *shift)
+    # StyleGAN2 takes no transform, so none is passed where none is asked for.
+    transform = affine.user_transform(*motion) if any(motion) else None
+    z_dim = G.mapping.z_dim
+    latents = [np.random.RandomState(seed).randn(1, z_dim) for seed in seeds]
+    z = np.concatenate(latents).astype(np.float32)
+    c = None if label is None else np.tile(label, (FLAGS.batch, 1))
+
+    @jax.jit
+    def render(variables, z):
+        return G.apply(variables, z, c, psi=FLAGS.psi, transform=transform)
+
+    outdir = Path(FLAGS.outdir)
+    outdir.mkdir(parents=True, exist_ok=True)
+    pictures = []
+    for start in range(0, len(seeds), FLAGS.batch):
+        part = z[start : start + FLAGS.batch]
+        full = np.resize(part, (FLAGS.batch, z_dim))  # one shape, compiled once
+        images = np.asarray(render(variables, full))[: len(part)]
+        for seed, picture in zip(seeds[start:], grid.to_uint8(images), strict=False):
+            grid.save_png(outdir / f"seed{seed:04d}.png", picture)
+            pictures.append(picture)
+    columns = math.ceil(math.sqrt(len(pictures)))
+    grid.save_png(outdir / "grid.png", grid.tile(np.stack(pictures), columns))
+    print(f"wrote {len(pictures)} images and grid.png to {outdir}")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Returns the seeds that "0-15" or "1,3,5-7" names, each once, in that order."""
+    seeds = {}
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"--seeds={text}: {part!r} is no seed or range like 0-15")
+        low, high = int(first), int(last or first)
+        if not low <= high < 2**32:
+            raise ValueError(f"--seeds={text}: {part!r} must rise and stay below 2**32")
+        seeds |= dict.fromkeys(range(low, high + 1))
+    return list(seeds)
+
+
+def parse_vec2(flag: str, text: str) -> tuple[float, float]:
+    """Returns the two numbers of "0.1,0"."""
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError:
+        x = y = math.nan
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise ValueError(f"--{flag}={text} must be two numbers x,y such as 0.1,0")
+    return x, y
+
+
+def _one_hot(c_dim: int, label: int | None):
+    """Returns the label vector; None for a generator without classes."""
+    if c_dim == 0 and label is None:
+        return None
+    if c_dim == 0:
+        raise ValueError(f"--class={label}, but this generator knows no classes")
+    if label is None or not 0 <= label < c_dim:
+        raise ValueError(f"--class={label} must be one of 0 to {c_dim - 1}")
+    return [float(i == label) for i in range(c_dim)]

@@ -1,0 +1,112 @@
+"""Train a generator; run the same command again to resume.
+
+python -m afgan_jax train --config=configs/earth64.py --workdir=runs/earth
+
+--config.SECTION.KEY=VALUE changes a setting, such as --config.train.total_kimg=50.
+In a job of several processes each runs the same command, with --coordinator=auto where
+JAX finds the others by itself (TPU pods, SLURM, Kubernetes), or else with
+--coordinator=HOST:PORT --processes=N --process=I.
+"""
+
+import os
+import pathlib
+
+from absl import flags
+
+from afgan_jax import cli
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("config", None, "FILE.py or FILE.py:ARG", flag_values=FLAGS)
+flags.DEFINE_string("workdir", None, "new or resumed run directory", flag_values=FLAGS)
+flags.DEFINE_string("coordinator", None, "auto or HOST:PORT", flag_values=FLAGS)
+flags.DEFINE_integer("processes", None, "how many, in all", flag_values=FLAGS)
+flags.DEFINE_integer("process", None, "which one this is, from 0", flag_values=FLAGS)
+
+
+def main(argv: list[str]) -> None:
+    overrides = cli.parse(FLAGS, argv, required=("config", "workdir"))
+    if FLAGS.coordinator is not None:
+        join(FLAGS.coordinator, FLAGS.processes, FLAGS.process)
+    train(FLAGS.config, FLAGS.workdir, overrides)
+
+
+def join(coordinator: str, processes: int | None, process: int | None) -> None:
+    """Meet the other processes of the job, before JAX looks for devices."""
+    import jax
+
+    if coordinator == "auto":
+        jax.distributed.initialize()
+        return
+    if processes is None or process is None or not 0 <= process < processes:
+        raise ValueError(
+            f"--coordinator={coordinator} needs --processes=N and --process from 0 to"
+            f" N - 1, not --processes={processes} --process={process}"
+        )
+    jax.distributed.initialize(coordinator, processes, process)
+
+
+def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
+    """Open everything that a config names and train until it is done."""
+    # Here, not on top: --help must not wait for JAX.
+    import functools
+
+    import jax
+
+    from afgan_jax import config, runs
+    from afgan_jax.data import pipeline, sets
+    from afgan_jax.networks import discriminator, generator
+    from afgan_jax.training import loop, snapshot, step
+
+    schema = {
+        "data": (sets.open_set, "cache_dir"),
+        "generator": generator.make_generator,
+        "discriminator": discriminator.make_discriminator,
+        "losses": (step.make_setup, "G", "D"),
+        "updates": (step.make_program, "setup", "devices"),
+        "pictures": (snapshot.Snapshots, "folder", "G", "archive"),
+        "train": (loop.train, "run", "program", "batches", "snapshots", "batch_size"),
+    }
+    settings = config.load(spec, overrides, schema)
+    G = generator.make_generator(**settings["generator"])
+    D = discriminator.make_discriminator(**settings["discriminator"])
+    setup = step.make_setup(G, D, **settings["losses"])
+    program = step.make_program(setup, **settings["updates"])
+    # A hidden folder: a run directory may hold it before the run begins.
+    cache = pathlib.Path(workdir) / ".cache"
+    archive = sets.open_set(cache_dir=cache, **settings["data"])
+    check_data(archive, settings)
+    with runs.Run.create_or_open(workdir, settings) as run:
+        batch_size, seed = settings["updates"]["batch_size"], settings["train"]["seed"]
+        batches = functools.partial(
+            pipeline.batches,
+            archive,
+            batch_size=batch_size,
+            seed=seed,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+        )
+        snapshots = snapshot.Snapshots(run.path, G, archive, **settings["pictures"])
+        loop.train(
+            run,
+            program,
+            lambda start: batches(start_step=start),
+            snapshots,
+            batch_size=batch_size,
+            **settings["train"],
+        )
+
+
+def check_data(archive, settings: dict) -> None:
+    """Raise ValueError unless both networks fit the images and labels of the set."""
+    facts = {
+        "resolution": archive.resolution,
+        "img_channels": archive.channels,
+        "c_dim": archive.label_dim,
+    }
+    for section in ("generator", "discriminator"):
+        for name, fact in facts.items():
+            if settings[section][name] != fact:
+                raise ValueError(
+                    f"{section}.{name}={settings[section][name]} does not fit the data"
+                    f" {archive.name!r}: pass --config.{section}.{name}={fact}"
+                )

@@ -1,0 +1,1 @@
+"""Losses, phases, the jitted updates and the loop around them."""

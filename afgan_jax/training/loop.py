@@ -1,0 +1,123 @@
+"""The training loop: batches in, a run directory out."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+
+from afgan_jax.training import report as reports
+from afgan_jax.training import state as states
+from afgan_jax.training import step as steps
+
+
+def train(
+    run,
+    program: steps.Program,
+    batches: Callable[[int], Iterator[dict[str, np.ndarray]]],
+    snapshots,
+    *,
+    batch_size: int,
+    total_kimg: float,
+    tick_kimg: float = 4.0,
+    checkpoint_ticks: int = 50,
+    image_ticks: int = 50,
+    seed: int = 0,
+) -> states.TrainState:
+    """Train until `total_kimg`, resuming from the run's newest checkpoint.
+
+    `batches(step)` yields this process's share of each step's batch, from that step on.
+    Every tick reports; every so many ticks a checkpoint and a picture are written, and
+    both at the end. Raises KeyboardInterrupt after saving if interrupted (one process).
+    """
+    key, init_key = keys(program, seed)
+    state = restore(run, program, init_key)
+    index, nimg = (int(x) for x in jax.device_get((state.step, state.nimg)))
+    total = int(total_kimg * 1000)
+    report = reports.Report(run, total, nimg)
+    if nimg == 0:
+        snapshots.reals()
+        snapshots.fakes(state.G_ema, "fakes_init.png")
+    feed = batches(index)
+    next_tick = nimg + tick_kimg * 1000
+    with _Interrupt() as interrupt:
+        while nimg < total and not interrupt.is_set():
+            batch = place(program, next(feed))
+            state, stats = program.step(index, state, batch, key)
+            report.add(stats)
+            index, nimg = index + 1, nimg + batch_size
+
+            if nimg < next_tick and nimg < total and index > 1:
+                continue
+            report.end_tick(nimg)
+            if index > 1:
+                next_tick += tick_kimg * 1000
+            is_last = nimg >= total
+            if is_last or (report.tick - 1) % checkpoint_ticks == checkpoint_ticks - 1:
+                run.save(index, vars(state))
+            if is_last or (report.tick - 1) % image_ticks == image_ticks - 1:
+                snapshots.fakes(state.G_ema, f"fakes{nimg // 1000:06d}.png")
+    if interrupt.is_set():
+        report.say(f"interrupted: saving at {nimg / 1000:.2f} kimg")
+        run.save(index, vars(state))
+    report.close()
+    if interrupt.is_set():
+        run.close()
+        raise KeyboardInterrupt
+    return state
+
+
+def keys(program: steps.Program, seed: int) -> tuple[jax.Array, jax.Array]:
+    """Keys of the training and of the initial state, on all devices."""
+    split = jax.jit(
+        lambda: tuple(jax.random.split(jax.random.key(seed))),
+        out_shardings=program.replicated,
+    )
+    return split()
+
+
+def restore(run, program: steps.Program, key: jax.Array) -> states.TrainState:
+    """The run's newest checkpoint on the program's devices; a fresh state if none."""
+    if run.latest_step() is None:
+        return program.init(key)
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=program.replicated),
+        vars(jax.eval_shape(program.init, key)),
+    )
+    _, tree = run.restore(abstract)
+    return states.TrainState(**tree)
+
+
+def place(program: steps.Program, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+    """This process's rows of a batch as part of the global batch on the devices."""
+    return {
+        name: jax.make_array_from_process_local_data(
+            program.batch_sharding[name], array
+        )
+        for name, array in batch.items()
+    }
+
+
+class _Interrupt:
+    """Ctrl-C asks the loop to finish its step and save; a second one stops at once."""
+
+    def __enter__(self) -> "_Interrupt":
+        self._asked = threading.Event()
+        self._previous = None
+        # With several processes, one alone must not leave the others waiting.
+        single = jax.process_count() == 1
+        if single and threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def is_set(self) -> bool:
+        return self._asked.is_set()
+
+    def _ask(self, *_) -> None:
+        self._asked.set()
+        signal.signal(signal.SIGINT, self._previous)

@@ -1,0 +1,218 @@
+"""What each training phase minimises, given all random draws: OBJECTIVES.
+
+An objective maps (setup, params, models, inputs) to (loss, Outcome): `params` are those
+of the network that the phase trains, `models` holds everything else it reads. Means are
+over the batch given, which under jit is the global one.
+
+Source: StyleGAN2 (lazy regularisation, style mixing), Alias-Free GAN (App. F).
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from afgan_jax.training import losses
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """The networks and constants of the losses; see `make_setup`."""
+
+    G: Any  # networks.generator.Generator
+    D: Any  # networks.discriminator.Discriminator
+    r1_gamma: float
+    pl_weight: float
+    pl_batch_shrink: int
+    pl_decay: float
+    style_mixing_prob: float
+    blur_init_sigma: float
+    blur_fade_kimg: float
+    noise: dict  # keyword arguments of synthesis: {"noise": "random"} or {}
+    augment: Callable = lambda key, images, p: images
+
+    __hash__ = object.__hash__
+
+
+class Models(NamedTuple):
+    """Variables of both networks and the scalars that losses depend on."""
+
+    G: dict  # {"params", "buffers"}
+    D: dict  # {"params"}
+    pl_mean: jax.Array  # []
+    nimg: jax.Array  # [] images shown so far
+
+
+class Inputs(NamedTuple):
+    """One batch of N with every random draw a phase needs."""
+
+    real: jax.Array  # [N H W C] in [-1, 1]
+    real_c: jax.Array  # [N c_dim]
+    z: jax.Array  # [N z_dim]
+    c: jax.Array  # [N c_dim]
+    z_mix: jax.Array  # [N z_dim] second latents of style mixing
+    mix_from: jax.Array  # [] first ws taken from z_mix; L for none
+    pl_normal: jax.Array  # [N // pl_batch_shrink H W C] or []
+    key: jax.Array  # for noise inputs and augmentation
+
+
+class Outcome(NamedTuple):
+    """What a phase leaves behind beside gradients."""
+
+    G_buffers: dict
+    pl_mean: jax.Array
+    stats: dict[str, jax.Array]  # name -> one value per sample
+
+
+def g_main(setup: Setup, params: dict, models: Models, inputs: Inputs):
+    """Gmain: f(-D(G(z)))."""
+    variables = {"params": params, "buffers": models.G["buffers"]}
+    images, _ = generate(setup, variables, inputs)
+    logits = _critic(setup, models.D, models.nimg, inputs)(images, inputs.c)
+    loss = losses.g_logistic(logits)
+    stats = _score_stats("fake", logits) | {"Loss/G/loss": loss}
+    return jnp.mean(loss), Outcome(models.G["buffers"], models.pl_mean, stats)
+
+
+def g_reg(setup: Setup, params: dict, models: Models, inputs: Inputs):
+    """Greg: path length regularisation; its gradient flows through the mean too."""
+    count = inputs.pl_normal.shape[0]
+    variables = {"params": params, "buffers": models.G["buffers"]}
+    few = inputs._replace(
+        z=inputs.z[:count], z_mix=inputs.z_mix[:count], c=inputs.c[:count]
+    )
+    ws, _ = _ws(setup, variables, few, update_emas=False)
+    lengths = losses.path_lengths(
+        lambda ws: _synthesize(setup, variables, ws, inputs.key)[0],
+        ws,
+        inputs.pl_normal,
+    )
+    mean = models.pl_mean + setup.pl_decay * (jnp.mean(lengths) - models.pl_mean)
+    penalty = jnp.square(lengths - mean)
+    reg = penalty * setup.pl_weight
+    stats = {"Loss/pl_penalty": penalty, "Loss/G/reg": reg}
+    mean = jax.lax.stop_gradient(mean)
+    return jnp.mean(reg), Outcome(models.G["buffers"], mean, stats)
+
+
+def d_main(setup: Setup, params: dict, models: Models, inputs: Inputs):
+    """Dmain: f(D(G(z))) + f(-D(x)). The one place where G's averages are updated."""
+    loss_fake, buffers, stats = _d_fake(setup, params, models, inputs)
+    critic = _critic(setup, {"params": params}, models.nimg, inputs)
+    logits = critic(inputs.real, inputs.real_c)
+    loss_real = losses.d_logistic_real(logits)
+    stats |= _score_stats("real", logits) | {"Loss/D/loss": loss_fake + loss_real}
+    loss = jnp.mean(loss_fake) + jnp.mean(loss_real)
+    return loss, Outcome(buffers, models.pl_mean, stats)
+
+
+def d_reg(setup: Setup, params: dict, models: Models, inputs: Inputs):
+    """Dreg: R1, gamma/2 |d D(x) / dx|^2, through blur and augmentation."""
+    _, reg, stats = _d_real_with_r1(setup, params, models, inputs)
+    return jnp.mean(reg), Outcome(models.G["buffers"], models.pl_mean, stats)
+
+
+def g_both(setup: Setup, params: dict, models: Models, inputs: Inputs):
+    """Gboth: Gmain and, if weighted, Greg in one phase."""
+    loss, outcome = g_main(setup, params, models, inputs)
+    if setup.pl_weight == 0:
+        return loss, outcome
+    reg, regularised = g_reg(setup, params, models, inputs)
+    stats = outcome.stats | regularised.stats
+    return loss + reg, regularised._replace(stats=stats)
+
+
+def d_both(setup: Setup, params: dict, models: Models, inputs: Inputs):
+    """Dboth: Dmain and R1 in one phase, sharing the pass over real images."""
+    loss_fake, buffers, stats = _d_fake(setup, params, models, inputs)
+    logits, reg, real_stats = _d_real_with_r1(setup, params, models, inputs)
+    loss_real = losses.d_logistic_real(logits)
+    stats |= real_stats | {"Loss/D/loss": loss_fake + loss_real}
+    loss = jnp.mean(loss_fake) + jnp.mean(loss_real + reg)
+    return loss, Outcome(buffers, models.pl_mean, stats)
+
+
+OBJECTIVES = {
+    "Gmain": g_main,
+    "Greg": g_reg,
+    "Gboth": g_both,
+    "Dmain": d_main,
+    "Dreg": d_reg,
+    "Dboth": d_both,
+}
+
+
+def generate(setup: Setup, variables: dict, inputs: Inputs, update_emas: bool = False):
+    """Images [N H W C] of inputs.z with style mixing, and G's buffers afterwards."""
+    ws, buffers = _ws(setup, variables, inputs, update_emas)
+    variables = variables | {"buffers": buffers}
+    return _synthesize(setup, variables, ws, inputs.key, update_emas)
+
+
+def _d_fake(setup: Setup, params: dict, models: Models, inputs: Inputs):
+    images, buffers = generate(setup, models.G, inputs, update_emas=True)
+    images = jax.lax.stop_gradient(images)
+    critic = _critic(setup, {"params": params}, models.nimg, inputs)
+    logits = critic(images, inputs.c)
+    buffers = jax.lax.stop_gradient(buffers)
+    return losses.d_logistic_fake(logits), buffers, _score_stats("fake", logits)
+
+
+def _d_real_with_r1(setup: Setup, params: dict, models: Models, inputs: Inputs):
+    critic = _critic(setup, {"params": params}, models.nimg, inputs)
+    penalty, logits = losses.r1_penalty(
+        lambda images: critic(images, inputs.real_c), inputs.real
+    )
+    reg = penalty * (setup.r1_gamma / 2)
+    stats = _score_stats("real", logits)
+    return logits, reg, stats | {"Loss/r1_penalty": penalty, "Loss/D/reg": reg}
+
+
+def _ws(setup: Setup, variables: dict, inputs: Inputs, update_emas: bool):
+    c = inputs.c if inputs.c.shape[-1] else None
+    method = type(setup.G).map
+    ws, changed = setup.G.apply(
+        variables,
+        inputs.z,
+        c,
+        update_emas=update_emas,
+        method=method,
+        mutable=["buffers"],
+    )
+    if setup.style_mixing_prob > 0:
+        other = setup.G.apply(variables, inputs.z_mix, c, method=method)
+        keep = jnp.arange(ws.shape[1]) < inputs.mix_from
+        ws = jnp.where(keep[None, :, None], ws, other)
+    return ws, changed["buffers"]
+
+
+def _synthesize(setup: Setup, variables: dict, ws, key, update_emas: bool = False):
+    images, changed = setup.G.apply(
+        variables,
+        ws,
+        update_emas=update_emas,
+        method=type(setup.G).synthesize,
+        mutable=["buffers"],
+        rngs={"noise": jax.random.fold_in(key, 0)},
+        **setup.noise,
+    )
+    return images, changed["buffers"]
+
+
+def _critic(setup: Setup, variables: dict, nimg: jax.Array, inputs: Inputs) -> Callable:
+    """Blur, augment, discriminate: (images, c) -> logits [N]."""
+    sigma = losses.blur_sigma(nimg, setup.blur_init_sigma, setup.blur_fade_kimg)
+
+    def critic(images, c):
+        if setup.blur_init_sigma:
+            images = losses.blur(images, sigma, setup.blur_init_sigma)
+        images = setup.augment(jax.random.fold_in(inputs.key, 1), images, 0.0)
+        return setup.D.apply(variables, images, c if c.shape[-1] else None)
+
+    return critic
+
+
+def _score_stats(kind: str, logits: jax.Array) -> dict[str, jax.Array]:
+    return {f"Loss/scores/{kind}": logits, f"Loss/signs/{kind}": jnp.sign(logits)}

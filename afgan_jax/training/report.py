@@ -1,0 +1,137 @@
+"""Progress of a run: statistics by tick, on the terminal, in stats.jsonl and events."""
+
+import math
+import resource
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import tensorboardX
+import tqdm
+
+SHOWN = {"G": "Loss/G/loss", "D": "Loss/D/loss", "r1": "Loss/r1_penalty"}
+
+
+class Report:
+    """Collects device statistics without waiting for them; speaks once a tick."""
+
+    def __init__(self, run, total_nimg: int, nimg: int, *, stream=None):
+        self.run = run
+        self.total_nimg = total_nimg
+        self.started = self.tick_started = time.monotonic()
+        self.first_nimg = self.tick_nimg = nimg
+        self.tick = 0
+        self._pending: list[dict] = []
+        self._is_main = jax.process_index() == 0
+        self._stream = stream or sys.stderr
+        self._bar = None
+        self._events = None
+        if self._is_main:
+            run.truncate_stats(nimg)
+            self._events = tensorboardX.SummaryWriter(
+                str(Path(run.path) / "events"), purge_step=nimg + 1
+            )
+        if self._is_main and self._stream.isatty():
+            self._bar = tqdm.tqdm(
+                total=total_nimg / 1000,
+                initial=nimg / 1000,
+                unit="kimg",
+                file=self._stream,
+                bar_format="{percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} kimg "
+                "[{elapsed}<{remaining}{postfix}]",
+            )
+
+    def add(self, stats: list[dict]) -> None:
+        """Keep the statistics of one iteration, still on the device."""
+        self._pending += stats
+
+    def end_tick(self, nimg: int, **progress: float) -> dict[str, float]:
+        """Read the tick's statistics back and write them; name -> mean."""
+        stats = summarize(jax.device_get(self._pending))
+        self._pending = []
+        now = time.monotonic()
+        seconds, images = now - self.tick_started, nimg - self.tick_nimg
+        rate = images / max(seconds, 1e-9)
+        left = (self.total_nimg - nimg) / max(rate, 1e-9)
+        single = {
+            "Progress/tick": self.tick,
+            "Progress/kimg": nimg / 1000,
+            "Timing/total_sec": now - self.started,
+            "Timing/sec_per_tick": seconds,
+            "Timing/sec_per_kimg": 1000 / max(rate, 1e-9),
+            "Timing/images_per_sec": rate,
+            "Resources/cpu_mem_gb": _peak_gigabytes(),
+        } | {f"Progress/{name}": value for name, value in progress.items()}
+        lines = stats | {
+            name: {"num": 1, "mean": float(value), "std": 0.0}
+            for name, value in single.items()
+        }
+        means = {name: line["mean"] for name, line in lines.items()}
+        if self._is_main:
+            self.run.append_stats({"nimg": nimg} | lines)
+            for name, mean in means.items():
+                self._events.add_scalar(name, mean, nimg)
+            self._show(nimg, rate, left, means)
+        self.tick_started, self.tick_nimg = time.monotonic(), nimg
+        self.tick += 1
+        return means
+
+    def say(self, text: str) -> None:
+        """One line of plain text, beside the progress bar if there is one."""
+        if self._bar is not None:
+            self._bar.write(text, file=self._stream)
+        elif self._is_main:
+            print(text, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        if self._events is not None:
+            self._events.close()
+
+    def _show(self, nimg: int, rate: float, left: float, means: dict) -> None:
+        shown = {k: f"{means[name]:.3g}" for k, name in SHOWN.items() if name in means}
+        if self._bar is not None:
+            self._bar.set_postfix({"img/s": f"{rate:.1f}"} | shown, refresh=False)
+            self._bar.update(nimg / 1000 - self._bar.n)
+            return
+        losses = "  ".join(f"{k} {v}" for k, v in shown.items())
+        self.say(
+            f"tick {self.tick:<4d} kimg {nimg / 1000:<8.2f} {rate:.1f} img/s"
+            f"  left {format_time(left)}  {losses}"
+        )
+
+
+def summarize(sums: list[dict]) -> dict[str, dict[str, float]]:
+    """Sums [count, sum, sum of squares] by name to {"num", "mean", "std"} by name."""
+    totals: dict[str, np.ndarray] = {}
+    for stats in sums:
+        for name, value in stats.items():
+            value = np.asarray(value, np.float64)
+            totals[name] = totals.get(name, np.zeros(3)) + value
+    out = {}
+    for name, (count, total, squares) in sorted(totals.items()):
+        mean = total / count
+        std = math.sqrt(max(squares / count - mean * mean, 0.0))
+        out[name] = {"num": int(count), "mean": float(mean), "std": std}
+    return out
+
+
+def format_time(seconds: float) -> str:
+    """1d 02h, 3h 04m, 5m 06s or 7s."""
+    seconds = int(seconds)
+    for unit, name, rest, rest_name in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "m"),
+        (60, "m", 1, "s"),
+    ):
+        if seconds >= unit:
+            return f"{seconds // unit}{name} {seconds % unit // rest:02d}{rest_name}"
+    return f"{seconds}s"
+
+
+def _peak_gigabytes() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9

@@ -1,0 +1,109 @@
+"""The state of a training run as one pytree, its optimisers and averages."""
+
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+
+Array = Any  # an array, its shape alone, or what is made of it in a tree
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that an update changes and a checkpoint keeps."""
+
+    step: Array  # [] iterations done
+    nimg: Array  # [] real images shown
+    G: dict  # {"params", "buffers"}
+    D: dict  # {"params"}
+    G_ema: dict  # {"params", "buffers"}: the generator to use
+    G_opt: optax.OptState
+    D_opt: optax.OptState
+    pl_mean: Array  # [] running mean of path lengths
+
+
+def create(key: jax.Array, G, D, G_optimizer, D_optimizer) -> TrainState:
+    """A fresh state; G_ema starts as a copy of G (a donated buffer may appear once)."""
+    key_g, key_d = jax.random.split(key)
+    G_vars = G.initialize(key_g)
+    images = jnp.zeros((1, D.resolution, D.resolution, D.img_channels))
+    c = jnp.zeros((1, D.c_dim)) if D.c_dim else None
+    D_vars = dict(jax.jit(D.init)(key_d, images, c))
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        nimg=jnp.zeros((), jnp.int32),
+        G=G_vars,
+        D=D_vars,
+        G_ema=jax.tree.map(jnp.copy, G_vars),
+        G_opt=G_optimizer.init(G_vars["params"]),
+        D_opt=D_optimizer.init(D_vars["params"]),
+        pl_mean=jnp.zeros(()),
+    )
+
+
+def make_optimizer(
+    lr: float,
+    beta2: float = 0.99,
+    eps: float = 1e-8,
+    reg_interval: int | None = None,
+    reg_free: tuple[str, ...] = (),
+) -> optax.GradientTransformation:
+    """Adam with beta1 = 0, corrected for lazy regularisation (StyleGAN2, App. B).
+
+    With the regulariser every `reg_interval` steps, lr and betas are adjusted by
+    c = n / (n + 1). Parameters whose path ends in one of `reg_free` are untouched by
+    the regulariser: they keep a second moment and step count of their own, so that a
+    phase can leave both alone (see `keep_reg_free`).
+    """
+    c = 1.0 if reg_interval is None else reg_interval / (reg_interval + 1)
+
+    def adam():  # with beta1 = 0 Adam is bias-corrected RMSprop, and stores no mean
+        scale = optax.scale_by_rms(
+            beta2**c, eps, eps_in_sqrt=False, bias_correction=True
+        )
+        return optax.chain(scale, optax.scale_by_learning_rate(lr * c))
+
+    def labels(params):
+        return jax.tree_util.tree_map_with_path(
+            lambda path, _: "reg_free" if _ends_in(path, reg_free) else "usual", params
+        )
+
+    return optax.multi_transform({"usual": adam(), "reg_free": adam()}, labels)
+
+
+def keep_reg_free(new: optax.OptState, old: optax.OptState) -> optax.OptState:
+    """`new`, but with the moments of the `reg_free` parameters as in `old`."""
+    inner = dict(new.inner_states) | {"reg_free": old.inner_states["reg_free"]}
+    return new._replace(inner_states=inner)
+
+
+def clean_gradients(grads):
+    """NaN to 0, +-inf to +-1e5; large finite values stay."""
+    return jax.tree.map(
+        lambda g: jnp.nan_to_num(g, nan=0.0, posinf=1e5, neginf=-1e5), grads
+    )
+
+
+def ema_beta(
+    nimg: jax.Array, batch_size: int, ema_kimg: float, rampup: float | None
+) -> jax.Array:
+    """Decay per step for a half-life of `ema_kimg`, shorter at first by `rampup`."""
+    half_life = 1000.0 * ema_kimg
+    if rampup is not None:
+        half_life = jnp.minimum(half_life, rampup * nimg)
+    return 0.5 ** (batch_size / jnp.maximum(half_life, 1e-8))
+
+
+def update_ema(ema: dict, G: dict, beta: jax.Array) -> dict:
+    """Parameters are averaged, buffers copied."""
+    params = jax.tree.map(
+        lambda p, e: p + beta.astype(p.dtype) * (e - p), G["params"], ema["params"]
+    )
+    return {"params": params, "buffers": jax.tree.map(jnp.copy, G["buffers"])}
+
+
+def _ends_in(path, suffixes: tuple[str, ...]) -> bool:
+    name = "/".join(str(getattr(k, "key", k)) for k in path)
+    return name.endswith(suffixes) if suffixes else False

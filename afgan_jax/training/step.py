@@ -1,0 +1,314 @@
+"""Phases as a table, and one jitted, donated update for each.
+
+Updates are written for the global batch and compiled by jit over a mesh with the one
+axis `data` (jit with shardings is what pjit became): batches are split over it, the
+state is replicated, and the compiler inserts the all-reduces. Draws depend on the seed
+and the step alone, so results do not depend on the number of devices or processes.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from afgan_jax.training import objectives
+from afgan_jax.training import state as states
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """Minimise `gain` * OBJECTIVES[name] over `network` at every `interval`-th step."""
+
+    name: str
+    network: str  # "G" or "D"
+    interval: int = 1
+    gain: float = 1.0
+    is_reg: bool = False  # leaves the optimiser's reg_free parameters alone
+
+
+def make_phases(
+    G_reg_interval: int | None, D_reg_interval: int | None
+) -> tuple[Phase, ...]:
+    """G's phases, then D's; a regulariser with no interval joins the main phase."""
+    phases = []
+    for network, interval in (("G", G_reg_interval), ("D", D_reg_interval)):
+        if interval is None:
+            phases.append(Phase(network + "both", network))
+        else:
+            phases.append(Phase(network + "main", network))
+            phases.append(Phase(network + "reg", network, interval, interval, True))
+    return tuple(phases)
+
+
+REG_FREE = {"G": ("torgb/bias",), "D": ("out/bias",)}
+
+
+def make_setup(
+    G,
+    D,
+    *,
+    r1_gamma: float,
+    pl_weight: float = 0.0,
+    pl_batch_shrink: int = 2,
+    pl_decay: float = 0.01,
+    style_mixing_prob: float = 0.0,
+    blur_init_sigma: float = 0.0,
+    blur_fade_kimg: float = 0.0,
+) -> objectives.Setup:
+    """Losses of a configuration: A mixes styles (0.9) and weighs path lengths (2), R
+    blurs D's inputs at first (10 pixels, gone after 200 kimg at batch 32)."""
+    noise = {"noise": "random"} if hasattr(G.synthesis, "architecture") else {}
+    return objectives.Setup(
+        G,
+        D,
+        r1_gamma,
+        pl_weight,
+        pl_batch_shrink,
+        pl_decay,
+        style_mixing_prob,
+        blur_init_sigma,
+        blur_fade_kimg,
+        noise,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """Compiled training: phases with their updates, and the end of an iteration.
+
+    init(key) -> state; updates[name](state, batch, key) -> (state, stats);
+    finish(state) -> state. The state given is donated. stats: name -> [count, sum, sum
+    of squares].
+    """
+
+    phases: tuple[Phase, ...]
+    init: Callable
+    updates: dict[str, Callable]
+    finish: Callable
+    batch_sharding: dict[str, NamedSharding]
+    replicated: NamedSharding
+
+    def step(self, index: int, state, batch: dict, key: jax.Array):
+        """Run the phases due at iteration `index`: (state, list of stats)."""
+        stats = []
+        for phase in self.phases:
+            if index % phase.interval == 0:
+                state, more = self.updates[phase.name](state, batch, key)
+                stats.append(more)
+        return self.finish(state), stats
+
+
+def make_program(
+    setup: objectives.Setup,
+    *,
+    batch_size: int,
+    accumulate: int = 1,
+    G_lr: float = 0.0025,
+    D_lr: float = 0.002,
+    beta2: float = 0.99,
+    G_reg_interval: int | None = None,
+    D_reg_interval: int | None = 16,
+    ema_kimg: float = 10.0,
+    ema_rampup: float | None = 0.05,
+    devices=None,
+) -> Program:
+    """Updates for all `devices` (default: every device of every process).
+
+    `batch_size` is the global one; `accumulate` splits it into that many parts, one
+    after another, whose gradients are averaged. A regulariser runs every so many steps
+    (lazily), or with the main loss if its interval is None. The generator's average has
+    a half-life of `ema_kimg`, or of `ema_rampup` times the images shown if less.
+    Raises ValueError if the batch does not divide.
+    """
+    devices = jax.devices() if devices is None else devices
+    mesh = Mesh(np.asarray(devices), ("data",))
+    _check_batch(batch_size, accumulate, len(devices), setup.D.mbstd_group_size)
+    phases = make_phases(G_reg_interval, D_reg_interval)
+    optimizers = {
+        "G": states.make_optimizer(
+            G_lr, beta2, reg_interval=G_reg_interval, reg_free=REG_FREE["G"]
+        ),
+        "D": states.make_optimizer(
+            D_lr, beta2, reg_interval=D_reg_interval, reg_free=REG_FREE["D"]
+        ),
+    }
+    rows, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
+    batch_sharding = {
+        "image": rows,
+        "label": rows,
+        "gen_label": NamedSharding(mesh, P(None, "data")),
+    }
+
+    def compiled(index: int, phase: Phase) -> Callable:
+        update = functools.partial(
+            _update, setup, phase, optimizers[phase.network], index, accumulate, rows
+        )
+        return jax.jit(
+            update,
+            in_shardings=(replicated, batch_sharding, replicated),
+            out_shardings=(replicated, replicated),
+            donate_argnums=0,
+        )
+
+    def finish(state: states.TrainState) -> states.TrainState:
+        beta = states.ema_beta(state.nimg, batch_size, ema_kimg, ema_rampup)
+        return state.replace(
+            G_ema=states.update_ema(state.G_ema, state.G, beta),
+            step=state.step + 1,
+            nimg=state.nimg + batch_size,
+        )
+
+    def init(key: jax.Array) -> states.TrainState:
+        return states.create(key, setup.G, setup.D, optimizers["G"], optimizers["D"])
+
+    return Program(
+        phases,
+        jax.jit(init, out_shardings=replicated),
+        {phase.name: compiled(i, phase) for i, phase in enumerate(phases)},
+        jax.jit(
+            finish,
+            in_shardings=replicated,
+            out_shardings=replicated,
+            donate_argnums=0,
+        ),
+        batch_sharding,
+        replicated,
+    )
+
+
+def gradients(
+    setup: objectives.Setup,
+    phase: Phase,
+    models: objectives.Models,
+    inputs: objectives.Inputs,
+):
+    """Gradients of gain * objective for the phase's network, and the Outcome."""
+    objective = objectives.OBJECTIVES[phase.name]
+
+    def loss(params):
+        value, outcome = objective(setup, params, models, inputs)
+        return value * phase.gain, outcome
+
+    params = (models.G if phase.network == "G" else models.D)["params"]
+    return jax.grad(loss, has_aux=True)(params)
+
+
+def apply_gradients(
+    state: states.TrainState,
+    phase: Phase,
+    optimizer: optax.GradientTransformation,
+    grads: dict,
+) -> states.TrainState:
+    """One optimiser step on the phase's network with cleaned gradients."""
+    network, opt = getattr(state, phase.network), getattr(state, phase.network + "_opt")
+    updates, new_opt = optimizer.update(
+        states.clean_gradients(grads), opt, network["params"]
+    )
+    if phase.is_reg:
+        new_opt = states.keep_reg_free(new_opt, opt)
+    params = optax.apply_updates(network["params"], updates)
+    changes = {
+        phase.network: network | {"params": params},
+        phase.network + "_opt": new_opt,
+    }
+    return state.replace(**changes)
+
+
+def _update(setup, phase, optimizer, index, accumulate, rows, state, batch, key):
+    key = jax.random.fold_in(jax.random.fold_in(key, state.step), index)
+    n = batch["image"].shape[0]
+    group = min(setup.D.mbstd_group_size or n, n // accumulate)
+    parts = {
+        "real": batch["image"].astype(jnp.float32) / 127.5 - 1,
+        "real_c": batch["label"],
+        "c": batch["gen_label"][0 if phase.network == "G" else 1],
+        **_latents(setup, key, n, rows),
+    }
+    parts = {name: _split(a, accumulate, group) for name, a in parts.items()}
+    keys = jax.random.split(jax.random.fold_in(key, 2), accumulate)
+
+    def one(carry, part):
+        total, buffers, pl_mean = carry
+        arrays, key = part
+        models = objectives.Models(
+            state.G | {"buffers": buffers}, state.D, pl_mean, state.nimg
+        )
+        inputs = _inputs(setup, phase, key, arrays)
+        grads, outcome = gradients(setup, phase, models, inputs)
+        total = jax.tree.map(lambda t, g: t + g / accumulate, total, grads)
+        return (total, outcome.G_buffers, outcome.pl_mean), _sums(outcome.stats)
+
+    params = getattr(state, phase.network)["params"]
+    carry = (jax.tree.map(jnp.zeros_like, params), state.G["buffers"], state.pl_mean)
+    if accumulate == 1:
+        part = ({name: a[0] for name, a in parts.items()}, keys[0])
+        carry, stats = one(carry, part)
+    else:
+        carry, stats = jax.lax.scan(one, carry, (parts, keys))
+        stats = jax.tree.map(lambda s: jnp.sum(s, axis=0), stats)
+    grads, buffers, pl_mean = carry
+    state = state.replace(G=state.G | {"buffers": buffers}, pl_mean=pl_mean)
+    return apply_gradients(state, phase, optimizer, grads), stats
+
+
+def _latents(setup, key, n: int, rows) -> dict[str, jax.Array]:
+    shape = (n, setup.G.mapping.z_dim)
+    z, z_mix = (jax.random.normal(jax.random.fold_in(key, i), shape) for i in range(2))
+    constrain = jax.lax.with_sharding_constraint
+    return {"z": constrain(z, rows), "z_mix": constrain(z_mix, rows)}
+
+
+def _inputs(setup, phase: Phase, key, arrays: dict) -> objectives.Inputs:
+    """The remaining draws: where styles mix, the noise of path lengths, a key."""
+    key_mix, key_coin, key_pl, key_rest = jax.random.split(key, 4)
+    num_ws = setup.G.synthesis.num_ws
+    mixes = jax.random.uniform(key_coin) < setup.style_mixing_prob
+    mix_from = jax.random.randint(key_mix, (), 1, num_ws)
+    n, *image = arrays["real"].shape
+    count = n // setup.pl_batch_shrink if setup.pl_weight else 0
+    return objectives.Inputs(
+        **arrays,
+        mix_from=jnp.where(mixes, mix_from, num_ws),
+        pl_normal=jax.random.normal(key_pl, (count, *image)),
+        key=key_rest,
+    )
+
+
+def _split(a: jax.Array, parts: int, group: int) -> jax.Array:
+    """[N ...] -> [parts N/parts ...], dealing out whole groups of neighbours in turn.
+
+    Groups stay together, so minibatch statistics do not change, and every device keeps
+    a share of each part.
+    """
+    if parts == 1:
+        return a[None]
+    dealt = a.reshape(-1, parts, group, *a.shape[1:]).swapaxes(0, 1)
+    return dealt.reshape(parts, -1, *a.shape[1:])
+
+
+def _sums(stats: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """[count, sum, sum of squares] of each statistic."""
+    return {
+        name: jnp.stack([jnp.float32(v.size), jnp.sum(v), jnp.sum(jnp.square(v))])
+        for name, v in stats.items()
+    }
+
+
+def _check_batch(batch: int, accumulate: int, devices: int, group: int | None) -> None:
+    if batch % (devices * accumulate):
+        raise ValueError(
+            f"batch_size={batch} is not divisible by {devices} devices"
+            f" x accumulate={accumulate}: choose a multiple of {devices * accumulate}"
+        )
+    size = min(group or batch, batch // accumulate)
+    if (batch // accumulate) % size:
+        raise ValueError(
+            f"batch_size={batch} / accumulate={accumulate} is not a multiple of"
+            f" mbstd_group_size={size}"
+        )

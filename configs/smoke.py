@@ -1,0 +1,35 @@
+"""A run of seconds that exercises everything: for tests and for a first look.
+
+python -m afgan_jax train --config=configs/smoke.py --workdir=runs/smoke
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(arg=None):
+    resolution = 16
+    return ConfigDict(
+        {
+            "data": {"path": "earth", "resolution": resolution},
+            "generator": {
+                "resolution": resolution,
+                "z_dim": 16,
+                "w_dim": 16,
+                "channel_base": 64,
+                "channel_max": 8,
+                "num_layers": 3,
+                "num_critical": 1,
+                "margin": 4,
+            },
+            "discriminator": {
+                "resolution": resolution,
+                "channel_base": 64,
+                "channel_max": 8,
+                "mbstd_group_size": 2,
+            },
+            "losses": {"r1_gamma": 0.1},
+            "updates": {"batch_size": 8, "D_reg_interval": 4, "ema_kimg": 0.1},
+            "pictures": {"rows": 2, "columns": 4},
+            "train": {"total_kimg": 0.128, "tick_kimg": 0.032, "checkpoint_ticks": 2},
+        }
+    )

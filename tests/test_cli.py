@@ -1,0 +1,151 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from afgan_jax import __main__, runs
+from afgan_jax.cli import generate
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments, code=None):
+    command = ["-c", code] if code else ["-m", "afgan_jax", *arguments]
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], *([verb] for verb in __main__.VERBS)])
+def test_help_imports_no_array_library(arguments):
+    code = (
+        "import sys; from afgan_jax import __main__\n"
+        f"__main__.main({[*arguments, '--help']!r})\n"
+        "print(sorted({'jax', 'numpy', 'flax', 'orbax'} & set(sys.modules)))"
+    )
+    out = run(code=code).stdout
+    assert out.endswith("\n[]\n") and "python -m afgan_jax" in out
+
+
+def test_help_lists_every_verb_with_a_line():
+    out = run("--help").stdout
+    for verb, (_, line) in __main__.VERBS.items():
+        assert verb in out and line in out
+
+
+@pytest.mark.parametrize("verb", __main__.VERBS)
+def test_help_of_a_verb_explains_each_of_its_flags(verb):
+    done = run(verb, "--help")
+    assert done.returncode == 0 and "--" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["genrate"], "unknown verb 'genrate'; did you mean generate?"),
+        (["generate", "--run=a", "--sedes=1"], "Did you mean: seeds"),
+        (["generate", "--seeds=1"], "--run is missing"),
+        (["generate", "--run=a", "--psi=much"], "--psi=much"),
+        (["generate", "--run=a", "stray"], "'stray' is not a flag"),
+        (["train", "--workdir=a"], "--config is missing"),
+        (["generate", "--run=a", "--config.train.x=1"], "config.train.x"),
+    ],
+)
+def test_bad_flags_are_one_line_and_exit_2(capsys, monkeypatch, arguments, message):
+    monkeypatch.delenv("AFGAN_TRACEBACK", raising=False)
+    assert __main__.main(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and message in err and err.count("\n") == 1
+
+
+def test_traceback_on_request(monkeypatch):
+    monkeypatch.setenv("AFGAN_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="unknown verb"):
+        __main__.main(["genrate"])
+
+
+def test_interrupt_is_quiet(monkeypatch, capsys):
+    def interrupted(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generate, "main", interrupted)
+    assert __main__.main(["generate"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "text, seeds",
+    [
+        ("0-2", [0, 1, 2]),
+        ("1,3,5-7", [1, 3, 5, 6, 7]),
+        ("7", [7]),
+        ("2,1-3", [2, 1, 3]),
+    ],
+)
+def test_seeds_are_lists_and_ranges(text, seeds):
+    assert generate.parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "3-1", "-1", "1,,2", "1.5", "0-", "4294967296"]
+)
+def test_bad_seeds_are_named(text):
+    with pytest.raises(ValueError, match=f"--seeds={text}: "):
+        generate.parse_seeds(text)
+
+
+def test_vec2_reads_two_numbers():
+    assert generate.parse_vec2("translate", "0.1,-2") == (0.1, -2.0)
+
+
+@pytest.mark.parametrize("text", ["", "1", "1,2,3", "a,b", "nan,0"])
+def test_bad_vec2_is_named(text):
+    with pytest.raises(ValueError, match=f"--translate={text} must be two numbers"):
+        generate.parse_vec2("translate", text)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run whose generator is tiny and untrained."""
+    settings = {"resolution": 16, "z_dim": 8, "w_dim": 8, "channel_max": 8}
+    settings |= {"num_layers": 4, "c_dim": 2}
+    G = runs.generator.make_generator(**settings)
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    with runs.Run.create_or_open(path, {"generator": settings}) as run:
+        run.save(1, {"G_ema": G.initialize(jax.random.key(0)), "rest": np.ones(3)})
+    return path
+
+
+def test_a_seed_is_the_same_picture_in_any_batch(trained, tmp_path):
+    def generated(name, *flags):
+        flags += (f"--run={trained}", f"--outdir={tmp_path / name}", "--class=1")
+        assert __main__.main(["generate", *flags]) == 0
+        return read(tmp_path / name / "seed0005.png")
+
+    def read(path):
+        with Image.open(path) as image:
+            return np.asarray(image, float)
+
+    together = generated("a", "--seeds=3-6", "--batch=4")
+    apart = generated("b", "--seeds=5", "--batch=1")
+    turned = generated("c", "--seeds=5", "--batch=1", "--rotate=90")
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        "grid.png",
+        *(f"seed000{seed}.png" for seed in range(3, 7)),
+    ]
+    assert read(tmp_path / "a" / "grid.png").shape == (32, 32, 3)
+    assert np.abs(together - apart).max() <= 1  # rounding to 8 bits
+    assert np.abs(turned - apart).max() > 1
+
+
+def test_a_conditional_generator_asks_for_the_class(trained, tmp_path, capsys):
+    for flag in ((), ("--class=2",)):
+        flags = [f"--run={trained}", f"--outdir={tmp_path / 'x'}", *flag]
+        assert __main__.main(["generate", *flags]) == 2
+        assert "must be one of 0 to 1" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()

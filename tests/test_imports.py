@@ -1,0 +1,90 @@
+"""Imports point down: who may import whom, and which library belongs where."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics", "convert"}
+EVERYTHING |= {"viz", "config", "checkpoints", "checksums", "runs", "cli"}
+MAY_IMPORT = {
+    "signal": set(),
+    "data": set(),
+    "config": set(),
+    "checksums": set(),
+    "checkpoints": {"checksums"},
+    "networks": {"signal"},
+    "augment": {"signal"},
+    "metrics": {"signal"},
+    "viz": {"signal"},
+    "runs": {"config", "checkpoints", "checksums", "networks"},
+    "training": {"networks", "augment", "signal", "viz", "config", "runs"},
+    "convert": {"networks", "config", "runs"},
+    "cli": EVERYTHING,
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+ONLY_IN = {
+    "flax": ("networks", "metrics", "training.state", "runs"),
+    "orbax": ("checkpoints",),
+    "absl": ("cli", "config"),
+    "ml_collections": ("cli", "config"),
+    "torch": (),
+}
+
+
+def imports(module: str, source: str) -> set[str]:
+    """All modules that `source`, the text of afgan_jax.<module>, imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: write imports in full"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def violations(module: str, source: str) -> list[str]:
+    part = module.split(".")[0]
+    wrong = []
+    for name in sorted(imports(module, source)):
+        top, *rest = name.split(".")
+        if top == "afgan_jax" and rest and rest[0] not in MAY_IMPORT[part] | {part}:
+            wrong.append(f"{module} imports {name}")
+        homes = ONLY_IN.get(top, (part,))
+        if not any(f"{module}.".startswith(f"{home}.") for home in homes):
+            wrong.append(f"{module} imports {name}")
+    return wrong
+
+
+def test_imports_point_down():
+    files = sorted((ROOT / "afgan_jax").rglob("*.py"))
+    assert files
+    wrong = []
+    for file in files:
+        parts = file.relative_to(ROOT / "afgan_jax").with_suffix("").parts
+        wrong += violations(".".join(parts), file.read_text())
+    assert not wrong
+
+
+def test_config_files_import_ml_collections_only():
+    for file in (ROOT / "configs").glob("*.py"):
+        tops = {name.split(".")[0] for name in imports(file.stem, file.read_text())}
+        assert tops <= {"ml_collections"}, file
+
+
+@pytest.mark.parametrize(
+    "module, line",
+    [
+        ("signal.filters", "from afgan_jax.networks import plan"),
+        ("training.loop", "from afgan_jax import cli"),
+        ("networks.plan", "import absl.flags"),
+        ("training.loop", "import flax.linen as nn"),
+        ("runs", "import orbax.checkpoint as ocp"),
+        ("data.archive", "import torch"),
+    ],
+)
+def test_an_import_upwards_is_found(module, line):
+    assert violations(module, f"def f():\n    {line}") != []

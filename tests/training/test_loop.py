@@ -1,0 +1,179 @@
+"""Whole runs through the command line: resumed, interrupted, spread over processes."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from afgan_jax import runs
+from afgan_jax.cli import train
+from afgan_jax.data import archive
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMOKE = str(ROOT / "configs" / "smoke.py")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A small archive: the runs of this module need not build the embedded set."""
+    path = tmp_path_factory.mktemp("images") / "noise.zip"
+    rng = np.random.default_rng(0)
+    archive.write_archive(path, rng.integers(0, 256, (40, 16, 16, 3), np.uint8))
+    return path
+
+
+def settings(images, kimg: float, **more) -> dict:
+    return {
+        "data.path": str(images),
+        "train.total_kimg": kimg,
+        "train.tick_kimg": 0.032,
+    } | more
+
+
+def checkpoint(folder) -> dict:
+    """Every array of the newest checkpoint, by path."""
+    import orbax.checkpoint as ocp
+
+    newest = max(int(p.name) for p in (folder / "checkpoints").iterdir())
+    with ocp.CheckpointManager(folder / "checkpoints") as manager:
+        args = ocp.args.Composite(state=ocp.args.StandardRestore())
+        tree = manager.restore(newest, args=args)["state"]
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def assert_same(a: dict, b: dict, tolerance: float):
+    assert a.keys() == b.keys() and a
+    for name, x in a.items():
+        worst = np.abs(x - b[name]).max(initial=0)
+        assert worst <= tolerance * (1 + np.abs(x).max(initial=0)), name
+
+
+def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
+    train.train(SMOKE, tmp_path / "whole", settings(images, 0.064))
+    for kimg in (0.032, 0.064):
+        train.train(SMOKE, tmp_path / "parts", settings(images, kimg))
+    whole, parts = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "parts")
+    assert_same(whole, parts, 0)
+    names = {p.name for p in (tmp_path / "parts").iterdir()}
+    assert {"reals.png", "fakes_init.png", "fakes000000.png", "events"} <= names
+    lines = (tmp_path / "parts" / "stats.jsonl").read_text().splitlines()
+    nimgs = [json.loads(line)["nimg"] for line in lines]
+    assert nimgs == sorted(set(nimgs)) and nimgs[-1] == 64
+    stats = json.loads(lines[-1])
+    assert set(stats["Loss/D/loss"]) == {"num", "mean", "std"}
+    picture = Image.open(tmp_path / "parts" / "fakes000000.png")
+    assert picture.size == (4 * 16, 2 * 16)
+
+
+def test_generate_takes_a_seed_to_the_same_picture(images, tmp_path):
+    train.train(SMOKE, tmp_path / "run", settings(images, 0.008))
+    G, variables = runs.load_generator(tmp_path / "run")
+    z = np.random.RandomState(5).randn(1, 16).astype(np.float32)
+    one = jax.jit(G.apply)(variables, z)
+    assert one.shape == (1, 16, 16, 3) and np.isfinite(one).all()
+
+
+def command(images, workdir, *flags: str) -> list[str]:
+    options = settings(images, 0.032)
+    return [
+        sys.executable,
+        "-m",
+        "afgan_jax",
+        "train",
+        f"--config={SMOKE}",
+        f"--workdir={workdir}",
+        *[f"--config.{name}={value}" for name, value in options.items()],
+        *flags,
+    ]
+
+
+def start(command, devices: int) -> subprocess.Popen:
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(
+        command,
+        env=environment,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen, code: int = 0) -> str:
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == code, err
+    return out + err
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one(images, tmp_path):
+    """Gloo between two real processes of two devices; one process of one device."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{s.getsockname()[1]}"
+    two = [
+        start(
+            command(
+                images,
+                tmp_path / "two",
+                f"--coordinator={address}",
+                "--processes=2",
+                f"--process={i}",
+            ),
+            devices=2,
+        )
+        for i in range(2)
+    ]
+    for process in two:
+        finish(process)
+    finish(start(command(images, tmp_path / "one"), devices=1))
+    # Summation orders differ; Adam magnifies the rounding of gradients near zero.
+    assert_same(checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two"), 5e-4)
+    stats = [(tmp_path / n / "stats.jsonl").read_text() for n in ("one", "two")]
+    assert stats[0].count("\n") == stats[1].count("\n")
+
+
+def test_interrupted_run_saves_and_goes_on(images, tmp_path):
+    options = ("--config.train.total_kimg=100", "--config.train.tick_kimg=0.2")
+    process = start(command(images, tmp_path, *options), devices=1)
+    stats = tmp_path / "stats.jsonl"
+    deadline = time.monotonic() + 200
+    while not (stats.exists() and stats.read_text()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert "interrupted: saving at" in finish(process, code=130)
+    assert runs.Run.open(tmp_path).latest_step() > 0
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        ({"generator.chanel_max": 8}, "generator.channel_max"),
+        ({"generator.resolution": 32}, "generator.resolution=16"),
+        ({"data.resolution": 32, "generator.resolution": 32}, "16x16"),
+        ({"data.use_labels": True}, "labels"),
+        ({"updates.batch_size": 7}, "batch_size=7 is not divisible by 8 devices"),
+        ({"generator.resolution": 8}, "resolution=8 is not supported"),
+        ({"discriminator.architecture": "skp"}, "architecture='skp'"),
+    ],
+)
+def test_bad_settings_get_one_line_and_leave_nothing(
+    images, tmp_path, overrides, message
+):
+    options = settings(images, 0.032) | overrides
+    with pytest.raises(ValueError, match=message) as error:
+        train.train(SMOKE, tmp_path / "run", options)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
