@@ -1,0 +1,116 @@
+"""Recorded data (NCHW, official names) to this project's layout and names, and back.
+
+Also the one comparison rule: max |a - b| <= tolerance * max |b|, per array.
+"""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUFFERS = ("freqs", "phases", "w_avg", "magnitude_ema", "noise_const")
+CONSTANTS = ("resample_filter", "up_filter", "down_filter", "transform")
+
+
+def folder() -> pathlib.Path:
+    """AFGAN_REFERENCE, else the full set beside the clone, else the subset here."""
+    beside = ROOT.parent / "shared" / "reference"
+    if "AFGAN_REFERENCE" in os.environ:
+        return pathlib.Path(os.environ["AFGAN_REFERENCE"])
+    return beside if beside.is_dir() else ROOT / "tests" / "reference" / "data"
+
+
+def index(group: str) -> dict:
+    """index.json of a group; an absent group has no cases."""
+    path = folder() / group / "index.json"
+    return json.loads(path.read_text()) if path.is_file() else {"cases": []}
+
+
+class Arrays:
+    """Arrays of one case: arrays["out/y"], with `prefix` put before each name."""
+
+    def __init__(self, group: str, file: str, prefix: str = ""):
+        with np.load(folder() / group / file) as npz:
+            names = [n for n in npz.files if n.startswith(prefix)]
+            self.arrays = {n[len(prefix) :]: npz[n] for n in names}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.arrays
+
+    def under(self, start: str) -> dict[str, np.ndarray]:
+        """Arrays whose names begin with `start`, by the rest of their names."""
+        found = self.arrays.items()
+        return {n[len(start) :]: a for n, a in found if n.startswith(start)}
+
+
+def to_ours(name: str, a: np.ndarray) -> np.ndarray:
+    """A parameter or its gradient, official layout to ours."""
+    if name.endswith("b4.fc.weight"):  # flattened as (C, H, W) there, (H, W, C) here
+        a = a.reshape(a.shape[0], -1, 4, 4).transpose(2, 3, 1, 0)
+        return a.reshape(-1, a.shape[-1])
+    if a.ndim == 4:
+        return a.transpose(2, 3, 1, 0)
+    if name.endswith("const") and a.ndim == 3:
+        return a.transpose(1, 2, 0)
+    return a.T if name.endswith("weight") and a.ndim == 2 else a
+
+
+def variables(state: dict[str, np.ndarray]) -> dict:
+    """{"params", "buffers"} of dotted official names; constants are left out."""
+    out = {"params": {}, "buffers": {}}
+    for name, a in state.items():
+        *path, leaf = name.split(".")
+        if leaf in CONSTANTS:
+            continue
+        tree = out["buffers" if leaf in BUFFERS else "params"]
+        for part in path:
+            tree = tree.setdefault(part, {})
+        tree[leaf] = to_ours(name, a)
+    return out
+
+
+def leaf(tree: dict, name: str):
+    """The leaf of a nested dict that a dotted name leads to."""
+    for part in name.split("."):
+        tree = tree[part]
+    return tree
+
+
+def nhwc(a: np.ndarray) -> np.ndarray:
+    return a.transpose(0, 2, 3, 1) if a.ndim == 4 else a
+
+
+def nchw(a: np.ndarray) -> np.ndarray:
+    return a.transpose(0, 3, 1, 2) if a.ndim == 4 else a
+
+
+def assert_close(actual, expected, tolerance: float, name: str, scale=None) -> None:
+    """max |actual - expected| within tolerance * scale, by default max |expected|."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape, f"{name}: {actual.shape} {expected.shape}"
+    if not expected.size:
+        return
+    error = np.abs(actual.astype(np.float64) - expected).max()
+    scale = np.abs(expected).max() if scale is None else scale
+    assert error <= tolerance * max(scale, 1e-30), (
+        f"{name}: off by {error:.3g} of {scale:.3g}, allowed {tolerance:g} of it"
+    )
+
+
+def yx(value):
+    """[x, y] of the recorded data to (y, x); one number stays one number."""
+    return value if isinstance(value, int | float) else (value[1], value[0])
+
+
+def pads(value) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Recorded padding (one, [x, y] or [x0, x1, y0, y1]) to ((y0, y1), (x0, x1))."""
+    value = [value] * 4 if isinstance(value, int) else list(value)
+    if len(value) == 2:
+        value = [value[0], value[0], value[1], value[1]]
+    x0, x1, y0, y1 = value
+    return (y0, y1), (x0, x1)

@@ -1,0 +1,354 @@
+"""Single operations and layers: values, first and second order gradients.
+
+With y the output and R a fixed weighting, grad/n = d sum(y R) / dn, and with
+g = d (1/2 sum(R y^2)) / dx, penalty = sum(g^2), grad2/n = d penalty / dn. A runner
+takes recorded inputs to results {"y": .., ..}, both in the recorded layout (NCHW),
+so that derivatives come out in that layout too.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from afgan_jax.networks import layers, plan, stylegan2, synthesis
+from afgan_jax.signal import nonlinearity, resample
+from reference import official
+
+CASES = official.index("ops")["cases"]
+# Five to thirty times the rounding measured in the recorded float32 runs.
+FIRST_ORDER, SECOND_ORDER = 2e-5, 5e-5
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
+def test_operation_has_the_recorded_values_and_gradients(case):
+    assert case["op"] in RUNNERS, f"no runner for operation {case['op']!r}"
+    arrays = official.Arrays("ops", case["file"], case["id"] + "/")
+    inputs = arrays.under("in/")
+    inputs |= {n.removeprefix("state/"): inputs.pop(n) for n in list(inputs)}
+    weighting = inputs.pop("R", None)
+    outputs = arrays.under("out/")
+    padding = outputs.pop("padding_x0x1y0y1", None)
+    if padding is not None:
+        inputs["padding"] = padding
+    run = RUNNERS[case["op"]](case["params"], inputs)
+    wanted = {n: inputs[n] for n in arrays.under("grad/")}
+    rest = {n: a for n, a in inputs.items() if n not in wanted}
+    found = everything(run, wanted, rest, weighting, "penalty" in outputs)
+    for name, recorded in outputs.items():
+        tolerance = SECOND_ORDER if name == "penalty" else FIRST_ORDER
+        official.assert_close(found["out"][name], recorded, tolerance, name)
+    for order, tolerance in (("grad", FIRST_ORDER), ("grad2", SECOND_ORDER)):
+        for name, recorded in arrays.under(order + "/").items():
+            official.assert_close(
+                found[order][name], recorded, tolerance, f"{order}/{name}"
+            )
+
+
+def everything(run, wanted, rest, weighting, second):
+    """{"out": .., "grad": .., "grad2": ..} of a runner, in one compiled program."""
+
+    def weighted(inputs, rest):
+        out = run(inputs | rest)
+        total = jnp.sum(out["y"] * weighting) if wanted else 0.0
+        return total, out
+
+    def penalty(inputs, rest):
+        def half_square(x):
+            y = run(inputs | rest | {"x": x})["y"]
+            return 0.5 * jnp.sum(weighting * jnp.square(y))
+
+        return jnp.sum(jnp.square(jax.grad(half_square)(inputs["x"])))
+
+    @jax.jit
+    def compute(wanted, rest):
+        found = {}
+        first = jax.value_and_grad(weighted, has_aux=True)
+        (_, found["out"]), found["grad"] = first(wanted, rest)
+        if second:
+            p, found["grad2"] = jax.value_and_grad(penalty)(wanted, rest)
+            found["out"] = found["out"] | {"penalty": p}
+        return found
+
+    return compute(wanted, rest)
+
+
+def taps(params, f):
+    """Recorded taps; flip_filter asks for correlation, the reverse of ours."""
+    if f is None or not params.get("flip_filter"):
+        return f
+    return f[::-1] if f.ndim == 1 else f[::-1, ::-1]
+
+
+def setup_filter(params, inputs):
+    """A prepared filter is the impulse response of a resampling with those taps."""
+    f = np.atleast_1d(np.asarray(inputs.pop("f", 1.0), np.float64))
+    f = taps(params, f / f.sum() if params.get("normalize", True) else f)
+    is_row = f.ndim == 1 and params.get("separable", f.size >= 8)
+    pad = tuple((k - 1, k - 1) for k in (f.shape * 2)[:2])
+
+    def run(_):
+        one = jnp.ones((1, 1, 1, 1))
+        y = resample.upfirdn(one, f, pad=pad, gain=params.get("gain", 1))[0, :, :, 0]
+        return {"f": y.sum(axis=0) / jnp.sqrt(y.sum()) if is_row else y}
+
+    return run
+
+
+def upfirdn(params, inputs):
+    f = taps(params, inputs.pop("f", None))
+    settings = {
+        "up": official.yx(params.get("up", 1)),
+        "down": official.yx(params.get("down", 1)),
+        "pad": official.pads(params.get("padding", 0)),
+        "gain": params.get("gain", 1.0),
+    }
+    return lambda i: image(resample.upfirdn(official.nhwc(i["x"]), f, **settings))
+
+
+def keeping_canvas(function, factor=None):
+    """Runner of one of the helpers that add the padding for their filter."""
+
+    def runner(params, inputs):
+        f = taps(params, inputs.pop("f", None))
+        settings = {
+            "pad": official.pads(params.get("padding", 0)),
+            "gain": params.get("gain", 1.0),
+        }
+        if factor in params:
+            settings[factor] = official.yx(params[factor])
+        return lambda i: image(function(official.nhwc(i["x"]), f, **settings))
+
+    return runner
+
+
+def bias_act(params, inputs):
+    act = nonlinearity.Activation(
+        params["act"],
+        params.get("gain"),
+        params.get("alpha", 0.2),
+        params.get("clamp"),
+    )
+
+    def run(inputs):
+        x = inputs["x"]
+        if "b" in inputs:
+            shape = [1] * x.ndim
+            shape[params.get("dim", 1)] = -1
+            x = x + inputs["b"].reshape(shape)
+        return {"y": act(x)}
+
+    return run
+
+
+def filtered_lrelu(params, inputs):
+    up_filter, down_filter = (taps(params, inputs.pop(n, None)) for n in ("fu", "fd"))
+    names = ("up", "down", "gain", "slope", "clamp")
+    settings = {n: params[n] for n in names if n in params}
+    settings["pad"] = official.pads(params.get("padding", 0))
+    return lambda i: image(
+        nonlinearity.filtered_lrelu(
+            official.nhwc(i["x"]), i.get("b"), up_filter, down_filter, **settings
+        )
+    )
+
+
+def modulated_conv2d_sg3(params, inputs):
+    padding = params["padding"]  # one number or [vertical, horizontal]
+    return lambda i: image(
+        layers.modulated_conv(
+            official.nhwc(i["x"]),
+            official.to_ours("w", i["w"]),
+            i["s"],
+            demodulate=params["demodulate"],
+            input_gain=i.get("input_gain"),
+            pad=padding if isinstance(padding, int) else tuple(padding),
+        )
+    )
+
+
+def resampling(params, inputs):
+    """Arguments of layers.conv_resample."""
+    return {
+        "f": taps(params, inputs.pop("f", None)),
+        "up": params.get("up", 1),
+        "down": params.get("down", 1),
+        "pad": official.pads(params.get("padding", 0)),
+        "flip_weight": not params.get("flip_weight", True),
+    }
+
+
+def modulated_conv2d_sg2(params, inputs):
+    settings = resampling(params, inputs)
+
+    def run(inputs):
+        y = layers.modulated_conv(
+            official.nhwc(inputs["x"]),
+            official.to_ours("w", inputs["w"]),
+            inputs["s"],
+            demodulate=params.get("demodulate", True),
+            normalize=False,
+            **settings,
+        )
+        return {"y": official.nchw(y) + inputs.get("noise", 0.0)}
+
+    return run
+
+
+def conv2d_resample(params, inputs):
+    settings = resampling(params, inputs)
+    groups = params.get("groups", 1)
+
+    def run(inputs):
+        x = jnp.split(official.nhwc(inputs["x"]), groups, axis=3)
+        w = jnp.split(official.to_ours("w", inputs["w"]), groups, axis=3)
+        y = [layers.conv_resample(*pair, **settings) for pair in zip(x, w)]
+        return image(jnp.concatenate(y, axis=3))
+
+    return run
+
+
+def minibatch_std(params, inputs):
+    return lambda i: image(
+        layers.minibatch_stddev(
+            official.nhwc(i["x"]),
+            params["group_size"],
+            params.get("num_channels", 1),
+            "interleaved",
+        )
+    )
+
+
+def normalize_2nd_moment(params, inputs):
+    axis = params.get("dim", 1)
+    return lambda i: {"y": layers.normalize_2nd_moment(i["x"], axis)}
+
+
+def fully_connected(params, inputs):
+    return lambda i: {"y": layers.dense(i["x"], i["weight"].T, i.get("bias"), **params)}
+
+
+def synthesis_input_sg3(params, inputs):
+    init = params["init"]
+    module = synthesis.FourierInput(
+        init["channels"], size(init["size"]), init["sampling_rate"], init["bandwidth"]
+    )
+    return lambda i: image(module.apply(official.variables(i), i["w"], i["transform"]))
+
+
+def synthesis_layer_sg3(params, inputs):
+    init = params["init"]
+    spec = plan.LayerSpec(
+        name="layer",
+        in_channels=init["in_channels"],
+        out_channels=init["out_channels"],
+        in_size=size(init["in_size"]),
+        out_size=size(init["out_size"]),
+        in_band=band(init, "in"),
+        out_band=band(init, "out"),
+        conv_kernel=1 if init["is_torgb"] else init.get("conv_kernel", 3),
+        filter_size=init.get("filter_size", 6),
+        act_up=init.get("lrelu_upsampling", 2),
+        radial=init.get("use_radial_filters", False),
+        is_rgb=init["is_torgb"],
+        is_critical=init["is_critically_sampled"],
+    )
+    assert spec.pad == official.pads(inputs.pop("padding").tolist())
+    for name in ("up_filter", "down_filter"):
+        recorded = inputs.pop(name, None)
+        ours = getattr(spec, name)
+        assert (ours is None) == (recorded is None)
+        if ours is not None:
+            official.assert_close(ours, recorded, 1e-6, name)
+    module = synthesis.SynthesisLayer(
+        spec, init.get("conv_clamp", 256), init.get("magnitude_ema_beta", 0.999)
+    )
+    update = params["forward"].get("update_emas", False)
+
+    def run(i):
+        y, state = module.apply(
+            official.variables(i),
+            official.nhwc(i["x"]),
+            i["w"],
+            update,
+            mutable=["buffers"],
+        )
+        return image(y) | {"magnitude_ema": state["buffers"]["magnitude_ema"]}
+
+    return run
+
+
+def size(value):
+    return (value, value) if isinstance(value, int) else official.yx(value)
+
+
+def band(init, side):
+    names = ("cutoff", "half_width", "sampling_rate")
+    return plan.Band(*(float(init[f"{side}_{name}"]) for name in names))
+
+
+def conv2d_layer_sg2(params, inputs):
+    names = ("activation", "bias", "up", "down")
+    init = params["init"]
+    module = stylegan2.ConvLayer(
+        init["out_channels"],
+        init["kernel_size"],
+        clamp=init.get("conv_clamp"),
+        **{name: init[name] for name in names if name in init},
+    )
+    return lambda i: image(
+        module.apply(official.variables(i), official.nhwc(i["x"]), **params["forward"])
+    )
+
+
+def synthesis_layer_sg2(params, inputs):
+    init, forward = params["init"], params["forward"]
+    module = stylegan2.SynthesisLayer(
+        init["out_channels"], init.get("up", 1), clamp=init.get("conv_clamp")
+    )
+    return lambda i: image(
+        module.apply(
+            official.variables(i),
+            official.nhwc(i["x"]),
+            i["w"],
+            forward["noise_mode"],
+            forward.get("gain", 1.0),
+        )
+    )
+
+
+def to_rgb_sg2(params, inputs):
+    init = params["init"]
+    module = stylegan2.ToRGB(init["out_channels"], init.get("conv_clamp"))
+    return lambda i: image(
+        module.apply(official.variables(i), official.nhwc(i["x"]), i["w"])
+    )
+
+
+def image(y):
+    return {"y": official.nchw(y)}
+
+
+# Recorded operation: (settings, inputs) -> function of the inputs that remain.
+# Filters are settings: a runner takes them out of the inputs.
+RUNNERS = {
+    "setup_filter": setup_filter,
+    "upfirdn2d": upfirdn,
+    "filter2d": keeping_canvas(resample.same_size),
+    "upsample2d": keeping_canvas(resample.upsample, "up"),
+    "downsample2d": keeping_canvas(resample.downsample, "down"),
+    "bias_act": bias_act,
+    "filtered_lrelu": filtered_lrelu,
+    "modulated_conv2d_sg3": modulated_conv2d_sg3,
+    "modulated_conv2d_sg2": modulated_conv2d_sg2,
+    "conv2d_resample": conv2d_resample,
+    "minibatch_std": minibatch_std,
+    "normalize_2nd_moment": normalize_2nd_moment,
+    "fully_connected_sg3": fully_connected,
+    "fully_connected_sg2": fully_connected,
+    "synthesis_input_sg3": synthesis_input_sg3,
+    "synthesis_layer_sg3": synthesis_layer_sg3,
+    "conv2d_layer_sg2": conv2d_layer_sg2,
+    "synthesis_layer_sg2": synthesis_layer_sg2,
+    "to_rgb_sg2": to_rgb_sg2,
+}
