@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Install, train on pictures of the Earth, generate, and measure equivariance.
+# Run again to resume, or to finish at once; results are in runs/earth and out/.
+source "$(dirname "$0")/setup.sh"
+
+# Compiled programs are kept, so that a rerun starts sooner.
+export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$PWD/runs/xla}
+
+run=runs/earth
+python -m afgan_jax train --config=configs/earth32.py --workdir=$run
+python -m afgan_jax generate --run=$run --seeds=0-47 --psi=1 --outdir=out
+python -m afgan_jax equivariance --run=$run --samples=200 --outdir=out
+
+echo "look at out/grid.png, out/equivariance.png and out/rotation.gif;"
+echo "the training set is in $run/reals.png"

@@ -1,0 +1,22 @@
+# Source me: makes .venv beside the code once, installs into it, and activates it.
+# PYTHON=python3.12 chooses an interpreter (3.11 or newer); EXTRAS=tpu, cuda12 or cuda13
+# installs JAX for that hardware.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+python=${PYTHON:-python3}
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+  echo "error: $python is not Python 3.11 or newer; set PYTHON=/path/to/python" >&2
+  exit 2
+fi
+
+wanted=$("$python" -c 'import sys; print(sys.version)'; cat requirements.txt pyproject.toml; echo "${EXTRAS:-}")
+if [ "$(cat .venv/installed 2>/dev/null || true)" != "$wanted" ]; then
+  echo "installing into .venv ..." >&2
+  rm -rf .venv
+  "$python" -m venv .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+  .venv/bin/python -m pip install --quiet --editable ".[test${EXTRAS:+,$EXTRAS}]"
+  printf '%s\n' "$wanted" > .venv/installed
+fi
+source .venv/bin/activate
