@@ -12,6 +12,7 @@ import difflib
 import importlib.util
 import inspect
 import json
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ def load(
     """
     config = _execute(spec)
     if schema is not None:
-        config = _with_defaults(config, schema)
+        check(config, schema, complete=not overrides)
+        config = _with_types(_with_defaults(config, schema), schema)
     for name, value in (overrides or {}).items():
         _override(config, name, value, schema or {})
     if schema is not None:
@@ -40,8 +42,11 @@ def load(
     return config
 
 
-def check(config: Config, schema: Schema) -> None:
-    """Raises ValueError for a key no function takes and for a missing required one."""
+def check(config: Config, schema: Schema, *, complete: bool = True) -> None:
+    """Raises ValueError for a key no function takes and for a missing required one.
+
+    complete=False looks for unknown keys only.
+    """
     for section, values in config.items():
         if not isinstance(values, Mapping):
             raise ValueError(f"config section {section!r} is not a section of keys")
@@ -51,7 +56,7 @@ def check(config: Config, schema: Schema) -> None:
         for key in values:
             if key not in allowed:
                 raise ValueError(_unknown(f"{section}.{key}", schema))
-    for section in schema:
+    for section in schema if complete else ():
         stated = config.get(section, {})
         for key, parameter in _parameters(schema, section).items():
             if parameter.default is parameter.empty and key not in stated:
@@ -92,8 +97,11 @@ def _execute(spec: str) -> Config:
         raise ValueError(f"there is no config file {path}{_nearest(str(path), beside)}")
     module_spec = importlib.util.spec_from_file_location("afgan_config", path)
     module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    config = module.get_config(arg) if arg else module.get_config()
+    try:
+        module_spec.loader.exec_module(module)
+        config = module.get_config(arg) if arg else module.get_config()
+    except (SyntaxError, AttributeError, ImportError, NameError, TypeError) as error:
+        raise ValueError(f"the config file {path} is broken: {error}") from error
     return _plain(config.to_dict() if hasattr(config, "to_dict") else config)
 
 
@@ -144,23 +152,40 @@ def _override(config: Config, name: str, value: Any, schema: Schema) -> None:
     parameter = _parameters(schema, section).get(key)
     if parameter is None and key not in config.get(section, {}):
         raise ValueError(_unknown(name, schema, config))
-    replaced = [config[section][key]] if key in config.get(section, {}) else []
-    if parameter is not None and parameter.default is not parameter.empty:
-        replaced.append(_plain(parameter.default))
-    config.setdefault(section, {})[key] = _typed(name, value, replaced)
+    old = config.get(section, {}).get(key)
+    config.setdefault(section, {})[key] = _typed(name, value, _kinds(parameter, old))
 
 
-def _typed(name: str, value: Any, replaced: list) -> Any:
-    """Returns value as the type of one of the values it replaces (None: any type)."""
-    kinds = {type(old) for old in replaced}
+def _with_types(config: Config, schema: Schema) -> Config:
+    return {
+        section: {
+            key: _typed(f"{section}.{key}", value, _kinds(parameter, value))
+            for key, value in values.items()
+            for parameter in (_parameters(schema, section)[key],)
+        }
+        for section, values in config.items()
+    }
+
+
+def _kinds(parameter: inspect.Parameter | None, old: Any) -> set[type]:
+    """Types that a setting may have: as annotated, or else that of its old value."""
+    if parameter is None or parameter.annotation is parameter.empty:
+        return {type(old)}
+    kinds = set(typing.get_args(parameter.annotation)) or {parameter.annotation}
+    return kinds if all(isinstance(kind, type) for kind in kinds) else {type(old)}
+
+
+def _typed(name: str, value: Any, kinds: set[type]) -> Any:
+    """Returns value as one of `kinds`, reading text as what it spells."""
     if isinstance(value, str) and str not in kinds:
         value = _read(value)
     value = _plain(value)
-    if kinds <= {type(None)} or type(value) in kinds:
+    if kinds == {type(None)} or type(value) in kinds:
         return value
     if float in kinds and type(value) is int:
         return float(value)
-    allowed = " or ".join(sorted(kind.__name__ for kind in kinds))
+    names = {kind.__name__.replace("NoneType", "none") for kind in kinds}
+    allowed = " or ".join(sorted(names))
     raise ValueError(f"{name} must be {allowed}, not {value!r}")
 
 

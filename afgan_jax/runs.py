@@ -7,6 +7,7 @@ Further files (events, reals.png, fakes*.png) belong to training. In a run of se
 processes all call these functions and process 0 writes the small files.
 """
 
+import fcntl
 import json
 import logging
 import math
@@ -24,7 +25,7 @@ from afgan_jax import config as config_lib
 from afgan_jax.networks import generator
 
 # Settings that may change from one start of a run to the next: how long it goes on,
-# how often it reports, and where and with how many threads it reads the same data.
+# how often it reports, where the same data is, how many pictures are drawn at a time.
 FREE_SETTINGS = (
     "data.path",
     "pictures.batch",
@@ -40,7 +41,10 @@ _log = logging.getLogger(__name__)
 class Run:
     """An open run directory; `path`, `config` and `checkpoints` are its parts."""
 
-    def __init__(self, path: Path, config: dict, saved: checkpoints.Checkpoints):
+    def __init__(
+        self, path: Path, config: dict, saved: checkpoints.Checkpoints, lock=None
+    ):
+        self._lock = lock  # an open file, locked until it is closed
         self.path = path
         self.config = config
         self.checkpoints = saved
@@ -55,9 +59,12 @@ class Run:
         Raises ValueError if workdir is a run of another config (FREE_SETTINGS may
         differ) or a folder of something else.
         """
+        cls.check(workdir, config)
         path = _local(workdir)
+        lock = None
         if jax.process_index() == 0:
             path.mkdir(parents=True, exist_ok=True)
+            lock = _lock(path)
             if all(entry.name.startswith(".") for entry in path.iterdir()):
                 write_atomically(path / "config.json", config_lib.to_json(config))
         if jax.process_count() > 1:
@@ -67,7 +74,20 @@ class Run:
             _log.warning("settings changed for this run: %s", ", ".join(differing))
             write_atomically(path / "config.json", config_lib.to_json(config))
         saved = checkpoints.Checkpoints(path / "checkpoints", keep=keep)
-        return cls(path, config, saved)
+        return cls(path, config, saved, lock)
+
+    @staticmethod
+    def check(workdir: str | Path, config: config_lib.Config) -> Path:
+        """Returns the path of workdir, in which nothing is changed.
+
+        Raises ValueError as `create_or_open` would.
+        """
+        path = _local(workdir)
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{path} is a file; name a new or empty folder")
+        if path.is_dir() and not all(e.name.startswith(".") for e in path.iterdir()):
+            _compare_configs(path, _read_config(path), config)
+        return path
 
     @classmethod
     def open(cls, path: str | Path) -> "Run":
@@ -117,17 +137,27 @@ class Run:
             with open(self.path / "stats.jsonl", "a") as file:
                 file.write(json.dumps(line | {"timestamp": time.time()}) + "\n")
 
-    def truncate_stats(self, nimg: int) -> None:
-        """Drops the lines beyond nimg, and any half-written one, to resume there."""
+    def truncate_stats(self, nimg: int) -> int:
+        """Drops the lines beyond nimg, and any half-written one, to resume there.
+
+        Returns how many lines remain: 0 for processes that do not write.
+        """
+        kept = []
         path = self.path / "stats.jsonl"
         if jax.process_index() == 0 and path.exists():
             lines = path.read_text().splitlines(keepends=True)
             kept = [line for line in lines if _nimg_of(line) <= nimg]
-            write_atomically(path, "".join(kept))
+            if kept != lines:
+                write_atomically(path, "".join(kept))
+        return len(kept)
 
     def close(self) -> None:
         """Waits for the save in progress; raises what went wrong in it."""
-        self.checkpoints.close()
+        try:
+            self.checkpoints.close()
+        finally:
+            if self._lock is not None:
+                self._lock.close()
 
     def __enter__(self) -> "Run":
         return self
@@ -181,6 +211,17 @@ def _local(path: str | Path) -> Path:
     return Path(path).expanduser().absolute()
 
 
+def _lock(path: Path):
+    """Returns an open file that one trainer of the run in path can hold at a time."""
+    file = open(path / ".lock", "w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ValueError(f"another process is training the run in {path}") from None
+    return file
+
+
 def _read_config(path: Path) -> config_lib.Config:
     if not path.is_dir():
         raise ValueError(f"there is no run in {path}: no such folder")
@@ -208,7 +249,9 @@ def _compare_configs(path: Path, old: dict, new: dict) -> list[str]:
 
 
 def _json_value(value: Any) -> Any:
-    if isinstance(value, str | int | list | tuple | dict) or value is None:
+    if isinstance(value, Mapping):
+        return {key: _json_value(item) for key, item in value.items()}
+    if isinstance(value, str | int | list | tuple) or value is None:
         return value
     return float(value) if math.isfinite(value) else None
 

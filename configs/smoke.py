@@ -6,7 +6,7 @@ python -m afgan_jax train --config=configs/smoke.py --workdir=runs/smoke
 from ml_collections import ConfigDict
 
 
-def get_config(arg=None):
+def get_config():
     resolution = 16
     return ConfigDict(
         {

@@ -10,6 +10,8 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
   exit 2
 fi
 
+# The interpreter itself, should a .venv that is about to be made anew be active.
+python=$("$python" -c 'import sys; print(sys._base_executable)')
 wanted=$("$python" -c 'import sys; print(sys.version)'; cat requirements.txt pyproject.toml; echo "${EXTRAS:-}")
 if [ "$(cat .venv/installed 2>/dev/null || true)" != "$wanted" ]; then
   echo "installing into .venv ..." >&2

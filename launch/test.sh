@@ -4,4 +4,4 @@ source "$(dirname "$0")/setup.sh"
 
 ruff check .
 ruff format --check .
-pytest -q -m "not slow" "$@"
+pytest -q "$@"

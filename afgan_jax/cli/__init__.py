@@ -32,3 +32,23 @@ def parse(values: flags.FlagValues, argv: list[str], *, required: tuple = ()) ->
         if values[name].value is None:
             raise ValueError(f"--{name} is missing: {values[name].help}")
     return overrides
+
+
+def schema() -> dict:
+    """The sections of a config: the function whose arguments each one holds.
+
+    In a tuple, the arguments named after the function come from the program.
+    """
+    from afgan_jax.data import sets
+    from afgan_jax.networks import discriminator, generator
+    from afgan_jax.training import loop, snapshot, step
+
+    return {
+        "data": (sets.open_set, "cache_dir"),
+        "generator": generator.make_generator,
+        "discriminator": discriminator.make_discriminator,
+        "losses": (step.make_setup, "G", "D"),
+        "updates": (step.make_program, "setup", "devices"),
+        "pictures": (snapshot.Snapshots, "folder", "G", "archive"),
+        "train": (loop.train, "run", "program", "batches", "snapshots", "batch_size"),
+    }

@@ -7,6 +7,7 @@ pixel) and rotation.gif, each beside the same network with its low-pass filters 
 off: pixels repeated on the way up and dropped on the way down, as in an ordinary GAN.
 """
 
+import functools
 import json
 import math
 from pathlib import Path
@@ -23,7 +24,7 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("batch", 4, "images at a time", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_integer("seed", 0, "of the images shown", flag_values=FLAGS)
-flags.DEFINE_float("psi", 0.7, "truncation of the images shown", flag_values=FLAGS)
+flags.DEFINE_float("psi", 1.0, "truncation of the images shown", flag_values=FLAGS)
 flags.DEFINE_integer(
     "frames", 48, "frames of the animation", lower_bound=1, flag_values=FLAGS
 )
@@ -40,6 +41,7 @@ def main(argv: list[str]) -> None:
 
     # Here, not on top: --help must not wait for JAX.
     import jax
+    import jax.numpy as jnp
     import numpy as np
 
     from afgan_jax import runs
@@ -48,6 +50,8 @@ def main(argv: list[str]) -> None:
     from afgan_jax.viz import grid
 
     G, variables = runs.load_generator(FLAGS.run, FLAGS.step)
+    if not hasattr(G.synthesis, "layers"):
+        raise ValueError("this is a StyleGAN2 generator: it has no input to move")
     if G.mapping.c_dim:
         raise ValueError("this generator needs classes; equivariance knows none yet")
     networks = {
@@ -58,26 +62,25 @@ def main(argv: list[str]) -> None:
     outdir = Path(FLAGS.outdir)
     outdir.mkdir(parents=True, exist_ok=True)
     z = np.random.RandomState(FLAGS.seed).randn(1, G.mapping.z_dim)
+    z = jnp.asarray(z, jnp.float32)
     decibels, rows, captions, films = {}, [], [], []
     for name, network in networks.items():
 
         @jax.jit
-        def render(key, transform, G=network):
+        def draw(variables, key, transform, G=network):
             z = jax.random.normal(key, (FLAGS.batch, G.mapping.z_dim))
             return G.apply(variables, z, transform=transform)
 
         @jax.jit
-        def show(transform, G=network):
-            return G.apply(
-                variables, z.astype(np.float32), psi=FLAGS.psi, transform=transform
-            )[0]
+        def show(variables, transform, G=network):
+            return G.apply(variables, z, psi=FLAGS.psi, transform=transform)[0]
 
         def pictures(transforms, show=show):
-            images = np.stack([np.asarray(show(t)) for t in transforms])
+            images = np.stack([np.asarray(show(variables, t)) for t in transforms])
             return enlarge(grid.to_uint8(images))
 
         decibels[name] = equivariance.measure(
-            render,
+            functools.partial(draw, variables),
             num_samples=FLAGS.samples,
             batch_size=FLAGS.batch,
             seed=0,

@@ -37,6 +37,7 @@ def main(argv: list[str]) -> None:
 
     # Here, not on top: --help must not wait for JAX.
     import jax
+    import jax.numpy as jnp
     import numpy as np
 
     from afgan_jax import runs
@@ -51,7 +52,7 @@ def main(argv: list[str]) -> None:
     z_dim = G.mapping.z_dim
     latents = [np.random.RandomState(seed).randn(1, z_dim) for seed in seeds]
     z = np.concatenate(latents).astype(np.float32)
-    c = None if label is None else np.tile(label, (FLAGS.batch, 1))
+    c = None if label is None else jnp.tile(jnp.asarray(label), (FLAGS.batch, 1))
 
     @jax.jit
     def render(variables, z):

@@ -9,7 +9,6 @@ JAX finds the others by itself (TPU pods, SLURM, Kubernetes), or else with
 """
 
 import os
-import pathlib
 
 from absl import flags
 
@@ -27,6 +26,8 @@ def main(argv: list[str]) -> None:
     overrides = cli.parse(FLAGS, argv, required=("config", "workdir"))
     if FLAGS.coordinator is not None:
         join(FLAGS.coordinator, FLAGS.processes, FLAGS.process)
+    elif FLAGS.processes is not None or FLAGS.process is not None:
+        raise ValueError("--processes and --process need --coordinator=HOST:PORT")
     train(FLAGS.config, FLAGS.workdir, overrides)
 
 
@@ -57,22 +58,13 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
     from afgan_jax.networks import discriminator, generator
     from afgan_jax.training import loop, snapshot, step
 
-    schema = {
-        "data": (sets.open_set, "cache_dir"),
-        "generator": generator.make_generator,
-        "discriminator": discriminator.make_discriminator,
-        "losses": (step.make_setup, "G", "D"),
-        "updates": (step.make_program, "setup", "devices"),
-        "pictures": (snapshot.Snapshots, "folder", "G", "archive"),
-        "train": (loop.train, "run", "program", "batches", "snapshots", "batch_size"),
-    }
-    settings = config.load(spec, overrides, schema)
+    settings = config.load(spec, overrides, cli.schema())
     G = generator.make_generator(**settings["generator"])
     D = discriminator.make_discriminator(**settings["discriminator"])
     setup = step.make_setup(G, D, **settings["losses"])
     program = step.make_program(setup, **settings["updates"])
     # A hidden folder: a run directory may hold it before the run begins.
-    cache = pathlib.Path(workdir) / ".cache"
+    cache = runs.Run.check(workdir, settings) / ".cache"
     archive = sets.open_set(cache_dir=cache, **settings["data"])
     check_data(archive, settings)
     with runs.Run.create_or_open(workdir, settings) as run:

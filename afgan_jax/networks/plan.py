@@ -162,6 +162,11 @@ def make_plan(
     sizes[-2:] = [resolution, resolution]
     channels = np.rint(np.minimum(channel_base / 2 / cutoffs, channel_max))
     channels[-1] = img_channels
+    if channels.min() < 1:
+        raise ValueError(
+            f"channel_base={channel_base} leaves layers without channels: give at least"
+            f" {resolution} for resolution={resolution}"
+        )
     bands = [Band(*map(float, band)) for band in zip(cutoffs, half_widths, rates)]
 
     layers = []

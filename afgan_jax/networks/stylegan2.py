@@ -182,6 +182,11 @@ class Synthesis(nn.Module):
     conv_clamp: float | None = 256.0
 
     @property
+    def training_options(self) -> dict:
+        """Arguments of a call in training: noise is drawn anew each time."""
+        return {"noise": "random"}
+
+    @property
     def num_ws(self) -> int:
         return 2 * len(block_resolutions(self.resolution))
 

@@ -135,6 +135,11 @@ class Synthesis(nn.Module):
     output_scale: float = 0.25
 
     @property
+    def training_options(self) -> dict:
+        """Arguments of a call in training: none, as there is no noise."""
+        return {}
+
+    @property
     def num_ws(self) -> int:
         return len(self.layers) + 1
 

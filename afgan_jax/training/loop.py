@@ -31,6 +31,11 @@ def train(
     Every tick reports; every so many ticks a checkpoint and a picture are written, and
     both at the end. Raises KeyboardInterrupt after saving if interrupted (one process).
     """
+    if min(tick_kimg, checkpoint_ticks, image_ticks) <= 0:
+        raise ValueError(
+            f"tick_kimg={tick_kimg}, checkpoint_ticks={checkpoint_ticks} and"
+            f" image_ticks={image_ticks} must be above 0"
+        )
     key, init_key = keys(program, seed)
     state = restore(run, program, init_key)
     index, nimg = (int(x) for x in jax.device_get((state.step, state.nimg)))
@@ -39,32 +44,34 @@ def train(
     if nimg == 0:
         snapshots.reals()
         snapshots.fakes(state.G_ema, "fakes_init.png")
-    feed = batches(index)
-    next_tick = nimg + tick_kimg * 1000
-    with _Interrupt() as interrupt:
-        while nimg < total and not interrupt.is_set():
-            batch = place(program, next(feed))
-            state, stats = program.step(index, state, batch, key)
-            report.add(stats)
-            index, nimg = index + 1, nimg + batch_size
+    try:
+        with _Interrupt() as interrupt:
+            feed = batches(index)
+            next_tick = nimg + tick_kimg * 1000
+            while nimg < total and not interrupt.is_set():
+                batch = place(program, next(feed))
+                state, stats = program.step(index, state, batch, key)
+                report.add(stats)
+                index, nimg = index + 1, nimg + batch_size
 
-            if nimg < next_tick and nimg < total and index > 1:
-                continue
-            report.end_tick(nimg)
-            if index > 1:
-                next_tick += tick_kimg * 1000
-            is_last = nimg >= total
-            if is_last or (report.tick - 1) % checkpoint_ticks == checkpoint_ticks - 1:
-                run.save(index, vars(state))
-            if is_last or (report.tick - 1) % image_ticks == image_ticks - 1:
-                snapshots.fakes(state.G_ema, f"fakes{nimg // 1000:06d}.png")
-    if interrupt.is_set():
-        report.say(f"interrupted: saving at {nimg / 1000:.2f} kimg")
-        run.save(index, vars(state))
-    report.close()
-    if interrupt.is_set():
-        run.close()
-        raise KeyboardInterrupt
+                if nimg < next_tick and nimg < total and index > 1:
+                    continue
+                if index > 1:  # the very first iteration is a tick of its own
+                    next_tick += tick_kimg * 1000
+                tick = report.tick
+                report.end_tick(nimg)
+                if nimg >= total or tick % checkpoint_ticks == 0:
+                    run.save(index, vars(state))
+                if nimg >= total or tick % image_ticks == 0:
+                    snapshots.fakes(state.G_ema, f"fakes{nimg // 1000:06d}.png")
+                report.restart_clock()
+        if interrupt.is_set():
+            report.say(f"interrupted: saving at {nimg / 1000:.2f} kimg")
+            run.save(index, vars(state))
+            run.close()
+            raise KeyboardInterrupt
+    finally:
+        report.close()
     return state
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from afgan_jax.training import losses
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Setup:
     """The networks and constants of the losses; see `make_setup`."""
 
@@ -31,9 +31,6 @@ class Setup:
     blur_init_sigma: float
     blur_fade_kimg: float
     noise: dict  # keyword arguments of synthesis: {"noise": "random"} or {}
-    augment: Callable = lambda key, images, p: images
-
-    __hash__ = object.__hash__
 
 
 class Models(NamedTuple):
@@ -55,7 +52,7 @@ class Inputs(NamedTuple):
     z_mix: jax.Array  # [N z_dim] second latents of style mixing
     mix_from: jax.Array  # [] first ws taken from z_mix; L for none
     pl_normal: jax.Array  # [N // pl_batch_shrink H W C] or []
-    key: jax.Array  # for noise inputs and augmentation
+    key: jax.Array  # for noise inputs
 
 
 class Outcome(NamedTuple):
@@ -109,7 +106,7 @@ def d_main(setup: Setup, params: dict, models: Models, inputs: Inputs):
 
 
 def d_reg(setup: Setup, params: dict, models: Models, inputs: Inputs):
-    """Dreg: R1, gamma/2 |d D(x) / dx|^2, through blur and augmentation."""
+    """Dreg: R1, gamma/2 |d D(x) / dx|^2, through the blur."""
     _, reg, stats = _d_real_with_r1(setup, params, models, inputs)
     return jnp.mean(reg), Outcome(models.G["buffers"], models.pl_mean, stats)
 
@@ -119,6 +116,7 @@ def g_both(setup: Setup, params: dict, models: Models, inputs: Inputs):
     loss, outcome = g_main(setup, params, models, inputs)
     if setup.pl_weight == 0:
         return loss, outcome
+    inputs = inputs._replace(key=jax.random.fold_in(inputs.key, 1))
     reg, regularised = g_reg(setup, params, models, inputs)
     stats = outcome.stats | regularised.stats
     return loss + reg, regularised._replace(stats=stats)
@@ -195,20 +193,19 @@ def _synthesize(setup: Setup, variables: dict, ws, key, update_emas: bool = Fals
         update_emas=update_emas,
         method=type(setup.G).synthesize,
         mutable=["buffers"],
-        rngs={"noise": jax.random.fold_in(key, 0)},
+        rngs={"noise": key},
         **setup.noise,
     )
     return images, changed["buffers"]
 
 
 def _critic(setup: Setup, variables: dict, nimg: jax.Array, inputs: Inputs) -> Callable:
-    """Blur, augment, discriminate: (images, c) -> logits [N]."""
+    """Blur, then discriminate: (images, c) -> logits [N]."""
     sigma = losses.blur_sigma(nimg, setup.blur_init_sigma, setup.blur_fade_kimg)
 
     def critic(images, c):
         if setup.blur_init_sigma:
             images = losses.blur(images, sigma, setup.blur_init_sigma)
-        images = setup.augment(jax.random.fold_in(inputs.key, 1), images, 0.0)
         return setup.D.apply(variables, images, c if c.shape[-1] else None)
 
     return critic

@@ -17,19 +17,18 @@ SHOWN = {"G": "Loss/G/loss", "D": "Loss/D/loss", "r1": "Loss/r1_penalty"}
 class Report:
     """Collects device statistics without waiting for them; speaks once a tick."""
 
-    def __init__(self, run, total_nimg: int, nimg: int, *, stream=None):
+    def __init__(self, run, total_nimg: int, nimg: int):
         self.run = run
         self.total_nimg = total_nimg
         self.started = self.tick_started = time.monotonic()
-        self.first_nimg = self.tick_nimg = nimg
-        self.tick = 0
+        self.tick_nimg = nimg
+        self.tick = run.truncate_stats(nimg)  # a line a tick
         self._pending: list[dict] = []
         self._is_main = jax.process_index() == 0
-        self._stream = stream or sys.stderr
+        self._stream = sys.stderr
         self._bar = None
         self._events = None
         if self._is_main:
-            run.truncate_stats(nimg)
             self._events = tensorboardX.SummaryWriter(
                 str(Path(run.path) / "events"), purge_step=nimg + 1
             )
@@ -47,7 +46,7 @@ class Report:
         """Keep the statistics of one iteration, still on the device."""
         self._pending += stats
 
-    def end_tick(self, nimg: int, **progress: float) -> dict[str, float]:
+    def end_tick(self, nimg: int) -> dict[str, float]:
         """Read the tick's statistics back and write them; name -> mean."""
         stats = summarize(jax.device_get(self._pending))
         self._pending = []
@@ -63,7 +62,7 @@ class Report:
             "Timing/sec_per_kimg": 1000 / max(rate, 1e-9),
             "Timing/images_per_sec": rate,
             "Resources/cpu_mem_gb": _peak_gigabytes(),
-        } | {f"Progress/{name}": value for name, value in progress.items()}
+        }
         lines = stats | {
             name: {"num": 1, "mean": float(value), "std": 0.0}
             for name, value in single.items()
@@ -71,12 +70,19 @@ class Report:
         means = {name: line["mean"] for name, line in lines.items()}
         if self._is_main:
             self.run.append_stats({"nimg": nimg} | lines)
-            for name, mean in means.items():
-                self._events.add_scalar(name, mean, nimg)
+            # Its writing thread dies of a full disk, and then its queue would block.
+            if self._events.file_writer.event_writer._worker.is_alive():
+                for name, mean in means.items():
+                    self._events.add_scalar(name, mean, nimg)
             self._show(nimg, rate, left, means)
-        self.tick_started, self.tick_nimg = time.monotonic(), nimg
+        self.tick_nimg = nimg
         self.tick += 1
+        self.restart_clock()
         return means
+
+    def restart_clock(self) -> None:
+        """Leave out of the tick's speed what came since its last step."""
+        self.tick_started = time.monotonic()
 
     def say(self, text: str) -> None:
         """One line of plain text, beside the progress bar if there is one."""

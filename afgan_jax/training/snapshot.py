@@ -26,6 +26,11 @@ class Snapshots:
 
         `archive` is the image set, whose labels the pictures take, in shuffled order.
         """
+        if min(rows or 1, columns or 1, batch) < 1:
+            raise ValueError(
+                f"pictures: rows={rows}, columns={columns} and batch={batch} must be"
+                " at least 1"
+            )
         usual = grid.grid_size(archive.resolution)
         rows, self._columns = rows or usual[0], columns or usual[1]
         count = rows * self._columns

@@ -24,7 +24,7 @@ class TrainState:
     pl_mean: Array  # [] running mean of path lengths
 
 
-def create(key: jax.Array, G, D, G_optimizer, D_optimizer) -> TrainState:
+def create(key: jax.Array, G, D, optimizers: dict) -> TrainState:
     """A fresh state; G_ema starts as a copy of G (a donated buffer may appear once)."""
     key_g, key_d = jax.random.split(key)
     G_vars = G.initialize(key_g)
@@ -37,8 +37,8 @@ def create(key: jax.Array, G, D, G_optimizer, D_optimizer) -> TrainState:
         G=G_vars,
         D=D_vars,
         G_ema=jax.tree.map(jnp.copy, G_vars),
-        G_opt=G_optimizer.init(G_vars["params"]),
-        D_opt=D_optimizer.init(D_vars["params"]),
+        G_opt=optimizers["G"].init(G_vars["params"]),
+        D_opt=optimizers["D"].init(D_vars["params"]),
         pl_mean=jnp.zeros(()),
     )
 

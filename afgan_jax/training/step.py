@@ -63,7 +63,6 @@ def make_setup(
 ) -> objectives.Setup:
     """Losses of a configuration: A mixes styles (0.9) and weighs path lengths (2), R
     blurs D's inputs at first (10 pixels, gone after 200 kimg at batch 32)."""
-    noise = {"noise": "random"} if hasattr(G.synthesis, "architecture") else {}
     return objectives.Setup(
         G,
         D,
@@ -74,7 +73,7 @@ def make_setup(
         style_mixing_prob,
         blur_init_sigma,
         blur_fade_kimg,
-        noise,
+        G.synthesis.training_options,
     )
 
 
@@ -126,53 +125,60 @@ def make_program(
     a half-life of `ema_kimg`, or of `ema_rampup` times the images shown if less.
     Raises ValueError if the batch does not divide.
     """
-    devices = jax.devices() if devices is None else devices
-    mesh = Mesh(np.asarray(devices), ("data",))
-    _check_batch(batch_size, accumulate, len(devices), setup.D.mbstd_group_size)
-    phases = make_phases(G_reg_interval, D_reg_interval)
-    optimizers = {
-        "G": states.make_optimizer(
-            G_lr, beta2, reg_interval=G_reg_interval, reg_free=REG_FREE["G"]
-        ),
-        "D": states.make_optimizer(
-            D_lr, beta2, reg_interval=D_reg_interval, reg_free=REG_FREE["D"]
-        ),
+    if devices is None:  # a process's devices side by side, as are its rows of a batch
+        devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+    counts = {
+        "batch_size": batch_size,
+        "accumulate": accumulate,
+        "G_reg_interval": G_reg_interval,
+        "D_reg_interval": D_reg_interval,
     }
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value} must be at least 1")
+    if G_reg_interval is not None and setup.pl_weight == 0:
+        raise ValueError(
+            f"G_reg_interval={G_reg_interval} regularises path lengths, but"
+            " pl_weight=0: set losses.pl_weight, or G_reg_interval to none"
+        )
+    _check_batch(batch_size, accumulate, len(devices), setup.D.mbstd_group_size)
+    mesh = Mesh(np.asarray(devices), ("data",))
     rows, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
     batch_sharding = {
         "image": rows,
         "label": rows,
         "gen_label": NamedSharding(mesh, P(None, "data")),
     }
-
-    def compiled(index: int, phase: Phase) -> Callable:
-        update = functools.partial(
-            _update, setup, phase, optimizers[phase.network], index, accumulate, rows
+    phases = make_phases(G_reg_interval, D_reg_interval)
+    optimizers = {
+        name: states.make_optimizer(
+            lr, beta2, reg_interval=interval, reg_free=REG_FREE[name]
         )
-        return jax.jit(
-            update,
+        for name, lr, interval in (
+            ("G", G_lr, G_reg_interval),
+            ("D", D_lr, D_reg_interval),
+        )
+    }
+    updates = {
+        phase.name: jax.jit(
+            functools.partial(
+                _update, setup, phase, optimizers[phase.network], i, accumulate, rows
+            ),
             in_shardings=(replicated, batch_sharding, replicated),
             out_shardings=(replicated, replicated),
             donate_argnums=0,
         )
-
-    def finish(state: states.TrainState) -> states.TrainState:
-        beta = states.ema_beta(state.nimg, batch_size, ema_kimg, ema_rampup)
-        return state.replace(
-            G_ema=states.update_ema(state.G_ema, state.G, beta),
-            step=state.step + 1,
-            nimg=state.nimg + batch_size,
-        )
-
-    def init(key: jax.Array) -> states.TrainState:
-        return states.create(key, setup.G, setup.D, optimizers["G"], optimizers["D"])
-
+        for i, phase in enumerate(phases)
+    }
     return Program(
         phases,
-        jax.jit(init, out_shardings=replicated),
-        {phase.name: compiled(i, phase) for i, phase in enumerate(phases)},
         jax.jit(
-            finish,
+            lambda key: states.create(key, setup.G, setup.D, optimizers),
+            out_shardings=replicated,
+        ),
+        updates,
+        jax.jit(
+            functools.partial(_finish, batch_size, ema_kimg, ema_rampup),
             in_shardings=replicated,
             out_shardings=replicated,
             donate_argnums=0,
@@ -257,6 +263,16 @@ def _update(setup, phase, optimizer, index, accumulate, rows, state, batch, key)
     return apply_gradients(state, phase, optimizer, grads), stats
 
 
+def _finish(batch_size: int, ema_kimg: float, ema_rampup: float | None, state):
+    """The end of an iteration: follow G with its average, count the images."""
+    beta = states.ema_beta(state.nimg, batch_size, ema_kimg, ema_rampup)
+    return state.replace(
+        G_ema=states.update_ema(state.G_ema, state.G, beta),
+        step=state.step + 1,
+        nimg=state.nimg + batch_size,
+    )
+
+
 def _latents(setup, key, n: int, rows) -> dict[str, jax.Array]:
     shape = (n, setup.G.mapping.z_dim)
     z, z_mix = (jax.random.normal(jax.random.fold_in(key, i), shape) for i in range(2))
@@ -283,8 +299,7 @@ def _inputs(setup, phase: Phase, key, arrays: dict) -> objectives.Inputs:
 def _split(a: jax.Array, parts: int, group: int) -> jax.Array:
     """[N ...] -> [parts N/parts ...], dealing out whole groups of neighbours in turn.
 
-    Groups stay together, so minibatch statistics do not change, and every device keeps
-    a share of each part.
+    Groups stay together, so minibatch statistics do not change.
     """
     if parts == 1:
         return a[None]

@@ -10,13 +10,18 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from afgan_jax import runs
+from afgan_jax.__main__ import main as cli_main
 from afgan_jax.cli import train
 from afgan_jax.data import archive
+from afgan_jax.networks import discriminator, generator
+from afgan_jax.training import loop, step
+from afgan_jax.viz import grid
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMOKE = str(ROOT / "configs" / "smoke.py")
@@ -40,14 +45,16 @@ def settings(images, kimg: float, **more) -> dict:
 
 
 def checkpoint(folder) -> dict:
-    """Every array of the newest checkpoint, by path."""
-    import orbax.checkpoint as ocp
-
-    newest = max(int(p.name) for p in (folder / "checkpoints").iterdir())
-    with ocp.CheckpointManager(folder / "checkpoints") as manager:
-        args = ocp.args.Composite(state=ocp.args.StandardRestore())
-        tree = manager.restore(newest, args=args)["state"]
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    """Every array of the newest checkpoint, by path, on one device."""
+    run = runs.Run.open(folder)
+    G = generator.make_generator(**run.config["generator"])
+    D = discriminator.make_discriminator(**run.config["discriminator"])
+    setup = step.make_setup(G, D, **run.config["losses"])
+    one = jax.devices()[:1]
+    program = step.make_program(setup, devices=one, **run.config["updates"])
+    state = loop.restore(run, program, jax.random.key(0))
+    run.close()
+    leaves = jax.tree_util.tree_leaves_with_path(vars(state))
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
@@ -71,16 +78,43 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
     assert nimgs == sorted(set(nimgs)) and nimgs[-1] == 64
     stats = json.loads(lines[-1])
     assert set(stats["Loss/D/loss"]) == {"num", "mean", "std"}
-    picture = Image.open(tmp_path / "parts" / "fakes000000.png")
-    assert picture.size == (4 * 16, 2 * 16)
+    with Image.open(tmp_path / "parts" / "fakes000000.png") as picture:
+        assert picture.size == (4 * 16, 2 * 16)
 
 
-def test_generate_takes_a_seed_to_the_same_picture(images, tmp_path):
+def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
     train.train(SMOKE, tmp_path / "run", settings(images, 0.008))
     G, variables = runs.load_generator(tmp_path / "run")
-    z = np.random.RandomState(5).randn(1, 16).astype(np.float32)
-    one = jax.jit(G.apply)(variables, z)
-    assert one.shape == (1, 16, 16, 3) and np.isfinite(one).all()
+    z = jnp.asarray(np.random.RandomState(5).randn(1, 16), jnp.float32)
+    expected = grid.to_uint8(np.asarray(jax.jit(G.apply)(variables, z)))[0]
+
+    verbs = [
+        ["generate", "--seeds=3-5", "--batch=2"],
+        ["equivariance", "--samples=4", "--frames=2"],
+    ]
+    for verb, *flags in verbs:
+        folders = [f"--run={tmp_path / 'run'}", f"--outdir={tmp_path / verb}"]
+        assert cli_main([verb, *folders, *flags]) == 0
+    with Image.open(tmp_path / "generate" / "seed0005.png") as file:
+        picture = np.asarray(file)
+    # The same latent in another batch: rounding may cross one of 256 steps.
+    assert np.abs(picture.astype(int) - expected).max() <= 1
+    assert "filters off" in capsys.readouterr().out
+    measured = json.loads((tmp_path / "equivariance" / "equivariance.json").read_text())
+    assert measured["samples"] == 4
+    for network in ("filters on", "filters off"):
+        assert set(measured[network]) == {"eqt_int", "eqt_frac", "eqr"}
+    with Image.open(tmp_path / "equivariance" / "rotation.gif") as film:
+        assert film.n_frames == 2
+
+
+def test_bench_prints_every_update(capsys):
+    assert cli_main(["bench", f"--config={SMOKE}", "--batch=8", "--repeats=1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = [line[:20].strip() for line in lines[1:]]
+    updates = ["update Gboth", "update Dmain", "update Dreg"]
+    assert names == ["synthesis forward", *updates]
+    assert all("x forward" in line for line in lines[2:])
 
 
 def command(images, workdir, *flags: str) -> list[str]:
@@ -116,7 +150,6 @@ def finish(process: subprocess.Popen, code: int = 0) -> str:
     return out + err
 
 
-@pytest.mark.slow
 def test_two_processes_train_like_one(images, tmp_path):
     """Gloo between two real processes of two devices; one process of one device."""
     with socket.socket() as s:
@@ -152,6 +185,8 @@ def test_interrupted_run_saves_and_goes_on(images, tmp_path):
     while not (stats.exists() and stats.read_text()):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
+    with pytest.raises(ValueError, match="another process is training"):
+        train.train(SMOKE, tmp_path, settings(images, 100, **{"train.tick_kimg": 0.2}))
     process.send_signal(signal.SIGINT)
     assert "interrupted: saving at" in finish(process, code=130)
     assert runs.Run.open(tmp_path).latest_step() > 0
