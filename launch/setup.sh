@@ -17,8 +17,12 @@ if [ "$(cat .venv/installed 2>/dev/null || true)" != "$wanted" ]; then
   echo "installing into .venv ..." >&2
   rm -rf .venv
   "$python" -m venv .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-  .venv/bin/python -m pip install --quiet --editable ".[test${EXTRAS:+,$EXTRAS}]"
+  if ! .venv/bin/python -m pip install --disable-pip-version-check \
+      --editable ".[test${EXTRAS:+,$EXTRAS}]" > .venv/install.log 2>&1; then
+    cat .venv/install.log >&2
+    echo "error: the installation failed, see above" >&2
+    exit 2
+  fi
   printf '%s\n' "$wanted" > .venv/installed
 fi
 source .venv/bin/activate

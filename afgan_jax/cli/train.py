@@ -9,6 +9,7 @@ JAX finds the others by itself (TPU pods, SLURM, Kubernetes), or else with
 """
 
 import os
+import sys
 
 from absl import flags
 
@@ -67,6 +68,12 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
     cache = runs.Run.check(workdir, settings) / ".cache"
     archive = sets.open_set(cache_dir=cache, **settings["data"])
     check_data(archive, settings)
+    if jax.process_index() == 0:
+        print(
+            f"{archive.name}: {len(archive)} images of {archive.resolution} pixels;"
+            f" {jax.device_count()} x {jax.devices()[0].device_kind}",
+            file=sys.stderr,
+        )
     with runs.Run.create_or_open(workdir, settings) as run:
         batch_size, seed = settings["updates"]["batch_size"], settings["train"]["seed"]
         batches = functools.partial(

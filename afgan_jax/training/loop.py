@@ -44,6 +44,8 @@ def train(
     if nimg == 0:
         snapshots.reals()
         snapshots.fakes(state.G_ema, "fakes_init.png")
+    if nimg < total:
+        report.say(f"compiling; from {nimg / 1000:g} to {total / 1000:g} kimg")
     try:
         with _Interrupt() as interrupt:
             feed = batches(index)

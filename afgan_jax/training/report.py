@@ -24,6 +24,7 @@ class Report:
         self.tick_nimg = nimg
         self.tick = run.truncate_stats(nimg)  # a line a tick
         self._pending: list[dict] = []
+        self._has_compiled = False
         self._is_main = jax.process_index() == 0
         self._stream = sys.stderr
         self._bar = None
@@ -77,6 +78,7 @@ class Report:
             self._show(nimg, rate, left, means)
         self.tick_nimg = nimg
         self.tick += 1
+        self._has_compiled = True
         self.restart_clock()
         return means
 
@@ -104,10 +106,10 @@ class Report:
             self._bar.update(nimg / 1000 - self._bar.n)
             return
         losses = "  ".join(f"{k} {v}" for k, v in shown.items())
-        self.say(
-            f"tick {self.tick:<4d} kimg {nimg / 1000:<8.2f} {rate:.1f} img/s"
-            f"  left {format_time(left)}  {losses}"
-        )
+        speed = f"{rate:.1f} img/s  left {format_time(left)}"
+        if not self._has_compiled:
+            speed = "compiled"
+        self.say(f"tick {self.tick:<4d} kimg {nimg / 1000:<8.2f} {speed}  {losses}")
 
 
 def summarize(sums: list[dict]) -> dict[str, dict[str, float]]:
