@@ -43,7 +43,6 @@ def main(argv: list[str]) -> None:
 
     # Here, not on top: --help must not wait for JAX.
     import jax
-    import jax.numpy as jnp
     import numpy as np
 
     from afgan_jax import runs
@@ -63,14 +62,7 @@ def main(argv: list[str]) -> None:
     resolution = networks["filters on"].synthesis.layers[-1].out_size[0]
     outdir = Path(FLAGS.outdir)
     outdir.mkdir(parents=True, exist_ok=True)
-    seeds = range(32) if FLAGS.seed is None else [FLAGS.seed]
-    latents = [np.random.RandomState(s).randn(1, G.mapping.z_dim) for s in seeds]
-    z = jnp.asarray(np.concatenate(latents), jnp.float32)
-    candidates = jax.jit(lambda v, z: G.apply(v, z, psi=FLAGS.psi))(variables, z)
-    # Where colours differ across the picture, motion shows; the extremes are freaks.
-    colours = jnp.clip(candidates[..., 0] - candidates[..., -1], -1, 1)
-    chosen = int(jnp.argsort(jnp.std(colours, axis=(1, 2)))[len(seeds) * 7 // 8])
-    z = z[chosen : chosen + 1]
+    z = choose_latent(G, variables)
     decibels, rows, captions, films = {}, [], [], []
     for name, network in networks.items():
 
@@ -111,6 +103,22 @@ def main(argv: list[str]) -> None:
     runs.write_atomically(outdir / "equivariance.json", json.dumps(report, indent=2))
     print(table(decibels))
     print(f"wrote equivariance.png, equivariance.json and rotation.gif to {outdir}")
+
+
+def choose_latent(G, variables):
+    """z [1 z_dim] of the seed asked for, or of a picture in which motion shows."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    seeds = range(32) if FLAGS.seed is None else [FLAGS.seed]
+    latents = [np.random.RandomState(s).randn(1, G.mapping.z_dim) for s in seeds]
+    z = jnp.asarray(np.concatenate(latents), jnp.float32)
+    pictures = jax.jit(lambda v, z: G.apply(v, z, psi=FLAGS.psi))(variables, z)
+    # Colours that differ across the picture; the most extreme pictures are freaks.
+    colours = jnp.clip(pictures[..., 0] - pictures[..., -1], -1, 1)
+    chosen = int(jnp.argsort(jnp.std(colours, axis=(1, 2)))[len(seeds) * 7 // 8])
+    return z[chosen : chosen + 1]
 
 
 def enlarge(images):

@@ -17,7 +17,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from afgan_jax.training import objectives
+from afgan_jax.training import draws, objectives
 from afgan_jax.training import state as states
 
 
@@ -127,20 +127,6 @@ def make_program(
     """
     if devices is None:  # a process's devices side by side, as are its rows of a batch
         devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
-    counts = {
-        "batch_size": batch_size,
-        "accumulate": accumulate,
-        "G_reg_interval": G_reg_interval,
-        "D_reg_interval": D_reg_interval,
-    }
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{name}={value} must be at least 1")
-    if G_reg_interval is not None and setup.pl_weight == 0:
-        raise ValueError(
-            f"G_reg_interval={G_reg_interval} regularises path lengths, but"
-            " pl_weight=0: set losses.pl_weight, or G_reg_interval to none"
-        )
     _check_batch(batch_size, accumulate, len(devices), setup.D.mbstd_group_size)
     mesh = Mesh(np.asarray(devices), ("data",))
     rows, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
@@ -149,6 +135,7 @@ def make_program(
         "label": rows,
         "gen_label": NamedSharding(mesh, P(None, "data")),
     }
+    _check_intervals(setup, batch_size // accumulate, G_reg_interval, D_reg_interval)
     phases = make_phases(G_reg_interval, D_reg_interval)
     optimizers = {
         name: states.make_optimizer(
@@ -234,9 +221,9 @@ def _update(setup, phase, optimizer, index, accumulate, rows, state, batch, key)
         "real": batch["image"].astype(jnp.float32) / 127.5 - 1,
         "real_c": batch["label"],
         "c": batch["gen_label"][0 if phase.network == "G" else 1],
-        **_latents(setup, key, n, rows),
+        **draws.latents(setup, key, n, rows),
     }
-    parts = {name: _split(a, accumulate, group) for name, a in parts.items()}
+    parts = {name: draws.split(a, accumulate, group) for name, a in parts.items()}
     keys = jax.random.split(jax.random.fold_in(key, 2), accumulate)
 
     def one(carry, part):
@@ -245,7 +232,7 @@ def _update(setup, phase, optimizer, index, accumulate, rows, state, batch, key)
         models = objectives.Models(
             state.G | {"buffers": buffers}, state.D, pl_mean, state.nimg
         )
-        inputs = _inputs(setup, phase, key, arrays)
+        inputs = draws.inputs(setup, key, arrays)
         grads, outcome = gradients(setup, phase, models, inputs)
         total = jax.tree.map(lambda t, g: t + g / accumulate, total, grads)
         return (total, outcome.G_buffers, outcome.pl_mean), _sums(outcome.stats)
@@ -273,40 +260,6 @@ def _finish(batch_size: int, ema_kimg: float, ema_rampup: float | None, state):
     )
 
 
-def _latents(setup, key, n: int, rows) -> dict[str, jax.Array]:
-    shape = (n, setup.G.mapping.z_dim)
-    z, z_mix = (jax.random.normal(jax.random.fold_in(key, i), shape) for i in range(2))
-    constrain = jax.lax.with_sharding_constraint
-    return {"z": constrain(z, rows), "z_mix": constrain(z_mix, rows)}
-
-
-def _inputs(setup, phase: Phase, key, arrays: dict) -> objectives.Inputs:
-    """The remaining draws: where styles mix, the noise of path lengths, a key."""
-    key_mix, key_coin, key_pl, key_rest = jax.random.split(key, 4)
-    num_ws = setup.G.synthesis.num_ws
-    mixes = jax.random.uniform(key_coin) < setup.style_mixing_prob
-    mix_from = jax.random.randint(key_mix, (), 1, num_ws)
-    n, *image = arrays["real"].shape
-    count = n // setup.pl_batch_shrink if setup.pl_weight else 0
-    return objectives.Inputs(
-        **arrays,
-        mix_from=jnp.where(mixes, mix_from, num_ws),
-        pl_normal=jax.random.normal(key_pl, (count, *image)),
-        key=key_rest,
-    )
-
-
-def _split(a: jax.Array, parts: int, group: int) -> jax.Array:
-    """[N ...] -> [parts N/parts ...], dealing out whole groups of neighbours in turn.
-
-    Groups stay together, so minibatch statistics do not change.
-    """
-    if parts == 1:
-        return a[None]
-    dealt = a.reshape(-1, parts, group, *a.shape[1:]).swapaxes(0, 1)
-    return dealt.reshape(parts, -1, *a.shape[1:])
-
-
 def _sums(stats: dict[str, jax.Array]) -> dict[str, jax.Array]:
     """[count, sum, sum of squares] of each statistic."""
     return {
@@ -315,7 +268,29 @@ def _sums(stats: dict[str, jax.Array]) -> dict[str, jax.Array]:
     }
 
 
+def _check_intervals(
+    setup, part: int, G_reg_interval: int | None, D_reg_interval: int | None
+) -> None:
+    if setup.pl_weight and part < setup.pl_batch_shrink:
+        raise ValueError(
+            f"path lengths take 1 image of pl_batch_shrink={setup.pl_batch_shrink}, but"
+            f" only {part} are trained on at a time: raise batch_size"
+        )
+    for name, value in (("G", G_reg_interval), ("D", D_reg_interval)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name}_reg_interval={value} must be at least 1")
+    if G_reg_interval is not None and setup.pl_weight == 0:
+        raise ValueError(
+            f"G_reg_interval={G_reg_interval} regularises path lengths, but"
+            " pl_weight=0: set losses.pl_weight, or G_reg_interval to none"
+        )
+
+
 def _check_batch(batch: int, accumulate: int, devices: int, group: int | None) -> None:
+    if min(batch, accumulate) < 1:
+        raise ValueError(
+            f"batch_size={batch} and accumulate={accumulate} must be at least 1"
+        )
     if batch % (devices * accumulate):
         raise ValueError(
             f"batch_size={batch} is not divisible by {devices} devices"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from afgan_jax.networks import discriminator, generator
-from afgan_jax.training import step
+from afgan_jax.training import draws, step
 
 BATCH = 8
 
@@ -108,7 +108,7 @@ def test_gradients_of_halves_average_to_those_of_the_whole():
     setup = make_setup()
     state = make_program().init(jax.random.key(0))
     images = jnp.asarray(batch_of(0)["image"], jnp.float32) / 127.5 - 1
-    parts = step._split(images, 2, 2)
+    parts = draws.split(images, 2, 2)
     np.testing.assert_array_equal(parts[0], images[np.array([0, 1, 4, 5])])
 
     @jax.jit
@@ -184,9 +184,12 @@ def test_averages_follow_G_in_the_discriminators_phase_only():
         ({"batch_size": 6, "devices": 4}, "batch_size=6 is not divisible by 4 devices"),
         ({"batch_size": 8, "accumulate": 3}, "accumulate=3: choose a multiple of 3"),
         ({"batch_size": 6, "accumulate": 2}, "mbstd_group_size=2"),
+        ({"batch_size": 0}, "batch_size=0 and accumulate=1 must be at least 1"),
+        ({"batch_size": 8, "D_reg_interval": 0}, "D_reg_interval=0 must be at least 1"),
+        ({"batch_size": 8, "G_reg_interval": 4}, "pl_weight=0: set losses.pl_weight"),
     ],
 )
-def test_a_batch_that_does_not_divide_is_refused(settings, message):
+def test_settings_that_cannot_work_are_refused(settings, message):
     devices = jax.devices()[: settings.pop("devices", 1)]
     with pytest.raises(ValueError, match=message):
         step.make_program(make_setup(), devices=devices, **settings)

@@ -1,0 +1,46 @@
+"""The random draws of an update, and a batch dealt out into parts.
+
+Draws have the shape of the global batch and depend on the key alone.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from afgan_jax.training import objectives
+
+
+def latents(
+    setup: objectives.Setup, key: jax.Array, n: int, rows: jax.sharding.Sharding
+) -> dict[str, jax.Array]:
+    """z and z_mix, [n z_dim] each, laid out as `rows` says."""
+    shape = (n, setup.G.mapping.z_dim)
+    z, z_mix = (jax.random.normal(jax.random.fold_in(key, i), shape) for i in range(2))
+    constrain = jax.lax.with_sharding_constraint
+    return {"z": constrain(z, rows), "z_mix": constrain(z_mix, rows)}
+
+
+def inputs(setup: objectives.Setup, key: jax.Array, arrays: dict) -> objectives.Inputs:
+    """The remaining draws: where styles mix, the noise of path lengths, a key."""
+    key_mix, key_coin, key_pl, key_rest = jax.random.split(key, 4)
+    num_ws = setup.G.synthesis.num_ws
+    mixes = jax.random.uniform(key_coin) < setup.style_mixing_prob
+    mix_from = jax.random.randint(key_mix, (), 1, num_ws)
+    n, *image = arrays["real"].shape
+    count = n // setup.pl_batch_shrink if setup.pl_weight else 0
+    return objectives.Inputs(
+        **arrays,
+        mix_from=jnp.where(mixes, mix_from, num_ws),
+        pl_normal=jax.random.normal(key_pl, (count, *image)),
+        key=key_rest,
+    )
+
+
+def split(a: jax.Array, parts: int, group: int) -> jax.Array:
+    """[N ...] -> [parts N/parts ...], dealing out whole groups of neighbours in turn.
+
+    Groups stay together, so minibatch statistics do not change.
+    """
+    if parts == 1:
+        return a[None]
+    dealt = a.reshape(-1, parts, group, *a.shape[1:]).swapaxes(0, 1)
+    return dealt.reshape(parts, -1, *a.shape[1:])
