@@ -9,6 +9,7 @@ import contextlib
 import io
 import pathlib
 import threading
+import weakref
 import zipfile
 from collections.abc import Iterator
 
@@ -51,6 +52,9 @@ class Files:
                 raise ValueError(
                     f"{self.path} is neither a folder nor a readable zip: {error}"
                 ) from error
+            # Left to the garbage collector, a zip among cycles may lose the file below
+            # it first, which then complains of not having been closed.
+            weakref.finalize(self, self._local.zip.close)
         return self._local.zip
 
     @property

@@ -1,5 +1,6 @@
 """Archives: what is read, what is refused, and how refusals are worded."""
 
+import gc
 import io
 import json
 import pickle
@@ -53,6 +54,16 @@ def test_what_is_written_is_read_back(tmp_path):
     for image, (read, label) in zip(images, found, strict=True):
         np.testing.assert_array_equal(read, image)
         assert read.dtype == np.uint8 and label.shape == (0,)
+
+
+def test_dropped_archive_closes_its_zip(tmp_path):
+    found = Archive.open(write_archive(tmp_path / "some.zip", pictures(2)))
+    handle = found.files._zip()
+    cycle = [found]
+    cycle.append(cycle)  # as the traceback of an error makes
+    del found, cycle
+    gc.collect()
+    assert handle.fp is None
 
 
 def test_written_archives_have_the_published_layout(tmp_path):
