@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import banded, polyphase, resample
+from afgan_jax.signal import banded, depthwise, forms, polyphase, resample
 
 ACTIVATIONS: dict[str, tuple[Callable, float]] = {  # name: (function(x, slope), gain)
     "linear": (lambda x, slope: x, 1.0),
@@ -48,7 +48,8 @@ class Activation:
         y = function(x, self.slope) * (usual_gain if self.gain is None else self.gain)
         if self.clamp is None:
             return y
-        return jnp.where(jnp.abs(y) < self.clamp, y, jnp.sign(y) * self.clamp)
+        limit = jnp.asarray(self.clamp, y.dtype)
+        return jax.lax.clamp(-limit, y, limit)
 
 
 def filtered_lrelu(
@@ -95,21 +96,22 @@ class _Filtered:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _apply(op: _Filtered, x: jax.Array) -> jax.Array:
-    return jax.lax.platform_dependent(
-        x,
-        cpu=lambda x: _in_chunks(functools.partial(_polyphase, op), x),
-        default=functools.partial(_banded, op),
-    )
+    inner = {
+        "polyphase": lambda x: _in_chunks(functools.partial(_polyphase, op), x),
+        "banded": functools.partial(_composed, banded, op),
+        "depthwise": functools.partial(_composed, depthwise, op),
+    }
+    return forms.lower("filtered", inner, x)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _pull_back(op: _Filtered, x: jax.Array, ct: jax.Array) -> jax.Array:
-    return jax.lax.platform_dependent(
-        x,
-        ct,
-        cpu=lambda x, ct: _in_chunks(functools.partial(_polyphase_vjp, op), x, ct),
-        default=lambda x, ct: jax.vjp(functools.partial(_banded, op), x)[1](ct)[0],
-    )
+    inner = {
+        "polyphase": lambda *xs: _in_chunks(functools.partial(_polyphase_vjp, op), *xs),
+        "banded": functools.partial(_composed_vjp, banded, op),
+        "depthwise": functools.partial(_composed_vjp, depthwise, op),
+    }
+    return forms.lower("filtered", inner, x, ct)
 
 
 def _pull_back_of_parts(op: _Filtered, x: jax.Array, ct: jax.Array) -> jax.Array:
@@ -128,8 +130,13 @@ _pull_back.defvjp(
 )
 
 
-def _banded(op: _Filtered, x: jax.Array) -> jax.Array:
-    return banded.resample(op.down, op.act(banded.resample(op.up, x)))
+def _composed(form, op: _Filtered, x: jax.Array) -> jax.Array:
+    """By a module's two resamplings with the activation between them."""
+    return form.resample(op.down, op.act(form.resample(op.up, x)))
+
+
+def _composed_vjp(form, op: _Filtered, x: jax.Array, ct: jax.Array) -> jax.Array:
+    return jax.vjp(functools.partial(_composed, form, op), x)[1](ct)[0]
 
 
 def _phases(op: _Filtered) -> tuple[int, int]:
@@ -139,16 +146,21 @@ def _phases(op: _Filtered) -> tuple[int, int]:
 
 def _polyphase(op: _Filtered, x: jax.Array) -> jax.Array:
     phases = _phases(op)
-    fine = polyphase.resample_grid(op.up, [[x]], phases)
+    fine = _upsample(op, x, phases)
     fine = [[op.act(p) for p in row] for row in fine]
     out = tuple(p // d for p, d in zip(phases, op.down.down))
-    coarse = polyphase.resample_grid(op.down, fine, out)
+    coarse = polyphase.resample_grid(op.down, fine, out, by_axis=True)
     return polyphase.merge(coarse, op.down.size_out)
+
+
+def _upsample(op: _Filtered, x: jax.Array, phases: tuple[int, int]):
+    # Measured: by axes is 1.3 times faster with many phases, 1.1 slower with few.
+    return polyphase.resample_grid(op.up, [[x]], phases, by_axis=max(op.up.up) > 2)
 
 
 def _polyphase_vjp(op: _Filtered, x: jax.Array, ct: jax.Array) -> jax.Array:
     phases = _phases(op)
-    fine = polyphase.resample_grid(op.up, [[x]], phases)
+    fine = _upsample(op, x, phases)
     fine_ct = polyphase.resample_grid(op.down.transposed(), [[ct]], phases)
     fine_ct = [
         [jax.vjp(op.act, p)[1](c)[0] for p, c in zip(*rows)]
@@ -160,7 +172,7 @@ def _polyphase_vjp(op: _Filtered, x: jax.Array, ct: jax.Array) -> jax.Array:
 
 
 # Bytes of x above which a CPU's caches are outrun and working piece by piece is faster.
-_CHUNK_BYTES = 1_000_000
+_CHUNK_BYTES = 500_000
 
 
 def _in_chunks(fn: Callable, *arrays: jax.Array) -> jax.Array:
@@ -172,14 +184,18 @@ def _in_chunks(fn: Callable, *arrays: jax.Array) -> jax.Array:
     channels = _divisor(c, _CHUNK_BYTES // image, at_least=16)
     samples = _divisor(n, _CHUNK_BYTES // (image * channels), at_least=1)
 
-    def split(a):
-        a = a.reshape(n // samples, samples, *a.shape[1:3], c // channels, channels)
-        a = a.transpose(0, 4, 1, 2, 3, 5)
-        return a.reshape(-1, *a.shape[2:])
+    def add_piece(i, y):
+        start = (i // (c // channels) * samples, 0, 0, i % (c // channels) * channels)
+        pieces = [
+            jax.lax.dynamic_slice(a, start, (samples, *a.shape[1:3], channels))
+            for a in arrays
+        ]
+        piece = polyphase.separately(fn, *pieces)
+        return jax.lax.dynamic_update_slice(y, piece, start)
 
-    y = jax.lax.map(lambda pieces: fn(*pieces), tuple(map(split, arrays)))
-    y = y.reshape(n // samples, c // channels, *y.shape[1:])
-    return y.transpose(0, 2, 3, 4, 1, 5).reshape(n, *y.shape[3:5], c)
+    y = jax.eval_shape(fn, *arrays)
+    count = (n // samples) * (c // channels)
+    return jax.lax.fori_loop(0, count, add_piece, jnp.zeros(y.shape, y.dtype))
 
 
 def _divisor(n: int, limit: int, at_least: int) -> int:

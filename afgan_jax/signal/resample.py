@@ -7,8 +7,8 @@ where negative. Axis order is (vertical, horizontal); filters are NumPy constant
 
 The transpose of a resampling is a resampling (up and down swapped, filter reversed), so
 one derivative rule serves every order. The inner form is chosen where the operation is
-lowered: sums of stride-1 slices on CPU (polyphase.py), banded matrices on TPU and GPU
-(banded.py). Source: Alias-Free GAN, Sec. 2 and App. C.3.
+lowered (forms.py): sums of stride-1 slices on CPU (polyphase.py), banded matrices on
+TPU and GPU (banded.py). Source: Alias-Free GAN, Sec. 2 and App. C.3.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import banded, polyphase
+from afgan_jax.signal import banded, depthwise, forms, polyphase
 
 Pair = int | tuple[int, int]
 Pad = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
@@ -120,11 +120,9 @@ def upfirdn(
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def apply(spec: Resampling, x: Float[Array, "N H W C"]) -> Float[Array, "N H2 W2 C"]:
     """Apply a resampling; reverse-mode differentiable to any order."""
-    return jax.lax.platform_dependent(
-        x,
-        cpu=functools.partial(polyphase.resample, spec),
-        default=functools.partial(banded.resample, spec),
-    )
+    modules = {"polyphase": polyphase, "banded": banded, "depthwise": depthwise}
+    inner = {name: functools.partial(m.resample, spec) for name, m in modules.items()}
+    return forms.lower("resample", inner, x)
 
 
 apply.defvjp(

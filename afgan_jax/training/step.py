@@ -17,6 +17,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from afgan_jax.signal import convolve, forms
 from afgan_jax.training import draws, objectives
 from afgan_jax.training import state as states
 
@@ -146,11 +147,21 @@ def make_program(
             ("D", D_lr, D_reg_interval),
         )
     }
+    on_cpu = devices[0].platform == "cpu"
+    options = convolve.cpu_compiler_options() if on_cpu else {}
+    inner_forms = {"conv_weights": "padded"} if options else {}
     updates = {
         phase.name: jax.jit(
             functools.partial(
-                _update, setup, phase, optimizers[phase.network], i, accumulate, rows
+                forms.prefer(**inner_forms)(_update),
+                setup,
+                phase,
+                optimizers[phase.network],
+                i,
+                accumulate,
+                rows,
             ),
+            compiler_options=options,
             in_shardings=(replicated, batch_sharding, replicated),
             out_shardings=(replicated, replicated),
             donate_argnums=0,

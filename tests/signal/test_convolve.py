@@ -101,15 +101,15 @@ def operation(setting, x, w):
 
 @ALL
 @pytest.mark.parametrize("limit", [1, 30_000, 4_000_000], ids=["1", "some", "all"])
-def test_both_forms_of_the_weight_gradient_agree(setting, limit, monkeypatch):
+def test_all_forms_of_the_weight_gradient_agree(setting, limit, monkeypatch):
     """Whether the products are taken one image at a time, or several, or all."""
     monkeypatch.setattr(convolve, "_CHUNK_BYTES", limit)
     x, w = arrays(setting[0])
     op = operation(setting, x, w)
     ct = jnp.sin(jnp.arange(4.0 * op.size_out[0] * op.size_out[1] * 5))
     ct = ct.reshape(4, *op.size_out, 5)
-    found = convolve._products_of_taps(op, x, ct)
     expected = convolve._xla_weight_gradient(op, x, ct)
-    np.testing.assert_allclose(
-        found, expected, rtol=0, atol=1e-12 * abs(expected).max()
-    )
+    for form in convolve._products_of_taps, convolve._padded_weight_gradient:
+        np.testing.assert_allclose(
+            form(op, x, ct), expected, rtol=0, atol=1e-12 * abs(expected).max()
+        )

@@ -1,10 +1,10 @@
-"""The inner form is chosen for the platform a program is lowered for."""
+"""The inner form is chosen for the platform a program is lowered for, or by name."""
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from afgan_jax.signal import convolve, filters, nonlinearity
+from afgan_jax.signal import convolve, filters, forms, nonlinearity
 
 
 def lowered_gradient(platform: str) -> str:
@@ -32,3 +32,46 @@ def test_accelerators_multiply_banded_matrices(platform):
     text = lowered_gradient(platform)
     assert text.count("dot_general") >= 10
     assert text.count("stablehlo.slice") < 20
+
+
+def test_named_forms_are_taken_on_every_platform():
+    with forms.override(filtered="banded", resample="banded"):
+        text = lowered_gradient("cpu")
+    assert text.count("dot_general") >= 10 and text.count("stablehlo.slice") < 20
+    with forms.override(**forms.NAIVE):
+        text = lowered_gradient("tpu")
+    assert "feature_group_count = 8" in text and "dot_general" not in text
+    assert "feature_group_count = 8" not in lowered_gradient("tpu")
+
+
+def test_environment_names_forms_and_a_preference_gives_way(monkeypatch, caplog):
+    with forms.prefer(filtered="depthwise", resample="depthwise"):
+        assert "feature_group_count = 8" in lowered_gradient("cpu")
+        monkeypatch.setenv("AFGAN_FORM", "filtered=polyphase, resample=polyphase")
+        for _ in range(2):
+            assert "feature_group_count = 8" not in lowered_gradient("cpu")
+    assert [r.message for r in caplog.records if "AFGAN_FORM" in r.message] == [
+        "AFGAN_FORM=filtered=polyphase, resample=polyphase: inner forms "
+        "{'filtered': 'polyphase', 'resample': 'polyphase'}"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("filtred=banded", "no operation 'filtred'"),
+        ("banded", "no operation 'banded'"),
+        ("conv=fast", "conv='fast' is unknown: use one of taller, xla"),
+    ],
+)
+def test_unknown_forms_are_refused_by_name(text, message):
+    with pytest.raises(ValueError, match=message):
+        forms.parse(text)
+    assert forms.parse("naive") == forms.NAIVE
+
+
+def test_every_operation_has_its_forms_in_every_table():
+    assert forms.TABLE.keys() == forms.FORMS.keys() == forms.NAIVE.keys()
+    for operation, known in forms.FORMS.items():
+        chosen = {*forms.TABLE[operation].values(), forms.NAIVE[operation]}
+        assert "default" in forms.TABLE[operation] and chosen <= set(known)
