@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics", "convert"}
-EVERYTHING |= {"viz", "config", "checkpoints", "checksums", "runs", "cli"}
+EVERYTHING |= {"bench", "viz", "config", "checkpoints", "checksums", "runs", "cli"}
 MAY_IMPORT = {
     "signal": set(),
     "data": set(),
@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "runs": {"config", "checkpoints", "checksums", "networks"},
     "training": {"networks", "augment", "signal", "viz", "config", "runs"},
     "convert": {"networks", "config", "runs"},
+    "bench": {"networks", "signal"},
     "cli": EVERYTHING,
     "__main__": {"cli"},
     "__init__": set(),

@@ -1,12 +1,16 @@
-"""Time a configuration's generator and its training updates on this machine.
+"""Time a configuration on this machine: its operations, generator, updates and data.
 
-python -m afgan_jax bench --config=configs/ffhqu256.py:t --batch=2
+python -m afgan_jax bench ops,synthesis,update --config=configs/ffhqu256.py:t --batch=2
+python -m afgan_jax bench data --config=configs/earth64.py
 
-Times are medians of several runs after compilation; updates are also given as multiples
-of the forward pass measured beside them, which is what to compare between machines.
+A line each: the median time of a call; images/s; GFLOP/s of the arithmetic that the
+call needs; naive/this, how many times longer the same takes in XLA's own forms in this
+process (a single run; --naive=False leaves it out); memory of a call, by the compiler;
+seconds of compiling. AFGAN_FORM in the environment forces inner forms, such as
+filtered=banded,resample=banded.
 """
 
-import time
+from pathlib import Path
 
 from absl import flags
 
@@ -15,85 +19,94 @@ from afgan_jax import cli
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("config", None, "FILE.py or FILE.py:ARG", flag_values=FLAGS)
 flags.DEFINE_integer(
-    "batch", None, "images at a time; default: the config's", flag_values=FLAGS
+    "batch",
+    None,
+    "images at a time; default: the config's",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 flags.DEFINE_integer(
-    "repeats", 3, "runs of each, of which the median counts", flag_values=FLAGS
+    "repeats", 3, "runs, of which the median counts", lower_bound=1, flag_values=FLAGS
 )
-flags.DEFINE_bool("updates", True, "time the training updates too", flag_values=FLAGS)
+flags.DEFINE_bool("naive", True, "compare with XLA's own forms", flag_values=FLAGS)
+flags.DEFINE_string("json", None, "file for the same numbers", flag_values=FLAGS)
+
+PARTS = ("ops", "synthesis", "update", "data")
 
 
 def main(argv: list[str]) -> None:
+    parts = ("synthesis", "update")
+    if argv and not argv[0].startswith("-"):
+        parts, argv = tuple(argv[0].split(",")), argv[1:]
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise ValueError(f"bench {unknown[0]!r}: use some of {','.join(PARTS)}")
     overrides = cli.parse(FLAGS, argv, required=("config",))
 
     # Here, not on top: --help must not wait for JAX.
     import jax
-    import numpy as np
 
     from afgan_jax import config
+    from afgan_jax.bench import clock
+
+    # What is kept from an earlier run would make compiling look quick.
+    jax.config.update("jax_enable_compilation_cache", False)
+    settings = config.load(FLAGS.config, overrides, cli.schema())
+    batch = FLAGS.batch or settings["updates"]["batch_size"]
+    settings["updates"]["batch_size"] = batch
+    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    print(f"{FLAGS.config} on {device}, batch {batch}\n{clock.HEADER}")
+    rows = []
+    for part in parts:
+        for row in measure(part, settings, batch):
+            print(row.line(), flush=True)
+            rows.append(row.as_dict())
+    if FLAGS.json:
+        save(Path(FLAGS.json), {"config": FLAGS.config, "device": device, "rows": rows})
+
+
+def measure(part: str, settings: dict, batch: int):
+    """Yields the rows of one part."""
+    import functools
+
+    from afgan_jax.bench import networks
     from afgan_jax.networks import discriminator, generator
     from afgan_jax.training import loop, step
 
-    settings = config.load(FLAGS.config, overrides, cli.schema())
-    G = generator.make_generator(**settings["generator"])
-    D = discriminator.make_discriminator(**settings["discriminator"])
-    batch = FLAGS.batch or settings["updates"]["batch_size"]
-    print(f"{jax.device_count()} x {jax.devices()[0].device_kind}, batch {batch}")
-    variables = jax.jit(G.initialize)(jax.random.key(0))
-    ws = jax.random.normal(
-        jax.random.key(1), (batch, G.synthesis.num_ws, G.mapping.w_dim)
-    )
-    forward = clock(
-        "synthesis forward",
-        jax.jit(lambda v, ws: G.apply(v, ws, method=type(G).synthesize)),
-        lambda: (variables, ws),
-        batch,
-    )
-    if not FLAGS.updates:
+    options = {"repeats": FLAGS.repeats, "naive": FLAGS.naive}
+    if part == "data":
+        yield read_data(settings, batch)
         return
-    setup = step.make_setup(G, D, **settings["losses"])
-    program = step.make_program(setup, **settings["updates"] | {"batch_size": batch})
-    state = program.init(jax.random.key(0))
-    key, _ = loop.keys(program, 0)
-    size = (batch, D.resolution, D.resolution, D.img_channels)
-    data = loop.place(
-        program,
-        {
-            "image": np.random.RandomState(0).randint(0, 256, size).astype(np.uint8),
-            "label": np.zeros((batch, D.c_dim), np.float32),
-            "gen_label": np.zeros((2, batch, D.c_dim), np.float32),
-        },
-    )
-    for name, update in program.updates.items():
-        # The update consumes the state it is given: hand it a fresh copy each time.
-        clock(
-            f"update {name}",
-            update,
-            lambda: (jax.tree.map(lambda x: x.copy(), state), data, key),
-            batch,
-            forward,
-        )
+    G = generator.make_generator(**settings["generator"])
+    if part == "ops":
+        yield from networks.operations(G, batch, **options)
+    elif part == "synthesis":
+        yield from networks.synthesis(G, batch, **options)
+    else:
+        D = discriminator.make_discriminator(**settings["discriminator"])
+        setup = step.make_setup(G, D, **settings["losses"])
+        program = step.make_program(setup, **settings["updates"])
+        place = functools.partial(loop.place, program)
+        yield from networks.updates(program, D, batch, place, **options)
 
 
-def clock(name: str, function, arguments, batch: int, forward: float | None = None):
-    """Print and return the median seconds of function(*arguments())."""
-    import jax
-    import numpy as np
+def read_data(settings: dict, batch: int):
+    """The row of the config's image set; one that is built is not kept."""
+    import tempfile
 
-    start = time.perf_counter()
-    compiled = function.lower(*arguments()).compile()
-    compile_time = time.perf_counter() - start
-    times = []
-    for _ in range(FLAGS.repeats + 1):  # the first warms up
-        inputs = jax.block_until_ready(arguments())
-        start = time.perf_counter()
-        jax.block_until_ready(compiled(*inputs))
-        times.append(time.perf_counter() - start)
-    seconds = float(np.median(times[1:]))
-    ratio = "" if forward is None else f"  {seconds / forward:6.2f} x forward"
-    print(
-        f"{name:20} {seconds:8.3f} s  {seconds / batch:8.4f} s/image"
-        f"  compile {compile_time:5.1f} s{ratio}",
-        flush=True,
-    )
-    return seconds
+    from afgan_jax.bench import networks
+    from afgan_jax.data import pipeline, sets
+
+    with tempfile.TemporaryDirectory() as cache:
+        archive = sets.open_set(cache_dir=cache, **settings["data"])
+        batches = pipeline.batches(archive, batch_size=batch, seed=0)
+        return networks.data(batches, batch)
+
+
+def save(path: Path, content: dict) -> None:
+    import json
+
+    from afgan_jax import runs
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    runs.write_atomically(path, json.dumps(content, indent=2) + "\n")

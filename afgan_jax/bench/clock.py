@@ -1,0 +1,106 @@
+"""Time compiled functions and print one line for each, the same numbers as JSON."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from afgan_jax.bench import arithmetic
+from afgan_jax.signal import forms
+
+HEADER = (
+    f"{'':28}{'time':>10}{'images/s':>10}{'GFLOP/s':>9}{'naive/this':>11}"
+    f"{'memory':>9}{'compile':>9}"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What was measured of one function. Unmeasured numbers are None.
+
+    `seconds` is the median; `gflop` the arithmetic one call needs; `naive_seconds` the
+    time of the same function in XLA's own forms; `peak_bytes` the compiler's sum of
+    arguments, results and temporaries.
+    """
+
+    name: str
+    images: int
+    seconds: float
+    compile_seconds: float | None = None
+    gflop: float | None = None
+    naive_seconds: float | None = None
+    peak_bytes: int | None = None
+
+    def line(self) -> str:
+        rate = ratio = memory = compiled = ""
+        if self.gflop:
+            rate = f"{self.gflop / self.seconds:.1f}"
+        if self.naive_seconds is not None:
+            ratio = f"{self.naive_seconds / self.seconds:.2f}"
+        if self.peak_bytes is not None:
+            memory = f"{self.peak_bytes / 1e6:.0f} MB"
+        if self.compile_seconds is not None:
+            compiled = f"{self.compile_seconds:.1f} s"
+        return (
+            f"{self.name:28}{format_seconds(self.seconds):>10}"
+            f"{self.images / self.seconds:10.2f}{rate:>9}{ratio:>11}"
+            f"{memory:>9}{compiled:>9}"
+        )
+
+    def as_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+
+def measure(
+    name: str,
+    function: Callable,
+    arguments: Callable[[], tuple],
+    images: int,
+    *,
+    repeats: int = 3,
+    naive: bool = True,
+) -> Row:
+    """Clock `function(*arguments())`, jitted or not, for `images` images a call.
+
+    Each run gets arguments of its own, since a donated one is consumed. With `naive`
+    the function is run once more in XLA's own forms: `function` is traced anew.
+    """
+    seconds, compiling, compiled = _clock(function, arguments, repeats)
+    naive_seconds = None
+    if naive:
+        with forms.override(**forms.NAIVE):
+            naive_seconds, _, _ = _clock(function, arguments, 1)
+    memory = compiled.memory_analysis()
+    peak = (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+        + memory.temp_size_in_bytes
+    )
+    gflop = arithmetic.needed_flops(function, *arguments()) / 1e9
+    return Row(name, images, seconds, compiling, gflop, naive_seconds, peak)
+
+
+def _clock(function, arguments, repeats: int):
+    """(median seconds, seconds of compiling, the compiled function)."""
+    jitted = function if hasattr(function, "lower") else jax.jit(function)
+    start = time.perf_counter()
+    compiled = jitted.lower(*arguments()).compile()
+    compiling = time.perf_counter() - start
+    times = []
+    for _ in range(repeats + 1):  # the first warms up
+        inputs = jax.block_until_ready(arguments())
+        start = time.perf_counter()
+        jax.block_until_ready(compiled(*inputs))
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[1:])), compiling, compiled
+
+
+def format_seconds(seconds: float) -> str:
+    """12.3 s, 12.3 ms or 12.3 us."""
+    for scale, unit in ((1, "s"), (1e-3, "ms")):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} us"

@@ -1,0 +1,125 @@
+"""What is timed of a configuration: operations, generator, updates, data."""
+
+import functools
+import itertools
+import time
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from afgan_jax.bench import clock
+from afgan_jax.networks import layers, stylegan2
+from afgan_jax.signal import nonlinearity
+
+
+def operations(G, batch: int, **options) -> Iterator[clock.Row]:
+    """Every different convolution and filtered nonlinearity of a generator's layers.
+
+    Forward, and forward with the gradient of all arguments ("+grad").
+    """
+    seen = set()
+    make = _alias_free if hasattr(G.synthesis, "layers") else _stylegan2
+    for name, function, shapes in make(G.synthesis):
+        key = (name, *shapes)
+        if key in seen:
+            continue
+        seen.add(key)
+        x, *rest = shapes
+        keys = jax.random.split(jax.random.key(0), len(shapes))
+        arrays = tuple(
+            jax.random.normal(k, s) for k, s in zip(keys, ((batch, *x), *rest))
+        )
+        whole = functools.partial(_with_gradients, function)
+        for suffix, run in (("", function), (" +grad", whole)):
+            yield clock.measure(
+                name + suffix, run, lambda a=arrays: a, batch, **options
+            )
+
+
+def _with_gradients(function, *arrays):
+    y, pull = jax.vjp(function, *arrays)
+    return pull(y)
+
+
+def _alias_free(synthesis):
+    """(name, function, shapes without the batch) of each layer's two operations."""
+    for spec in synthesis.layers:
+        k, size = spec.conv_kernel, spec.in_size[0]
+        conv = functools.partial(layers.conv_resample, pad=k - 1)
+        kernel = (k, k, spec.in_channels, spec.out_channels)
+        title = f"conv{k}x{k} {size} {spec.in_channels}-{spec.out_channels}"
+        yield title, conv, ((*spec.in_size, spec.in_channels), kernel)
+        act = functools.partial(
+            nonlinearity.filtered_lrelu,
+            bias=None,
+            up_filter=spec.up_filter,
+            down_filter=spec.down_filter,
+            up=spec.up,
+            down=spec.down,
+            pad=spec.pad,
+        )
+        grown = tuple(n + k - 1 for n in spec.in_size)
+        kind = "radial" if spec.is_radial else "lrelu"
+        title = f"{kind} {grown[0]}-{spec.out_size[0]} C{spec.out_channels}"
+        yield title, act, ((*grown, spec.out_channels),)
+
+
+def _stylegan2(synthesis):
+    sizes = stylegan2.block_resolutions(synthesis.resolution)
+    count = [min(synthesis.channel_base // n, synthesis.channel_max) for n in sizes]
+    for (a, b), (i, o) in zip(itertools.pairwise(sizes), itertools.pairwise(count)):
+        up = functools.partial(
+            layers.conv_resample, f=stylegan2.BILINEAR, up=2, pad=1, flip_weight=True
+        )
+        yield f"conv3x3 up2 {a}-{b} {i}-{o}", up, ((a, a, i), (3, 3, i, o))
+        same = functools.partial(layers.conv_resample, pad=1)
+        yield f"conv3x3 {b} {o}-{o}", same, ((b, b, o), (3, 3, o, o))
+
+
+def synthesis(G, batch: int, **options) -> Iterator[clock.Row]:
+    """The generator's images from ws."""
+    variables = jax.jit(G.initialize)(jax.random.key(0))
+    shape = (batch, G.synthesis.num_ws, G.mapping.w_dim)
+    ws = jax.random.normal(jax.random.key(1), shape)
+
+    def run(variables, ws):
+        return G.apply(variables, ws, method=type(G).synthesize)
+
+    yield clock.measure("synthesis", run, lambda: (variables, ws), batch, **options)
+
+
+def updates(program, D, batch: int, place, **options) -> Iterator[clock.Row]:
+    """One training update of every phase, on images of noise.
+
+    `place(host arrays)` puts a batch on the devices.
+    """
+    state = program.init(jax.random.key(0))
+    size = (batch, D.resolution, D.resolution, D.img_channels)
+    data = place(
+        {
+            "image": np.random.RandomState(0).randint(0, 256, size).astype(np.uint8),
+            "label": np.zeros((batch, D.c_dim), np.float32),
+            "gen_label": np.zeros((2, batch, D.c_dim), np.float32),
+        }
+    )
+    key = jax.device_put(jax.random.key(1), program.replicated)
+
+    def fresh():  # an update consumes the state that it is given
+        return jax.tree.map(jnp.copy, state), data, key
+
+    for name, update in program.updates.items():
+        yield clock.measure(f"update {name}", update, fresh, batch, **options)
+
+
+def data(batches, batch: int, *, seconds: float = 5.0) -> clock.Row:
+    """Images read, decoded and stacked a second, by an endless iterator of batches."""
+    next(batches)
+    start = time.perf_counter()
+    count = 0
+    while count == 0 or time.perf_counter() - start < seconds:
+        next(batches)
+        count += 1
+    spent = (time.perf_counter() - start) / count
+    return clock.Row("data", batch, spent)

@@ -1,0 +1,67 @@
+"""The bench from the command line: its lines, its JSON, its refusals."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from afgan_jax.__main__ import main
+from afgan_jax.bench import clock
+from afgan_jax.data import archive
+
+SMOKE = str(pathlib.Path(__file__).parents[2] / "configs" / "smoke.py")
+
+
+@pytest.fixture(autouse=True)
+def compilation_cache_as_before():
+    before = jax.config.jax_enable_compilation_cache
+    yield
+    jax.config.update("jax_enable_compilation_cache", before)
+
+
+def bench(*flags):
+    return main(["bench", *flags, f"--config={SMOKE}", "--batch=8", "--repeats=1"])
+
+
+def test_every_part_is_timed_against_plain_xla(tmp_path, capsys):
+    images = np.zeros((8, 16, 16, 3), np.uint8)
+    path = archive.write_archive(tmp_path / "black.zip", images)
+    file = tmp_path / "new" / "bench.json"
+    options = (f"--config.data.path={path}", f"--json={file}")
+    assert bench("ops,synthesis,update,data", *options) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "images/s" in lines[1]
+    rows = json.loads(file.read_text())["rows"]
+    assert len(rows) == len(lines) - 2
+    names = [row["name"] for row in rows]
+    updates = ["update Gboth", "update Dmain", "update Dreg"]
+    assert names[-5:] == ["synthesis", *updates, "data"]
+    operations = names[:-5]
+    assert len(set(operations)) == len(operations) >= 8
+    assert any(name.startswith("lrelu 16-") for name in operations)
+    for row in rows[:-1]:
+        assert min(row["seconds"], row["naive_seconds"], row["gflop"]) > 0
+        assert row["peak_bytes"] > 0 and row["compile_seconds"] > 0
+    assert rows[-1]["seconds"] > 0 and rows[-1]["gflop"] is None
+
+
+def test_stylegan2_operations_are_timed_too(capsys):
+    settings = ["--config.generator.synthesis=stylegan2"]
+    settings += ["--config.generator.num_layers=14", "--config.generator.margin=10"]
+    settings += ["--config.generator.num_critical=2", "--naive=False"]
+    assert bench("ops", *settings) == 0
+    out = capsys.readouterr().out
+    assert "conv3x3 up2 4-8 8-8 +grad" in out and "conv3x3 16 4-4" in out
+
+
+def test_unknown_part_is_one_line(capsys):
+    assert bench("ops,sythesis") == 2
+    err = capsys.readouterr().err
+    assert err == "error: bench 'sythesis': use some of ops,synthesis,update,data\n"
+
+
+def test_seconds_are_written_in_their_unit():
+    texts = [clock.format_seconds(s) for s in (12.34, 0.01234, 1.234e-5)]
+    assert texts == ["12.3 s", "12.3 ms", "12.3 us"]
