@@ -16,9 +16,9 @@ def resample(spec, x):
     """Apply `spec` (resample.Resampling) to an image, [N H W C] -> [N H2 W2 C]."""
     grows = spec.size_out[0] >= spec.size_in[0]
     total = None
-    for taps_y, taps_x in _separable_terms(spec):
-        y = _matrix(spec, 0, taps_y)
-        z = _matrix(spec, 1, taps_x)
+    for taps_y, taps_x in separable_terms(spec):
+        y = matrix(spec, 0, taps_y)
+        z = matrix(spec, 1, taps_x)
         if grows:
             term = _along_x(z, _along_y(y, x))
         else:
@@ -27,15 +27,21 @@ def resample(spec, x):
     return total
 
 
-def _separable_terms(spec) -> list[tuple[np.ndarray, np.ndarray]]:
+def separable_terms(
+    spec, tolerance: float = _RANK_TOLERANCE
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(vertical, horizontal) taps of separable filters that add up to the 2-D one.
+
+    Parts below `tolerance` times the largest are left out.
+    """
     if spec.separable:
         return [(np.asarray(spec.taps[0]), np.asarray(spec.taps[1]))]
     u, s, vt = np.linalg.svd(np.asarray(spec.taps))
-    rank = max(1, int((s > _RANK_TOLERANCE * s[0]).sum()))
+    rank = max(1, int((s > tolerance * s[0]).sum()))
     return [(u[:, i] * s[i], vt[i]) for i in range(rank)]
 
 
-def _matrix(spec, axis: int, taps: np.ndarray) -> np.ndarray:
+def matrix(spec, axis: int, taps: np.ndarray) -> np.ndarray:
     """M with y = M x along the axis, [size_out, size_in]."""
     n = np.arange(spec.size_out[axis])[:, None]
     m = np.arange(spec.size_in[axis])[None, :]
@@ -46,15 +52,15 @@ def _matrix(spec, axis: int, taps: np.ndarray) -> np.ndarray:
 
 def _along_y(matrix, x):
     m = jnp.asarray(matrix, x.dtype)
-    return jnp.einsum("oh,nhwc->nowc", m, x, precision=_precision(x))
+    return jnp.einsum("oh,nhwc->nowc", m, x, precision=precision(x))
 
 
 def _along_x(matrix, x):
     m = jnp.asarray(matrix, x.dtype)
-    return jnp.einsum("ow,nhwc->nhoc", m, x, precision=_precision(x))
+    return jnp.einsum("ow,nhwc->nhoc", m, x, precision=precision(x))
 
 
-def _precision(x) -> jax.lax.Precision:
+def precision(x) -> jax.lax.Precision:
     """float32 data asks for float32 products, which a TPU gives only on request."""
     wide = x.dtype in (jnp.float32, jnp.float64)
     return jax.lax.Precision.HIGHEST if wide else jax.lax.Precision.DEFAULT

@@ -28,7 +28,7 @@ TABLE: dict[str, dict[str, str]] = {
 }
 FORMS = {
     "resample": ("polyphase", "banded", "depthwise"),
-    "filtered": ("polyphase", "banded", "depthwise"),
+    "filtered": ("polyphase", "banded", "depthwise", "fused"),
     "conv": ("taller", "xla"),
     "conv_weights": ("taps", "padded", "xla"),
 }

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import banded, depthwise, forms, polyphase, resample
+from afgan_jax.signal import banded, depthwise, forms, fused, polyphase, resample
 
 ACTIVATIONS: dict[str, tuple[Callable, float]] = {  # name: (function(x, slope), gain)
     "linear": (lambda x, slope: x, 1.0),
@@ -100,6 +100,7 @@ def _apply(op: _Filtered, x: jax.Array) -> jax.Array:
         "polyphase": lambda x: _in_chunks(functools.partial(_polyphase, op), x),
         "banded": functools.partial(_composed, banded, op),
         "depthwise": functools.partial(_composed, depthwise, op),
+        "fused": functools.partial(fused.filtered, op),
     }
     return forms.lower("filtered", inner, x)
 
@@ -110,6 +111,7 @@ def _pull_back(op: _Filtered, x: jax.Array, ct: jax.Array) -> jax.Array:
         "polyphase": lambda *xs: _in_chunks(functools.partial(_polyphase_vjp, op), *xs),
         "banded": functools.partial(_composed_vjp, banded, op),
         "depthwise": functools.partial(_composed_vjp, depthwise, op),
+        "fused": functools.partial(fused.filtered_vjp, op),
     }
     return forms.lower("filtered", inner, x, ct)
 

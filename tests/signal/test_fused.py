@@ -1,0 +1,115 @@
+"""The TPU kernel, run step by step on CPU, against the slices of the CPU's own form."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from afgan_jax.signal import filters, forms, fused, nonlinearity, resample
+
+UP = filters.lowpass(12, 2, 2, 32)
+DOWN = filters.lowpass(12, 2, 2.5, 32)
+RADIAL = filters.lowpass(12, 2, 2.5, 32, radial=True)
+LRELU = nonlinearity.Activation("lrelu")
+CLAMPED = nonlinearity.Activation("lrelu", clamp=0.8)
+# (activation, up filter, down filter, up, down, pad)
+SETTINGS = {
+    "separable": (CLAMPED, UP, DOWN, 2, 2, ((11, 10), (9, 12))),
+    "radial": (LRELU, UP, RADIAL, 2, 2, ((11, 10), (9, 12))),
+    "up4_crop": (
+        CLAMPED,
+        filters.lowpass(24, 2, 2, 64),
+        DOWN,
+        4,
+        2,
+        ((-3, 4), (-2, -2)),
+    ),
+    "no_filters": (CLAMPED, None, None, 1, 1, 0),
+}
+SLOW = {
+    "up2_down4": (LRELU, UP, filters.lowpass(24, 2, 1, 64), 2, 4, (15, 16)),
+    "up3_down2": (LRELU, filters.lowpass(9, 2, 2, 48), DOWN, 3, 2, 8),
+    "softplus": (nonlinearity.Activation("softplus"), UP, RADIAL, 2, 2, 11),
+    "one_row": (LRELU, UP, DOWN, 2, 2, ((-3, 4), (2, -1))),
+}
+CASES = [
+    *(pytest.param(s, id=name) for name, s in SETTINGS.items()),
+    *(pytest.param(s, id=n, marks=pytest.mark.slow) for n, s in SLOW.items()),
+]
+
+
+def operation(setting, size=(11, 13)):
+    act, up_filter, down_filter, up, down, pad = setting
+    to_fine = resample.make_resampling(
+        size, up_filter, up=up, pad=pad, gain=float(up * up)
+    )
+    to_coarse = resample.make_resampling(to_fine.size_out, down_filter, down=down)
+    return nonlinearity._Filtered(act, to_fine, to_coarse)
+
+
+@pytest.mark.parametrize("setting", CASES)
+def test_kernel_agrees_with_slices(setting):
+    """In float32, whose rounding both forms share: to 1e-6 of the largest."""
+    op = operation(setting)
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(2, 11, 13, 3)), jnp.float32)
+    ct = jnp.asarray(rng.normal(size=(2, *op.down.size_out, 3)), jnp.float32)
+    found = jax.jit(functools.partial(fused.filtered, op))(x)
+    expected = jax.jit(functools.partial(nonlinearity._polyphase, op))(x)
+    back = jax.jit(functools.partial(fused.filtered_vjp, op))(x, ct)
+    expected_back = jax.jit(functools.partial(nonlinearity._polyphase_vjp, op))(x, ct)
+    for a, e in ((found, expected), (back, expected_back)):
+        assert a.dtype == e.dtype and a.shape == e.shape
+        np.testing.assert_allclose(a, e, rtol=0, atol=1e-6 * np.abs(e).max())
+
+
+def test_bfloat16_is_accurate_to_its_own_rounding():
+    """Sums are float32 inside: only inputs, inner products and results are rounded."""
+    op = operation(SETTINGS["radial"])
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(1, 11, 13, 3)), jnp.bfloat16)
+    found = jax.jit(functools.partial(fused.filtered, op))(x)
+    exact = jax.jit(functools.partial(nonlinearity._polyphase, op))(x.astype("float32"))
+    assert found.dtype == jnp.bfloat16
+    error = np.abs(np.asarray(found, np.float32) - exact).max() / np.abs(exact).max()
+    assert error < 3 * 2.0**-8
+
+
+def test_many_channels_are_taken_in_blocks():
+    """300 channels make two blocks, the second not full."""
+    op = operation(SETTINGS["separable"], (4, 5))
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(1, 4, 5, 300)), jnp.float32)
+    found = jax.jit(functools.partial(fused.filtered, op))(x)
+    expected = jax.jit(functools.partial(nonlinearity._polyphase, op))(x)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * expected.max())
+
+
+def test_form_is_taken_by_name_with_both_orders_of_gradients():
+    f = functools.partial(
+        nonlinearity.filtered_lrelu,
+        up_filter=UP,
+        down_filter=DOWN,
+        up=2,
+        down=2,
+        pad=11,
+    )
+    x = jnp.asarray(np.random.default_rng(3).normal(size=(1, 6, 7, 2)), jnp.float32)
+    bias = jnp.ones(2)
+
+    def penalty(x):
+        return jnp.sum(jax.grad(lambda x: jnp.sum(f(x, bias) ** 2))(x) ** 2)
+
+    expected = jax.jit(jax.grad(penalty))(x)
+    with forms.override(filtered="fused"):
+        text = jax.jit(f).trace(x, bias).lower(lowering_platforms=("tpu",)).as_text()
+        found = jax.jit(jax.grad(penalty))(x)
+    assert "tpu_custom_call" in text
+    np.testing.assert_allclose(found, expected, atol=2e-6 * np.abs(expected).max())
+
+
+def test_image_too_large_for_the_chip_is_refused():
+    op = operation(SETTINGS["separable"], (1024, 1024))
+    x = jax.ShapeDtypeStruct((1, 1024, 1024, 128), jnp.float32)
+    with pytest.raises(ValueError, match="too large for the fused kernel"):
+        jax.eval_shape(functools.partial(fused.filtered, op), x)
