@@ -7,7 +7,9 @@ only when it is asked for, and imports JAX only inside main.
 import difflib
 import importlib
 import os
+import signal
 import sys
+import threading
 
 # verb: (module, what it does in one line)
 VERBS = {
@@ -59,5 +61,23 @@ def _overview() -> str:
     return usage + "\n".join(lines)
 
 
+def _interrupt(*_) -> None:
+    """Ends the program, at the latest some seconds on.
+
+    The exception can be lost in a callback, and an interpreter that is closed while
+    XLA's threads compile crashes: hence ends that ask nobody.
+    """
+    timer = threading.Timer(5.0, os._exit, [130])
+    timer.daemon = True
+    timer.start()
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGINT, _interrupt)
+    code = main()
+    if code == 130:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -59,8 +59,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Returns the steps that are completely saved, in ascending order."""
-        steps = _step_folders(self.folder)
-        return [step for step in steps if _is_complete(self.folder / str(step))]
+        return saved_steps(self.folder)
 
     def save(self, step: int, tree: Tree) -> None:
         """Saves the tree in the background; a step already saved is left as it is.
@@ -202,6 +201,12 @@ class Checkpoints:
             f"the disk is full: a checkpoint could not be saved in {self.folder}; free "
             f"some space and run the same command again (last good step: {newest[0]})",
         ) from error
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """Returns the steps that are completely saved in folder, in ascending order."""
+    steps = _step_folders(folder)
+    return [step for step in steps if _is_complete(folder / str(step))]
 
 
 def _step_folders(folder: Path) -> list[int]:

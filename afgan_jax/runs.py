@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 from afgan_jax import checkpoints, checksums
@@ -57,7 +58,7 @@ class Run:
 
         keep: how many checkpoints stay.
         Raises ValueError if workdir is a run of another config (FREE_SETTINGS may
-        differ) or a folder of something else.
+        differ, all may before the first checkpoint) or a folder of something else.
         """
         cls.check(workdir, config)
         path = _local(workdir)
@@ -140,7 +141,7 @@ class Run:
     def truncate_stats(self, nimg: int) -> int:
         """Drops the lines beyond nimg, and any half-written one, to resume there.
 
-        Returns how many lines remain: 0 for processes that do not write.
+        Returns how many lines remain, the same number to every process.
         """
         kept = []
         path = self.path / "stats.jsonl"
@@ -149,6 +150,8 @@ class Run:
             kept = [line for line in lines if _nimg_of(line) <= nimg]
             if kept != lines:
                 write_atomically(path, "".join(kept))
+        if jax.process_count() > 1:
+            return int(multihost_utils.broadcast_one_to_all(np.int32(len(kept))))
         return len(kept)
 
     def close(self) -> None:
@@ -180,6 +183,13 @@ def load_generator(
     such as kernel="none". Reads nothing else of the checkpoint.
     """
     run = Run.open(path)
+    section = {"generator": run.config.get("generator", {})}
+    try:
+        config_lib.check(section, {"generator": generator.make_generator})
+    except ValueError as error:
+        raise ValueError(
+            f"{run.path / 'config.json'} is of another version of this program: {error}"
+        ) from None
     G = generator.make_generator(**(run.config["generator"] | changes))
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(
@@ -239,6 +249,8 @@ def _read_config(path: Path) -> config_lib.Config:
 def _compare_configs(path: Path, old: dict, new: dict) -> list[str]:
     """Returns the free settings that differ; raises ValueError if others do."""
     differing = config_lib.difference(old, new)
+    if not checkpoints.saved_steps(path / "checkpoints"):
+        return differing  # nothing was trained with the old settings
     fixed = [line for line in differing if line.partition(":")[0] not in FREE_SETTINGS]
     if fixed:
         raise ValueError(

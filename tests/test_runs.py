@@ -108,6 +108,32 @@ def test_another_config_is_refused_and_the_differences_named(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
 
 
+def test_a_run_that_has_trained_nothing_yet_takes_another_config(tmp_path):
+    runs.Run.create_or_open(tmp_path, CONFIG).close()
+    corrected = {"generator": {"resolution": 32}, "train": CONFIG["train"]}
+    runs.Run.check(tmp_path, corrected)
+    runs.Run.create_or_open(tmp_path, corrected).close()
+    assert json.loads((tmp_path / "config.json").read_text()) == corrected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", "does not set generator.resolution"),
+        (
+            '{"generator": {"resolution": 16, "old": 1}}',
+            "unknown setting generator.old",
+        ),
+    ],
+)
+def test_a_run_of_another_version_is_named_so(tmp_path, text, message):
+    saved_run(tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        runs.load_generator(tmp_path)
+    assert str(tmp_path / "config.json") in str(error.value)
+
+
 def test_how_long_a_run_goes_on_may_change(tmp_path):
     saved_run(tmp_path)
     longer = {**CONFIG, "train": {"batch": 4, "total_kimg": 9.0}}

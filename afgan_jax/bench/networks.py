@@ -11,15 +11,16 @@ import numpy as np
 
 from afgan_jax.bench import clock
 from afgan_jax.networks import layers, stylegan2
-from afgan_jax.signal import nonlinearity
+from afgan_jax.signal import convolve, forms, nonlinearity
 
 
-def operations(G, batch: int, **options) -> Iterator[clock.Row]:
+def operations(G, batch: int, **clocking) -> Iterator[clock.Row]:
     """Every different convolution and filtered nonlinearity of a generator's layers.
 
     Forward, and forward with the gradient of all arguments ("+grad").
     """
     seen = set()
+    options, inner_forms = convolve.compiling_for(jax.default_backend())
     make = _alias_free if hasattr(G.synthesis, "layers") else _stylegan2
     for name, function, shapes in make(G.synthesis):
         key = (name, *shapes)
@@ -32,9 +33,10 @@ def operations(G, batch: int, **options) -> Iterator[clock.Row]:
             jax.random.normal(k, s) for k, s in zip(keys, ((batch, *x), *rest))
         )
         whole = functools.partial(_with_gradients, function)
+        whole = jax.jit(forms.prefer(**inner_forms)(whole), compiler_options=options)
         for suffix, run in (("", function), (" +grad", whole)):
             yield clock.measure(
-                name + suffix, run, lambda a=arrays: a, batch, **options
+                name + suffix, run, lambda a=arrays: a, batch, **clocking
             )
 
 

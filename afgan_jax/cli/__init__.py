@@ -1,5 +1,7 @@
 """The verbs of the command line, a module each, and how their flags are read."""
 
+import math
+
 from absl import flags
 
 
@@ -32,6 +34,12 @@ def parse(values: flags.FlagValues, argv: list[str], *, required: tuple = ()) ->
         if values[name].value is None:
             raise ValueError(f"--{name} is missing: {values[name].help}")
     return overrides
+
+
+def check_finite(flag: str, value: float) -> None:
+    """Raises ValueError for infinity and for what is no number."""
+    if not math.isfinite(value):
+        raise ValueError(f"--{flag}={value} must be a finite number")
 
 
 def schema() -> dict:

@@ -43,6 +43,11 @@ def main(argv: list[str]) -> None:
         raise ValueError(f"bench {unknown[0]!r}: use some of {','.join(PARTS)}")
     overrides = cli.parse(FLAGS, argv, required=("config",))
 
+    if FLAGS.json and Path(FLAGS.json).is_dir():
+        raise ValueError(f"--json={FLAGS.json} is a folder; name a file")
+    if FLAGS.json:
+        Path(FLAGS.json).parent.mkdir(parents=True, exist_ok=True)
+
     # Here, not on top: --help must not wait for JAX.
     import jax
 
@@ -108,5 +113,4 @@ def save(path: Path, content: dict) -> None:
 
     from afgan_jax import runs
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     runs.write_atomically(path, json.dumps(content, indent=2) + "\n")

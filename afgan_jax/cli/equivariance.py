@@ -24,7 +24,12 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("batch", 4, "images at a time", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_integer(
-    "seed", None, "to show; default: one of 0-31 of some contrast", flag_values=FLAGS
+    "seed",
+    None,
+    "to show; default: one of 0-31 of some contrast",
+    lower_bound=0,
+    upper_bound=2**32 - 1,
+    flag_values=FLAGS,
 )
 flags.DEFINE_float("psi", 0.7, "truncation of the images shown", flag_values=FLAGS)
 flags.DEFINE_integer(
@@ -40,6 +45,7 @@ ZOOM = 3
 
 def main(argv: list[str]) -> None:
     cli.parse(FLAGS, argv, required=("run",))
+    cli.check_finite("psi", FLAGS.psi)
 
     # Here, not on top: --help must not wait for JAX.
     import jax
@@ -50,6 +56,8 @@ def main(argv: list[str]) -> None:
     from afgan_jax.signal import affine
     from afgan_jax.viz import grid
 
+    # Accelerators round the factors of products otherwise, and would be measured too.
+    jax.config.update("jax_default_matmul_precision", "highest")
     G, variables = runs.load_generator(FLAGS.run, FLAGS.step)
     if not hasattr(G.synthesis, "layers"):
         raise ValueError("this is a StyleGAN2 generator: it has no input to move")

@@ -30,9 +30,15 @@ flags.DEFINE_string("outdir", "out", "where the images go", flag_values=FLAGS)
 flags.DEFINE_integer("batch", 8, "images at a time", lower_bound=1, flag_values=FLAGS)
 
 
+MAX_SEEDS = 100_000
+MAX_SHIFT = 1000.0  # image widths; beyond, rounding is all there is to see
+
+
 def main(argv: list[str]) -> None:
     cli.parse(FLAGS, argv, required=("run",))
     seeds = parse_seeds(FLAGS.seeds)
+    for flag in ("psi", "rotate"):
+        cli.check_finite(flag, FLAGS[flag].value)
     shift = parse_vec2("translate", FLAGS.translate)
 
     # Here, not on top: --help must not wait for JAX.
@@ -44,6 +50,7 @@ def main(argv: list[str]) -> None:
     from afgan_jax.signal import affine
     from afgan_jax.viz import grid
 
+    jax.config.update("jax_default_matmul_precision", "highest")  # alike everywhere
     G, variables = runs.load_generator(FLAGS.run, FLAGS.step)
     label = _one_hot(G.mapping.c_dim, FLAGS["class"].value)
     motion = (math.radians(FLAGS.rotate), *shift)
@@ -83,6 +90,8 @@ def parse_seeds(text: str) -> list[int]:
         low, high = int(first), int(last or first)
         if not low <= high < 2**32:
             raise ValueError(f"--seeds={text}: {part!r} must rise and stay below 2**32")
+        if high - low + len(seeds) >= MAX_SEEDS:
+            raise ValueError(f"--seeds={text}: give at most {MAX_SEEDS} at a time")
         seeds |= dict.fromkeys(range(low, high + 1))
     return list(seeds)
 
@@ -93,8 +102,10 @@ def parse_vec2(flag: str, text: str) -> tuple[float, float]:
         x, y = map(float, text.split(","))
     except ValueError:
         x = y = math.nan
-    if not (math.isfinite(x) and math.isfinite(y)):
-        raise ValueError(f"--{flag}={text} must be two numbers x,y such as 0.1,0")
+    if not (abs(x) <= MAX_SHIFT and abs(y) <= MAX_SHIFT):
+        raise ValueError(
+            f"--{flag}={text} must be two numbers x,y such as 0.1,0, within {MAX_SHIFT}"
+        )
     return x, y
 
 

@@ -60,6 +60,7 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
     from afgan_jax.training import loop, snapshot, step
 
     settings = config.load(spec, overrides, cli.schema())
+    loop.check(**settings["train"])
     G = generator.make_generator(**settings["generator"])
     D = discriminator.make_discriminator(**settings["discriminator"])
     setup = step.make_setup(G, D, **settings["losses"])

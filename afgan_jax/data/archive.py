@@ -23,6 +23,7 @@ from PIL import Image
 from afgan_jax.data.files import Files
 
 CHANNELS = {"L": 1, "RGB": 3}  # PIL mode -> channels
+MAX_CLASSES = 100_000  # a label is a vector of that many numbers
 HEADERS_CHECKED = 4096  # at opening, evenly spread: well under a second
 
 
@@ -218,15 +219,20 @@ def _read_labels(files: Files, images: Sequence[str]) -> Float[np.ndarray, "N c_
         )
     values = [rows[name] for name in images]
     if all(type(value) is int and value >= 0 for value in values):
+        if max(values) >= MAX_CLASSES:
+            raise ValueError(
+                f"{where} has class {max(values)}: number the classes from 0, at most"
+                f" {MAX_CLASSES} of them"
+            )
         return np.eye(max(values) + 1, dtype=np.float32)[values]
     try:
         vectors = np.array(values, np.float32)
     except (TypeError, ValueError):
         vectors = np.zeros([0])
-    if vectors.ndim != 2:
+    if vectors.ndim != 2 or not np.isfinite(vectors).all():
         raise ValueError(
             f"{where} is malformed: labels must be all classes (int, 0 or more) "
-            "or all lists of equally many numbers"
+            "or all lists of equally many finite numbers"
         )
     return vectors
 
@@ -244,5 +250,7 @@ def _read_label_table(files: Files, where: str) -> dict:
                 '{"labels": [[file name, label], ...]} or {"labels": null}'
             ) from error
     if rows is None:
-        raise ValueError(f"{where} with labels is asked for: set use_labels=False")
+        raise ValueError(
+            f"{where} is missing or holds no labels: add it, or set use_labels=False"
+        )
     return rows

@@ -157,6 +157,8 @@ def make_discriminator(
     unknown architecture or layout.
     """
     settings = dict(locals())
+    sizes = ("img_channels", "channel_base", "channel_max", "mbstd_group_size")
+    layers.check_sizes(settings, *sizes)
     stylegan2.block_resolutions(resolution)
     known = {
         "architecture": stylegan2.ARCHITECTURES,

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from afgan_jax.networks import mapping, plan, stylegan2, synthesis
+from afgan_jax.networks import layers, mapping, plan, stylegan2, synthesis
 
 
 class Generator(nn.Module):
@@ -90,6 +90,8 @@ def make_generator(
     not. Raises ValueError for settings that are unknown, impossible or do not apply.
     """
     settings = dict(locals())
+    sizes = ("z_dim", "w_dim", "img_channels", "channel_base", "channel_max")
+    layers.check_sizes(settings, *sizes)
     make = SYNTHESES.get(synthesis)
     if make is None:
         raise ValueError(

@@ -48,6 +48,13 @@ def dense(x, weight, bias=None, activation="linear", lr_multiplier=1.0):
     return nonlinearity.Activation(activation)(y)
 
 
+def check_sizes(settings: dict, *names: str) -> None:
+    """Raises ValueError unless each of these settings is at least 1, or None."""
+    for name in names:
+        if settings[name] is not None and settings[name] < 1:
+            raise ValueError(f"{name}={settings[name]} must be at least 1")
+
+
 def normalize_2nd_moment(x: Array, axis: int = -1) -> Array:
     """x scaled to unit mean square along `axis`."""
     return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis, keepdims=True) + 1e-8)
@@ -75,7 +82,8 @@ def modulated_conv(
         s = s * jax.lax.rsqrt(jnp.mean(jnp.square(s)))
     scale = None
     if demodulate:
-        energy = jnp.square(s) @ jnp.sum(jnp.square(w), (0, 1))
+        w_energy = jnp.sum(jnp.square(w), (0, 1))
+        energy = jnp.matmul(jnp.square(s), w_energy, precision="highest")
         scale = jax.lax.rsqrt(energy + 1e-8)
     if input_gain is not None:
         s = s * input_gain

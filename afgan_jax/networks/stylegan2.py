@@ -187,6 +187,11 @@ class Synthesis(nn.Module):
         return {"noise": "random"}
 
     @property
+    def rgb_bias(self) -> tuple[str, ...]:
+        """How the paths end of biases that no path length depends on."""
+        return ("torgb/bias",)
+
+    @property
     def num_ws(self) -> int:
         return 2 * len(block_resolutions(self.resolution))
 

@@ -140,6 +140,11 @@ class Synthesis(nn.Module):
         return {}
 
     @property
+    def rgb_bias(self) -> tuple[str, ...]:
+        """How the paths end of biases that no path length depends on."""
+        return (f"{self.layers[-1].name}/bias",)
+
+    @property
     def num_ws(self) -> int:
         return len(self.layers) + 1
 

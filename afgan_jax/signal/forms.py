@@ -36,7 +36,7 @@ NAIVE = {
     "resample": "depthwise",
     "filtered": "depthwise",
     "conv": "xla",
-    "conv_weights": "xla",
+    "conv_weights": "padded",
 }
 # What is in force besides, the later before the earlier: of `prefer`, of AFGAN_FORM, of
 # `override`.

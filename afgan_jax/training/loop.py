@@ -1,5 +1,6 @@
 """The training loop: batches in, a run directory out."""
 
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -31,11 +32,13 @@ def train(
     Every tick reports; every so many ticks a checkpoint and a picture are written, and
     both at the end. Raises KeyboardInterrupt after saving if interrupted (one process).
     """
-    if min(tick_kimg, checkpoint_ticks, image_ticks) <= 0:
-        raise ValueError(
-            f"tick_kimg={tick_kimg}, checkpoint_ticks={checkpoint_ticks} and"
-            f" image_ticks={image_ticks} must be above 0"
-        )
+    check(
+        total_kimg=total_kimg,
+        tick_kimg=tick_kimg,
+        checkpoint_ticks=checkpoint_ticks,
+        image_ticks=image_ticks,
+        seed=seed,
+    )
     key, init_key = keys(program, seed)
     state = restore(run, program, init_key)
     index, nimg = (int(x) for x in jax.device_get((state.step, state.nimg)))
@@ -75,6 +78,22 @@ def train(
     finally:
         report.close()
     return state
+
+
+def check(
+    *, total_kimg, tick_kimg=4.0, checkpoint_ticks=50, image_ticks=50, seed=0
+) -> None:
+    """Raises ValueError for settings of `train` that cannot work."""
+    if not (0 < total_kimg < math.inf and 0 <= seed < 2**32):
+        raise ValueError(
+            f"total_kimg={total_kimg} must be above 0 and finite, seed={seed} from 0 to"
+            " 2**32 - 1"
+        )
+    if not (min(checkpoint_ticks, image_ticks) > 0 and 0 < tick_kimg < math.inf):
+        raise ValueError(
+            f"tick_kimg={tick_kimg}, checkpoint_ticks={checkpoint_ticks} and"
+            f" image_ticks={image_ticks} must be above 0"
+        )
 
 
 def keys(program: steps.Program, seed: int) -> tuple[jax.Array, jax.Array]:

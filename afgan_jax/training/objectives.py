@@ -124,6 +124,8 @@ def g_both(setup: Setup, params: dict, models: Models, inputs: Inputs):
 
 def d_both(setup: Setup, params: dict, models: Models, inputs: Inputs):
     """Dboth: Dmain and R1 in one phase, sharing the pass over real images."""
+    if setup.r1_gamma == 0:
+        return d_main(setup, params, models, inputs)
     loss_fake, buffers, stats = _d_fake(setup, params, models, inputs)
     logits, reg, real_stats = _d_real_with_r1(setup, params, models, inputs)
     loss_real = losses.d_logistic_real(logits)

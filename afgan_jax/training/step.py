@@ -47,7 +47,9 @@ def make_phases(
     return tuple(phases)
 
 
-REG_FREE = {"G": ("torgb/bias",), "D": ("out/bias",)}
+def reg_free(setup: objectives.Setup) -> dict[str, tuple[str, ...]]:
+    """Endings of the paths of parameters that no regulariser depends on."""
+    return {"G": setup.G.synthesis.rgb_bias, "D": ("out/bias",)}
 
 
 def make_setup(
@@ -140,16 +142,14 @@ def make_program(
     phases = make_phases(G_reg_interval, D_reg_interval)
     optimizers = {
         name: states.make_optimizer(
-            lr, beta2, reg_interval=interval, reg_free=REG_FREE[name]
+            lr, beta2, reg_interval=interval, reg_free=reg_free(setup)[name]
         )
         for name, lr, interval in (
             ("G", G_lr, G_reg_interval),
             ("D", D_lr, D_reg_interval),
         )
     }
-    on_cpu = devices[0].platform == "cpu"
-    options = convolve.cpu_compiler_options() if on_cpu else {}
-    inner_forms = {"conv_weights": "padded"} if options else {}
+    options, inner_forms = convolve.compiling_for(devices[0].platform)
     updates = {
         phase.name: jax.jit(
             functools.partial(
@@ -290,6 +290,11 @@ def _check_intervals(
     for name, value in (("G", G_reg_interval), ("D", D_reg_interval)):
         if value is not None and value < 1:
             raise ValueError(f"{name}_reg_interval={value} must be at least 1")
+    if D_reg_interval is not None and setup.r1_gamma == 0:
+        raise ValueError(
+            f"D_reg_interval={D_reg_interval} penalises gradients, but r1_gamma=0: set"
+            " losses.r1_gamma, or D_reg_interval to none"
+        )
     if G_reg_interval is not None and setup.pl_weight == 0:
         raise ValueError(
             f"G_reg_interval={G_reg_interval} regularises path lengths, but"

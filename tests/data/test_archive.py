@@ -285,9 +285,9 @@ def test_what_is_no_archive_is_refused(tmp_path):
 
 
 def test_labels_asked_for_but_absent_are_refused(tmp_path):
-    refused(labelled(tmp_path / "a", labels=None), "with labels", use_labels=True)
+    refused(labelled(tmp_path / "a", labels=None), "holds no labels", use_labels=True)
     bare = folder(tmp_path / "b", {"0.png": encoded()})
-    refused(bare, "dataset.json with labels is asked for", use_labels=True)
+    refused(bare, "dataset.json is missing or holds no labels", use_labels=True)
     some = labelled(tmp_path / "c", labels=[["1.png", 0]])
     message = "lacks the labels of 2 of 3 images, first 0.png"
     refused(some, message, use_labels=True)
@@ -307,11 +307,18 @@ def test_labels_asked_for_but_absent_are_refused(tmp_path):
         {"labels": [["0.png", [1]], ["1.png", 0], ["2.png", 0]]},
         {"labels": [["0.png", [1]], ["1.png", [1, 2]], ["2.png", [1]]]},
         {"labels": [["0.png", 0.5], ["1.png", 0], ["2.png", 0]]},
+        {"labels": [["0.png", [1]], ["1.png", [np.nan]], ["2.png", [0]]]},
     ],
 )
 def test_malformed_labels_are_refused(tmp_path, table):
     path = labelled(tmp_path, **table)
     refused(path, "dataset.json is malformed", use_labels=True)
+
+
+def test_class_numbers_that_cannot_be_one_hot_are_refused(tmp_path):
+    labels = [["0.png", 10**9], ["1.png", 0], ["2.png", 0]]
+    path = labelled(tmp_path, labels=labels)
+    refused(path, "has class 1000000000: number the classes from 0", use_labels=True)
 
 
 def test_labels_that_are_no_json_are_refused(tmp_path):

@@ -181,7 +181,7 @@ def test_whole_iteration_ends_in_the_recorded_state(case):
         o["network"]: states.make_optimizer(
             o["base_lr"],
             reg_interval=o["reg_interval"],
-            reg_free=step.REG_FREE[o["network"]],
+            reg_free=step.reg_free(setup)[o["network"]],
         )
         for o in case["optimisers"]
     }

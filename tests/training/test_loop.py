@@ -141,31 +141,39 @@ def finish(process: subprocess.Popen, code: int = 0) -> str:
     return out + err
 
 
-def test_two_processes_train_like_one(images, tmp_path):
-    """Gloo between two real processes of two devices; one process of one device."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{s.getsockname()[1]}"
-    two = [
-        start(
-            command(
-                images,
-                tmp_path / "two",
-                f"--coordinator={address}",
-                "--processes=2",
-                f"--process={i}",
-            ),
-            devices=2,
-        )
-        for i in range(2)
-    ]
-    for process in two:
-        finish(process)
+def test_two_processes_train_like_one_and_resume(images, tmp_path):
+    """Gloo between two real processes of two devices; one process of one device.
+
+    The two stop after a tick and resume; then they must agree on when to save.
+    """
+    for kimg in (0.016, 0.032):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{s.getsockname()[1]}"
+        flags = [f"--coordinator={address}", "--processes=2"]
+        flags += ["--config.train.tick_kimg=0.008", f"--config.train.total_kimg={kimg}"]
+        two = [
+            start(command(images, tmp_path / "two", *flags, f"--process={i}"), 2)
+            for i in range(2)
+        ]
+        for process in two:
+            finish(process)
     finish(start(command(images, tmp_path / "one"), devices=1))
     # Summation orders differ; Adam magnifies the rounding of gradients near zero.
     assert_same(checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two"), 5e-4)
-    stats = [(tmp_path / n / "stats.jsonl").read_text() for n in ("one", "two")]
-    assert stats[0].count("\n") == stats[1].count("\n")
+    lines = (tmp_path / "two" / "stats.jsonl").read_text().splitlines()
+    assert [json.loads(line)["nimg"] for line in lines] == [8, 16, 24, 32]
+
+
+def test_interrupt_before_the_first_step_ends_at_once(images, tmp_path):
+    process = start(command(images, tmp_path / "run"), devices=1)
+    config = tmp_path / "run" / "config.json"
+    deadline = time.monotonic() + 200
+    while not config.exists():  # it now compiles, for some seconds
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    finish(process, code=130)
 
 
 def test_interrupted_run_saves_and_goes_on(images, tmp_path):
@@ -193,6 +201,12 @@ def test_interrupted_run_saves_and_goes_on(images, tmp_path):
         ({"updates.batch_size": 7}, "batch_size=7 is not divisible by 8 devices"),
         ({"generator.resolution": 8}, "resolution=8 is not supported"),
         ({"discriminator.architecture": "skp"}, "architecture='skp'"),
+        ({"train.seed": -1}, "seed=-1 from 0 to"),
+        ({"train.total_kimg": "1e400"}, "total_kimg=inf must be above 0 and finite"),
+        ({"train.tick_kimg": 0.0}, "tick_kimg=0.0.* must be above 0"),
+        ({"generator.w_dim": 0}, "w_dim=0 must be at least 1"),
+        ({"discriminator.channel_max": 0}, "channel_max=0 must be at least 1"),
+        ({"discriminator.mbstd_group_size": 0}, "mbstd_group_size=0 must be"),
     ],
 )
 def test_bad_settings_get_one_line_and_leave_nothing(

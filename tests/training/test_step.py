@@ -1,5 +1,6 @@
 """Updates: the same whatever the devices, the splitting of batches, or the process."""
 
+import dataclasses
 import functools
 
 import jax
@@ -193,6 +194,27 @@ def test_settings_that_cannot_work_are_refused(settings, message):
     devices = jax.devices()[: settings.pop("devices", 1)]
     with pytest.raises(ValueError, match=message):
         step.make_program(make_setup(), devices=devices, **settings)
+
+
+def test_penalty_of_no_weight_is_refused_as_a_phase_and_left_out_of_one():
+    setup = dataclasses.replace(make_setup(), r1_gamma=0.0)
+    one = jax.devices()[:1]
+    with pytest.raises(ValueError, match="r1_gamma=0: set losses.r1_gamma"):
+        step.make_program(setup, devices=one, batch_size=8)
+    program = step.make_program(setup, devices=one, batch_size=8, D_reg_interval=None)
+    state = jax.eval_shape(program.init, jax.random.key(0))
+    _, stats = jax.eval_shape(
+        program.updates["Dboth"], state, batch_of(0), jax.random.key(0)
+    )
+    assert "Loss/D/loss" in stats and "Loss/r1_penalty" not in stats
+
+
+def test_no_path_length_depends_on_the_bias_that_is_reg_free():
+    setup = dataclasses.replace(make_setup(), pl_weight=0.5)
+    (name,) = step.reg_free(setup)["G"]
+    G = jax.eval_shape(setup.G.initialize, jax.random.key(0))["params"]["synthesis"]
+    layer = G[name.removesuffix("/bias")]
+    assert layer["bias"].shape == (setup.D.img_channels,)
 
 
 def test_phases_form_the_published_table():
