@@ -123,8 +123,13 @@ def command(images, workdir, *flags: str) -> list[str]:
 
 
 def start(command, devices: int) -> subprocess.Popen:
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    # As this session compiles, but for the number of devices.
+    flags = os.environ["XLA_FLAGS"].replace("count=8", f"count={devices}")
+    assert f"device_count={devices}" in flags
+    environment = os.environ | {
+        "XLA_FLAGS": flags,
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+    }
     return subprocess.Popen(
         command,
         env=environment,
