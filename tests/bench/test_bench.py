@@ -25,6 +25,7 @@ def bench(*flags):
     return main(["bench", *flags, f"--config={SMOKE}", "--batch=8", "--repeats=1"])
 
 
+@pytest.mark.slow
 def test_every_part_is_timed_against_plain_xla(tmp_path, capsys):
     images = np.zeros((8, 16, 16, 3), np.uint8)
     path = archive.write_archive(tmp_path / "black.zip", images)
@@ -47,6 +48,19 @@ def test_every_part_is_timed_against_plain_xla(tmp_path, capsys):
     assert rows[-1]["seconds"] > 0 and rows[-1]["gflop"] is None
 
 
+def test_synthesis_and_data_are_timed(tmp_path, capsys):
+    images = np.zeros((8, 16, 16, 3), np.uint8)
+    path = archive.write_archive(tmp_path / "black.zip", images)
+    file = tmp_path / "bench.json"
+    options = (f"--config.data.path={path}", f"--json={file}")
+    assert bench("synthesis,data", *options) == 0
+    synthesis, data = json.loads(file.read_text())["rows"]
+    assert synthesis["name"] == "synthesis" and synthesis["naive_seconds"] > 0
+    assert data["name"] == "data" and data["seconds"] > 0 and data["gflop"] is None
+    assert capsys.readouterr().out.count("\n") == 4
+
+
+@pytest.mark.slow
 def test_stylegan2_operations_are_timed_too(capsys):
     settings = ["--config.generator.synthesis=stylegan2"]
     settings += ["--config.generator.num_layers=14", "--config.generator.margin=10"]

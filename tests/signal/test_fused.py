@@ -18,6 +18,9 @@ CLAMPED = nonlinearity.Activation("lrelu", clamp=0.8)
 SETTINGS = {
     "separable": (CLAMPED, UP, DOWN, 2, 2, ((11, 10), (9, 12))),
     "radial": (LRELU, UP, RADIAL, 2, 2, ((11, 10), (9, 12))),
+    "no_filters": (CLAMPED, None, None, 1, 1, 0),
+}
+SLOW = {
     "up4_crop": (
         CLAMPED,
         filters.lowpass(24, 2, 2, 64),
@@ -26,9 +29,6 @@ SETTINGS = {
         2,
         ((-3, 4), (-2, -2)),
     ),
-    "no_filters": (CLAMPED, None, None, 1, 1, 0),
-}
-SLOW = {
     "up2_down4": (LRELU, UP, filters.lowpass(24, 2, 1, 64), 2, 4, (15, 16)),
     "up3_down2": (LRELU, filters.lowpass(9, 2, 2, 48), DOWN, 3, 2, 8),
     "softplus": (nonlinearity.Activation("softplus"), UP, RADIAL, 2, 2, 11),
