@@ -9,7 +9,7 @@ export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$PWD/runs/xla}
 run=runs/earth
 python -m afgan_jax train --config=configs/earth32.py --workdir=$run
 if [ ! out/equivariance.json -nt $run/stats.jsonl ]; then
-  python -m afgan_jax generate --run=$run --seeds=0-47 --psi=0.7 --outdir=out
+  python -m afgan_jax generate --run=$run --seeds=0-47 --psi=1 --outdir=out
   python -m afgan_jax equivariance --run=$run --samples=200 --outdir=out
 fi
 

@@ -23,10 +23,13 @@ from PIL import Image
 
 from afgan_jax.data import archive
 
-RECIPE = 1  # names the archive: raise it when the tiles change
+RECIPE = 2  # names the archive: raise it when the tiles change
 VIEWS = 9000  # spread over the globe, of which about a third are kept
 WIDTH = np.deg2rad(11.0)  # of a tile: about 1200 km
-SOUTH, NORTH = np.deg2rad([-56.0, 76.0])  # beyond, the picture is patched together
+SOUTH, NORTH = np.deg2rad([-82.0, 84.0])
+# South of this the picture is patched together, but for the icy coast between these
+# longitudes, by way of 180 degrees.
+PATCHED, ICE = np.deg2rad(-56.0), np.deg2rad([115.0, 260.0])
 SMOOTHING = 0.45  # standard deviation in tile pixels: -8.7 dB at Nyquist
 GAMMA = 0.8  # lifts the picture's dark forests
 PREVIEW = 24  # pixels across the views that are judged
@@ -66,14 +69,15 @@ def load_globe() -> UInt8[np.ndarray, "H W 3"]:
 
 
 def globe_views(count: int) -> Float[np.ndarray, "N 3"]:
-    """About `count` views spread evenly over the globe, less those near the poles."""
+    """About `count` views spread evenly over the globe, less those ill pictured."""
     index = np.arange(count)
     # A Fibonacci lattice: equal steps of height, turned by the golden angle.
     latitude = np.arcsin(1 - (2 * index + 1) / count)
     longitude = index * np.pi * (3 - np.sqrt(5)) % (2 * np.pi)
     heading = np.random.RandomState(0).uniform(0, 2 * np.pi, count)
     views = np.stack([latitude, longitude, heading], axis=1)
-    return views[(latitude > SOUTH) & (latitude < NORTH)]
+    whole = (latitude > PATCHED) | ((longitude - ICE[0]) % (2 * np.pi) < np.ptp(ICE))
+    return views[(latitude > SOUTH) & (latitude < NORTH) & whole]
 
 
 def smooth(

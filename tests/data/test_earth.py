@@ -70,10 +70,19 @@ def test_smoothing_keeps_even_ground():
 def test_views_cover_the_globe_evenly_and_shun_the_poles():
     views = earth.globe_views(4000)
     assert views[:, 0].min() > earth.SOUTH and views[:, 0].max() < earth.NORTH
-    bands = np.linspace(np.sin(earth.SOUTH), np.sin(earth.NORTH), 11)
+    bands = np.linspace(np.sin(earth.PATCHED), np.sin(earth.NORTH), 11)
     counts, _ = np.histogram(np.sin(views[:, 0]), bands)
     # Bands between parallels of equally spaced sines have equal areas.
-    np.testing.assert_allclose(counts, len(views) / 10, rtol=0.02)
+    expected = 4000 * (bands[1] - bands[0]) / 2
+    np.testing.assert_allclose(counts, expected, rtol=0.02)
+
+
+def test_views_of_the_far_south_keep_to_the_icy_coast():
+    views = earth.globe_views(4000)
+    south = views[views[:, 0] < earth.PATCHED]
+    assert len(south) > 50
+    longitude = np.rad2deg(south[:, 1]) % 360
+    assert longitude.min() > 114 and longitude.max() < 261
 
 
 @pytest.fixture(scope="module")
