@@ -18,7 +18,9 @@ jaxtyping.install_import_hook("afgan_jax", "typecheck.check")
 
 
 def pytest_configure(config):
-    jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("xla")))
+    # A folder for each worker: files of programs are not written at one stroke.
+    cache = config.cache.mkdir("xla-" + os.environ.get("PYTEST_XDIST_WORKER", "alone"))
+    jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
