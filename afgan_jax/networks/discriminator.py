@@ -23,15 +23,19 @@ class Block(nn.Module):
     next_features: int
     architecture: str
     clamp: float | None
+    dtype: str
 
     @nn.compact
     def __call__(self, x, image):
+        x = None if x is None else layers.cast(x, self.dtype)
+
         def conv(features, kernel, name, **kw):
             return stylegan2.ConvLayer(features, kernel, name=name, **kw)
 
         lrelu = {"activation": "lrelu", "clamp": self.clamp}
         if x is None or self.architecture == "skip":
-            y = conv(self.features, 1, "fromrgb", **lrelu)(image)
+            rgb = layers.cast(image, self.dtype)
+            y = conv(self.features, 1, "fromrgb", **lrelu)(rgb)
             x = y if x is None else x + y
             image = (
                 resample.downsample(image, stylegan2.BILINEAR)
@@ -60,6 +64,7 @@ class Epilogue(nn.Module):
 
     @nn.compact
     def __call__(self, x, image):
+        x = layers.cast(x, "float32")
         features = x.shape[-1]
         lrelu = {"activation": "lrelu", "clamp": self.clamp}
         if self.architecture == "skip":
@@ -88,6 +93,9 @@ class Discriminator(nn.Module):
     mbstd_group_size: int | None
     mbstd_num_channels: int
     mbstd_layout: str
+    dtype: str
+    num_half_res: int
+    remat: str
 
     @nn.compact
     def __call__(
@@ -105,12 +113,14 @@ class Discriminator(nn.Module):
             return min(self.channel_base // size, self.channel_max)
 
         x, image = None, images
+        make_block = layers.rematerialized(Block, self.remat)
         for size, next_size in zip(sizes[:0:-1], sizes[-2::-1]):
-            block = Block(
+            block = make_block(
                 channels(size),
                 channels(next_size),
                 self.architecture,
                 self.conv_clamp,
+                layers.dtype_at(size, self.resolution, self.dtype, self.num_half_res),
                 name=f"b{size}",
             )
             x, image = block(x, image)
@@ -149,16 +159,21 @@ def make_discriminator(
     mbstd_group_size: int | None = 4,
     mbstd_num_channels: int = 1,
     mbstd_layout: str = "contiguous",
+    dtype: str = "float32",
+    num_half_res: int = 4,
+    remat: str = "none",
 ) -> Discriminator:
     """The discriminator of all configurations.
 
     `cmap_dim` None is the channel count at 4x4; for `mbstd_*` see
-    `layers.minibatch_stddev`. Raises ValueError for an unsupported resolution, an
-    unknown architecture or layout.
+    `layers.minibatch_stddev`. The `num_half_res` highest resolutions are computed in
+    `dtype`; for `remat` see `layers.REMAT`. Raises ValueError for an unsupported
+    resolution, an unknown architecture, layout, dtype or remat.
     """
     settings = dict(locals())
     sizes = ("img_channels", "channel_base", "channel_max", "mbstd_group_size")
     layers.check_sizes(settings, *sizes)
+    layers.check_precision(settings)
     stylegan2.block_resolutions(resolution)
     known = {
         "architecture": stylegan2.ARCHITECTURES,

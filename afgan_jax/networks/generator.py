@@ -82,16 +82,22 @@ def make_generator(
     radial: bool = False,
     output_scale: float = 0.25,
     magnitude_ema_beta: float = 0.999,
+    dtype: str = "float32",
+    num_half_res: int = 4,
+    remat: str = "none",
 ) -> Generator:
     """Generator of configuration T by default.
 
     R: conv_kernel=1, radial=True, channel_base and channel_max doubled. A:
-    synthesis="stylegan2", where `architecture` applies and the arguments after it do
-    not. Raises ValueError for settings that are unknown, impossible or do not apply.
+    synthesis="stylegan2", where `architecture` applies and the arguments from
+    num_layers to magnitude_ema_beta do not. The `num_half_res` highest resolutions are
+    computed in `dtype`; for `remat` see `layers.REMAT`. Raises ValueError for settings
+    that are unknown, impossible or do not apply.
     """
     settings = dict(locals())
     sizes = ("z_dim", "w_dim", "img_channels", "channel_base", "channel_max")
     layers.check_sizes(settings, *sizes)
+    layers.check_precision(settings)
     make = SYNTHESES.get(synthesis)
     if make is None:
         raise ValueError(
@@ -118,6 +124,7 @@ def _alias_free(settings: dict) -> nn.Module:
         settings["conv_clamp"],
         settings["magnitude_ema_beta"],
         settings["output_scale"],
+        settings["remat"],
     )
 
 

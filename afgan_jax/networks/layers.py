@@ -12,9 +12,53 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from afgan_jax.signal import convolve, nonlinearity, resample
+
+DTYPES = ("float32", "bfloat16", "float16")
+# What a layer keeps for its backward pass, as policies of jax.checkpoint; the rest is
+# computed again. "none" recomputes nothing, "conv" no convolution and no filter.
+REMAT = {
+    "none": None,
+    "conv": jax.checkpoint_policies.save_only_these_names("conv"),
+    "layer": jax.checkpoint_policies.nothing_saveable,
+}
+
+
+def dtype_at(rate: float, resolution: int, dtype: str, num_half_res: int) -> str:
+    """`dtype` for the `num_half_res` highest resolutions, float32 below them."""
+    return dtype if rate * 2**num_half_res > resolution else "float32"
+
+
+def cast(x: Array, dtype: str) -> Array:
+    """x in half precision, or in float32 at least."""
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    return x.astype(wide if dtype == "float32" else dtype)
+
+
+def check_precision(settings: dict) -> None:
+    """Raises ValueError for an unknown dtype or remat, and for float16 unclamped."""
+    for name, known in (("dtype", DTYPES), ("remat", tuple(REMAT))):
+        if settings[name] not in known:
+            raise ValueError(
+                f"{name}={settings[name]!r} is unknown: use one of {', '.join(known)}"
+            )
+    if settings["num_half_res"] < 0:
+        raise ValueError(f"num_half_res={settings['num_half_res']} must be at least 0")
+    if settings["dtype"] == "float16" and settings["conv_clamp"] is None:
+        raise ValueError(
+            "dtype='float16' overflows without conv_clamp: set conv_clamp to 256, or"
+            " dtype to 'bfloat16'"
+        )
+
+
+def rematerialized(module, choice: str, static_argnums: tuple[int, ...] = ()):
+    """The module class, with its backward pass as REMAT[choice] says (self is 0)."""
+    if choice == "none":
+        return module
+    return nn.remat(module, policy=REMAT[choice], static_argnums=static_argnums)
 
 
 class Dense(nn.Module):
@@ -75,8 +119,14 @@ def modulated_conv(
     Scales activations, not weights, so all samples share one convolution. `normalize`
     first scales w and s to unit mean square (over the whole batch for s), the form of
     Alias-Free GAN; `input_gain` ([], [I] or [N I]) multiplies the input after
-    demodulation. Further arguments are those of `conv_resample`.
+    demodulation. Further arguments are those of `conv_resample`. Styles, weights and
+    their energy are float32; what is as large as x has its precision.
     """
+    if demodulate and not normalize and x.dtype == jnp.float16:
+        # Large styles would overflow; demodulation takes these factors out again.
+        fan_in = math.prod(w.shape[:3])
+        w = w / (jnp.max(jnp.abs(w), (0, 1, 2), keepdims=True) * math.sqrt(fan_in))
+        s = s / jnp.max(jnp.abs(s), axis=1, keepdims=True)
     if demodulate and normalize:
         w = w * jax.lax.rsqrt(jnp.mean(jnp.square(w), (0, 1, 2), keepdims=True))
         s = s * jax.lax.rsqrt(jnp.mean(jnp.square(s)))
@@ -87,8 +137,8 @@ def modulated_conv(
         scale = jax.lax.rsqrt(energy + 1e-8)
     if input_gain is not None:
         s = s * input_gain
-    y = conv_resample(x * s[:, None, None, :], w, **resampling)
-    return y if scale is None else y * scale[:, None, None, :]
+    y = conv_resample(x * s[:, None, None, :].astype(x.dtype), w, **resampling)
+    return y if scale is None else y * scale[:, None, None, :].astype(y.dtype)
 
 
 def conv_resample(
@@ -106,7 +156,12 @@ def conv_resample(
     `pad` is on top of the padding that keeps the canvas in place. flip_weight=True
     turns correlation into convolution. Orders are swapped to work at the lower rate.
     """
-    w = w[::-1, ::-1] if flip_weight else w
+    w = (w[::-1, ::-1] if flip_weight else w).astype(x.dtype)
+    y = _conv_resample(x, w, f, up, down, pad)
+    return checkpoint_name(y, "conv")
+
+
+def _conv_resample(x, w, f, up: int, down: int, pad: resample.Pad):
     taps = (1, 1) if f is None else (f.size, f.size) if f.ndim == 1 else f.shape
     pad = (pad, pad) if isinstance(pad, int) else pad
     pads = [(p, p) if isinstance(p, int) else p for p in pad]

@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from afgan_jax.networks import layers
 from afgan_jax.signal import filters
 
 Size = tuple[int, int]
@@ -47,6 +48,7 @@ class LayerSpec:
     radial: bool = False  # down-filter, unless critically sampled
     is_rgb: bool = False
     is_critical: bool = False
+    dtype: str = "float32"  # of the feature maps inside
 
     @property
     def tmp_rate(self) -> float:
@@ -142,12 +144,15 @@ def make_plan(
     act_up: int = 2,
     kernel: str = "kaiser",
     radial: bool = False,
+    dtype: str = "float32",
+    num_half_res: int = 4,
 ) -> tuple[LayerSpec, ...]:
     """The layers of configurations T and R (Sec. 3.2, "flexible layers").
 
     Cutoff and stopband grow geometrically over the layers and stay at the image's for
     the last `num_critical`; layer i reads the band of entry max(i - 1, 0). The first
-    layer's input side describes the Fourier features.
+    layer's input side describes the Fourier features. The `num_half_res` highest
+    resolutions are computed in `dtype`, the others in float32.
     Raises ValueError for a resolution outside 16..1024 or an impossible setting.
     """
     _check(resolution, num_layers, num_critical, kernel)
@@ -169,10 +174,10 @@ def make_plan(
         )
     bands = [Band(*map(float, band)) for band in zip(cutoffs, half_widths, rates)]
 
-    layers = []
+    specs = []
     for i in range(num_layers + 1):
         before = max(i - 1, 0)
-        layers.append(
+        specs.append(
             LayerSpec(
                 name=f"L{i}_{sizes[i]}_{int(channels[i])}",
                 in_channels=int(channels[before]),
@@ -188,15 +193,16 @@ def make_plan(
                 radial=radial,
                 is_rgb=i == num_layers,
                 is_critical=i >= num_layers - num_critical,
+                dtype=layers.dtype_at(rates[i], resolution, dtype, num_half_res),
             )
         )
-    return tuple(layers)
+    return tuple(specs)
 
 
-def describe(layers: tuple[LayerSpec, ...]) -> str:
+def describe(specs: tuple[LayerSpec, ...]) -> str:
     """A table of the plan: one line per layer."""
     lines = ["name            rate  cutoff stopband  half  up/down  in -> out channels"]
-    for spec in layers:
+    for spec in specs:
         band = spec.out_band
         lines.append(
             f"{spec.name:14} {band.rate:5g} {band.cutoff:7.2f}"
@@ -204,6 +210,7 @@ def describe(layers: tuple[LayerSpec, ...]) -> str:
             f"   {spec.up}/{spec.down}    {spec.in_channels} -> {spec.out_channels}"
             f"{'  critical' if spec.is_critical else ''}"
             f"{'  radial' if spec.is_radial else ''}"
+            f"{'' if spec.dtype == 'float32' else '  ' + spec.dtype}"
         )
     return "\n".join(lines)
 

@@ -60,7 +60,8 @@ class ConvLayer(nn.Module):
             flip_weight=self.up > 1,
         )
         if self.bias:
-            y = y + self.param("bias", nn.initializers.zeros, (self.features,))
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            y = y + bias.astype(y.dtype)
         return activate(y, self.activation, gain, self.clamp)
 
 
@@ -106,10 +107,11 @@ class SynthesisLayer(nn.Module):
         )
         if noise == "random":
             drawn = jax.random.normal(self.make_rng("noise"), (n, *size, 1), y.dtype)
-            y = y + drawn * strength
+            y = y + drawn * strength.astype(y.dtype)
         elif noise == "const":
-            y = y + constant.value[:, :, None] * strength
-        y = y + self.param("bias", nn.initializers.zeros, (self.features,))
+            y = y + (constant.value[:, :, None] * strength).astype(y.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        y = y + bias.astype(y.dtype)
         return activate(y, "lrelu", gain, self.clamp)
 
 
@@ -129,12 +131,16 @@ class ToRGB(nn.Module):
         y = layers.modulated_conv(
             x, weight, styles / math.sqrt(channels), demodulate=False
         )
-        y = y + self.param("bias", nn.initializers.zeros, (self.features,))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        y = y + bias.astype(y.dtype)
         return activate(y, "linear", 1.0, self.clamp)
 
 
 class Block(nn.Module):
-    """One resolution: (x or None, image or None, ws of this block) -> (x, image)."""
+    """One resolution: (x or None, image or None, ws of this block) -> (x, image).
+
+    Feature maps are of `dtype`, images float32.
+    """
 
     features: int
     size: int
@@ -142,6 +148,7 @@ class Block(nn.Module):
     architecture: str
     is_last: bool
     clamp: float | None
+    dtype: str
 
     @nn.compact
     def __call__(self, x, image, ws, noise: str):
@@ -152,12 +159,14 @@ class Block(nn.Module):
             shape = (self.size, self.size, self.features)
             const = self.param("const", nn.initializers.normal(1.0), shape)
             x = jnp.broadcast_to(const, (ws[0].shape[0], *shape))
+            x = layers.cast(x, self.dtype)
             x = SynthesisLayer(self.features, clamp=self.clamp, name="conv1")(
                 x, ws.pop(0), noise
             )
         else:
             up = SynthesisLayer(self.features, up=2, clamp=self.clamp, name="conv0")
             same = SynthesisLayer(self.features, clamp=self.clamp, name="conv1")
+            x = layers.cast(x, self.dtype)
             y = same(up(x, ws.pop(0), noise), ws.pop(0), noise, gain)
             if residual:
                 skip = ConvLayer(self.features, 1, bias=False, up=2, name="skip")
@@ -167,6 +176,7 @@ class Block(nn.Module):
             image = resample.upsample(image, BILINEAR)
         if self.is_last or self.architecture == "skip":
             rgb = ToRGB(self.img_channels, self.clamp, name="torgb")(x, ws[0])
+            rgb = rgb.astype(ws[0].dtype)
             image = rgb if image is None else image + rgb
         return x, image
 
@@ -180,6 +190,9 @@ class Synthesis(nn.Module):
     channel_max: int = 512
     architecture: str = "skip"
     conv_clamp: float | None = 256.0
+    dtype: str = "float32"
+    num_half_res: int = 4
+    remat: str = "none"
 
     @property
     def training_options(self) -> dict:
@@ -202,15 +215,17 @@ class Synthesis(nn.Module):
             raise ValueError("StyleGAN2 starts from a constant: it has no transform")
         x = image = None
         first = 0
+        make_block = layers.rematerialized(Block, self.remat, (4,))
         for size in block_resolutions(self.resolution):
             convolutions = 1 if x is None else 2
-            block = Block(
+            block = make_block(
                 min(self.channel_base // size, self.channel_max),
                 size,
                 self.img_channels,
                 self.architecture,
                 size == self.resolution,
                 self.conv_clamp,
+                layers.dtype_at(size, self.resolution, self.dtype, self.num_half_res),
                 name=f"b{size}",
             )
             x, image = block(x, image, ws[:, first : first + convolutions + 1], noise)

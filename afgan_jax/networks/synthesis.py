@@ -88,6 +88,7 @@ class SynthesisLayer(nn.Module):
     @nn.compact
     def __call__(self, x, w, update_emas: bool = False):
         spec = self.spec
+        x = layers.cast(x, spec.dtype)
         magnitude = self.variable("buffers", "magnitude_ema", jnp.ones, ())
         if update_emas and not self.is_initializing():
             wide = jax.lax.stop_gradient(x.astype(jnp.promote_types(x.dtype, "f4")))
@@ -133,6 +134,7 @@ class Synthesis(nn.Module):
     conv_clamp: float | None = 256.0
     magnitude_ema_beta: float = 0.999
     output_scale: float = 0.25
+    remat: str = "none"
 
     @property
     def training_options(self) -> dict:
@@ -160,9 +162,10 @@ class Synthesis(nn.Module):
             name="input",
         )
         x = fourier_input(ws[:, 0], transform)
+        make_layer = layers.rematerialized(SynthesisLayer, self.remat, (3,))
         for i, spec in enumerate(self.layers):
-            layer = SynthesisLayer(
+            layer = make_layer(
                 spec, self.conv_clamp, self.magnitude_ema_beta, name=spec.name
             )
             x = layer(x, ws[:, i + 1], update_emas)
-        return x * self.output_scale
+        return x.astype(ws.dtype) * self.output_scale

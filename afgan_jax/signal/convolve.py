@@ -31,6 +31,16 @@ class Convolution:
     size_in: tuple[int, int]
     size_out: tuple[int, int]
 
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether each output depends on the input at its own place alone."""
+        return (
+            self.kernel == (1, 1)
+            and self.stride == self.up == 1
+            and self.lo == (0, 0)
+            and self.size_in == self.size_out
+        )
+
     def transposed(self) -> "Convolution":
         """The adjoint in x, with the kernel flipped and its channels swapped."""
         lo = tuple(k - 1 - lo for k, lo in zip(self.kernel, self.lo))
@@ -61,8 +71,6 @@ def conv(
     kernel = w.shape[:2]
     pad = (pad, pad) if isinstance(pad, int) else pad
     pad = tuple((p, p) if isinstance(p, int) else p for p in pad)
-    if kernel == (1, 1) and stride == up == 1 and pad == ((0, 0), (0, 0)):
-        return jnp.einsum("nhwi,io->nhwo", x, w[0, 0])
     size_out = tuple(
         ((n - 1) * up + 1 + sum(p) - k) // stride + 1
         for n, p, k in zip(x.shape[1:3], pad, kernel)
@@ -73,6 +81,8 @@ def conv(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _conv(op: Convolution, x: jax.Array, w: jax.Array) -> jax.Array:
+    if op.is_pointwise:
+        return _products("nhwi,io->nhwo", x, w[0, 0])
     inner = {
         "taller": functools.partial(_taller_conv, op),
         "xla": functools.partial(_xla_conv, op),
@@ -82,12 +92,21 @@ def _conv(op: Convolution, x: jax.Array, w: jax.Array) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _weight_gradient(op: Convolution, x: jax.Array, ct: jax.Array) -> jax.Array:
+    if op.is_pointwise:
+        return _products("nhwi,nhwo->io", x, ct)[None, None]
     inner = {
         "taps": functools.partial(_products_of_taps, op),
         "padded": functools.partial(_padded_weight_gradient, op),
         "xla": functools.partial(_xla_weight_gradient, op),
     }
     return forms.lower("conv_weights", inner, x, ct)
+
+
+def _products(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
+    """einsum, accumulated in float32 at least: half precision is rounded once."""
+    wide = jnp.promote_types(a.dtype, jnp.float32)
+    y = jnp.einsum(subscripts, a, b, preferred_element_type=wide)
+    return y.astype(a.dtype)
 
 
 def _flip(w: jax.Array) -> jax.Array:

@@ -236,3 +236,86 @@ def test_discriminator_refuses_other_images_and_missing_labels():
         make_discriminator().init(key, jnp.zeros((4, 8, 8, 3)))
     with pytest.raises(ValueError, match="c_dim=3"):
         make_discriminator(c_dim=3).init(key, jnp.zeros((4, 16, 16, 3)))
+
+
+MAKERS = {
+    "t": functools.partial(generator.make_generator, **SMALL | TINY),
+    "r": functools.partial(generator.make_generator, **SMALL | R | TINY),
+    "a": functools.partial(
+        generator.make_generator,
+        **SMALL | {"resolution": 16, "synthesis": "stylegan2", "channel_max": 8},
+    ),
+    "d": functools.partial(
+        discriminator.make_discriminator,
+        resolution=16,
+        channel_base=256,
+        channel_max=16,
+    ),
+}
+
+
+def loss_of(make, **settings):
+    """(loss, params): the loss is (a weighted sum of outputs, the outputs)."""
+    net = make(**settings)
+    shape = (4, 16) if hasattr(net, "mapping") else (4, 16, 16, 3)
+    x = jax.random.normal(jax.random.key(1), shape)
+    keys = {"params": jax.random.key(0), "noise": jax.random.key(2)}
+    variables = jax.jit(net.init)(keys, x)
+
+    def loss(params):
+        y = net.apply(variables | {"params": params}, x)
+        return jnp.sum(y * jnp.cos(jnp.arange(y.size)).reshape(y.shape)), y
+
+    return loss, variables["params"]
+
+
+@functools.cache
+def outputs_and_gradients(make, **settings):
+    loss, params = loss_of(make, **settings)
+    grads, y = jax.jit(jax.grad(loss, has_aux=True))(params)
+    return y, np.concatenate([np.ravel(g) for g in jax.tree.leaves(grads)])
+
+
+def distance(found, expected):
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+@pytest.mark.parametrize(("dtype", "bits"), [("bfloat16", 8), ("float16", 11)])
+def test_half_precision_rounds_what_float32_computes(make, dtype, bits):
+    y, gradient = outputs_and_gradients(make)
+    half_y, half_gradient = outputs_and_gradients(make, dtype=dtype)
+    assert half_y.dtype == jnp.float32 and half_gradient.dtype == np.float32
+    assert 0.05 * 2**-bits < distance(half_y, y) < 15 * 2**-bits
+    # Rounding turns signs that leaky ReLU takes the slope from: no closer than this.
+    assert distance(half_gradient, gradient) < 0.35
+    same_y, same_gradient = outputs_and_gradients(make, dtype=dtype, num_half_res=0)
+    np.testing.assert_array_equal(same_y, y)
+    np.testing.assert_array_equal(same_gradient, gradient)
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_recomputing_keeps_less_and_changes_no_gradient(make):
+    kept = {}
+    for remat in layers.REMAT:
+        loss, params = loss_of(make, remat=remat)
+        residuals = jax.eval_shape(lambda p, f=loss: jax.vjp(f, p)[1], params)
+        kept[remat] = sum(4 * a.size for a in jax.tree.leaves(residuals))
+        _, found = outputs_and_gradients(make, remat=remat)
+        assert distance(found, outputs_and_gradients(make)[1]) < 1e-5
+    assert kept["layer"] < kept["conv"] < kept["none"]
+
+
+BAD_PRECISION = {
+    "dtype='half' is unknown: use one of float32, bfloat16, float16": {"dtype": "half"},
+    "remat='all' is unknown: use one of none, conv, layer": {"remat": "all"},
+    "num_half_res=-1 must be at least 0": {"num_half_res": -1},
+    "set conv_clamp to 256": {"dtype": "float16", "conv_clamp": None},
+}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+@pytest.mark.parametrize("message", BAD_PRECISION)
+def test_unknown_precision_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make(**BAD_PRECISION[message])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.networks import discriminator, generator
+from afgan_jax.networks import discriminator, generator, layers
 from reference import official
 
 CASES = official.index("schedule")["cases"]
@@ -19,6 +19,7 @@ RENAMED = {
     "margin_size": "margin",
     "lrelu_upsampling": "act_up",
     "use_radial_filters": "radial",
+    "num_fp16_res": "num_half_res",
 } | {name: name for name in SAME_NAME.split()}
 NESTED = {
     "mapping_kwargs": {
@@ -32,8 +33,8 @@ NESTED = {
     },
     "block_kwargs": {},
 }
-# Half precision and fusion are not part of these settings; freezing D is not either.
-WITHOUT_EFFECT = {"num_fp16_res", "fused_modconv_default"}
+# Fusion is not part of these settings; freezing D is not either.
+WITHOUT_EFFECT = {"fused_modconv_default"}
 
 
 def settings(kwargs: dict) -> dict:
@@ -60,7 +61,7 @@ def generator_shapes(G):
 
 
 def check_stylegan3(case):
-    G = generator.make_generator(**settings(case["kwargs"]))
+    G = generator.make_generator(**settings(case["kwargs"]), dtype="bfloat16")
     params = generator_shapes(G)
     layers = G.synthesis.layers
     first = layers[0]
@@ -93,6 +94,7 @@ def check_stylegan3(case):
             "is_critically_sampled": spec.is_critical,
             "down_radial": spec.is_radial,
             "conv_clamp": G.synthesis.conv_clamp,
+            "use_fp16": spec.dtype == "bfloat16",
             "up_filter_shape": shape(spec.up_filter),
             "down_filter_shape": shape(spec.down_filter),
             "num_params": count(params["synthesis"][spec.name]),
@@ -116,20 +118,29 @@ def check_counts(recorded, params):
 
 
 def check_stylegan2(case):
-    G = generator.make_generator(synthesis="stylegan2", **settings(case["kwargs"]))
+    half = {"dtype": "bfloat16", "synthesis": "stylegan2"}
+    G = generator.make_generator(**settings(case["kwargs"]), **half)
     params = generator_shapes(G)
     assert case["num_ws"] == G.synthesis.num_ws
     for row in case["blocks"]:
         assert row["num_params"] == count(params["synthesis"][row["name"]])
+        check_dtype(row, G.synthesis)
     check_counts(case["params"], params)
 
 
+def check_dtype(row, net):
+    half = (net.resolution, net.dtype, net.num_half_res)
+    found = layers.dtype_at(row["resolution"], *half)
+    assert row["use_fp16"] == (found == "bfloat16"), row["name"]
+
+
 def check_discriminator(case):
-    D = discriminator.make_discriminator(**settings(case["kwargs"]))
+    D = discriminator.make_discriminator(**settings(case["kwargs"]), dtype="bfloat16")
     images = jnp.zeros((1, D.resolution, D.resolution, D.img_channels))
     c = jnp.zeros((1, D.c_dim)) if D.c_dim else None
     params = jax.eval_shape(D.init, jax.random.key(0), images, c)["params"]
     for row in case["blocks"]:
+        check_dtype(row, D)
         block = params[row["name"]]
         assert row["num_params"] == count(block)
         for conv in ("conv0", "conv1", "fromrgb", "skip"):
