@@ -31,6 +31,7 @@ ONLY_IN = {
     "orbax": ("checkpoints",),
     "absl": ("cli", "config"),
     "ml_collections": ("cli", "config"),
+    "matplotlib": ("viz.plot",),
     "torch": (),
 }
 

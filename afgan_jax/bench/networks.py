@@ -1,5 +1,6 @@
 """What is timed of a configuration: operations, generator, updates, data."""
 
+import dataclasses
 import functools
 import itertools
 import time
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax.bench import clock
-from afgan_jax.networks import layers, stylegan2
+from afgan_jax.networks import generator, layers, stylegan2
 from afgan_jax.signal import convolve, forms, nonlinearity
 
 
@@ -90,6 +91,32 @@ def synthesis(G, batch: int, **options) -> Iterator[clock.Row]:
         return G.apply(variables, ws, method=type(G).synthesize)
 
     yield clock.measure("synthesis", run, lambda: (variables, ws), batch, **options)
+
+
+# What a generator's cost grows with; widths are factors of the config's.
+SCALES = {
+    "batch": (1, 2, 4, 8, 16, 32),
+    "resolution": (32, 64, 128, 256),
+    "width": (0.25, 0.5, 1, 2),
+}
+
+
+def scaling(settings: dict, batch: int, **options) -> Iterator[clock.Row]:
+    """The generator's images as one thing grows, as "batch 4": settings of
+    `make_generator` give the others. Names of rows are a scale and its value."""
+    for scale, values in SCALES.items():
+        for value in values:
+            changed, count = dict(settings), batch
+            if scale == "batch":
+                count = value
+            elif scale == "resolution":
+                changed["resolution"] = value
+            else:
+                for name in ("channel_base", "channel_max"):
+                    changed[name] = round(settings[name] * value)
+            G = generator.make_generator(**changed)
+            for row in synthesis(G, count, **options):
+                yield dataclasses.replace(row, name=f"{scale} {value:g}")
 
 
 def updates(program, D, batch: int, place, **options) -> Iterator[clock.Row]:

@@ -2,14 +2,23 @@
 
 python -m afgan_jax bench ops,synthesis,update --config=configs/ffhqu256.py:t --batch=2
 python -m afgan_jax bench data --config=configs/earth64.py
+python -m afgan_jax bench aot --config=configs/ffhqu256.py:t --topology=v5e:2x4
 
 A line each: the median time of a call; images/s; GFLOP/s of the arithmetic that the
 call needs; naive/this, how many times longer the same takes in XLA's own forms in this
 process (a single run; --naive=False leaves it out); memory of a call, by the compiler;
 seconds of compiling. AFGAN_FORM in the environment forces inner forms, such as
 filtered=banded,resample=banded.
+
+scaling times the generator as batch, resolution and width grow; --plot=FILE.png draws
+that.
+
+aot needs no TPU: libtpu compiles the updates for the chips named. A line each, per
+chip: memory; the compiler's static estimate of the time, good for ranking only; how
+many loops and kernels it leaves out; the collectives between chips and their bytes.
 """
 
+import os
 from pathlib import Path
 
 from absl import flags
@@ -29,9 +38,19 @@ flags.DEFINE_integer(
     "repeats", 3, "runs, of which the median counts", lower_bound=1, flag_values=FLAGS
 )
 flags.DEFINE_bool("naive", True, "compare with XLA's own forms", flag_values=FLAGS)
+flags.DEFINE_string(
+    "topology", "v5e:1x1", "aot: GENERATION:SHAPE of the chips", flag_values=FLAGS
+)
+flags.DEFINE_list(
+    "phases",
+    [],
+    "aot: updates to compile, such as Gboth; default: all",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string("plot", None, "file for the plot of scaling", flag_values=FLAGS)
 flags.DEFINE_string("json", None, "file for the same numbers", flag_values=FLAGS)
 
-PARTS = ("ops", "synthesis", "update", "data")
+PARTS = ("ops", "synthesis", "update", "data", "scaling", "aot")
 
 
 def main(argv: list[str]) -> None:
@@ -41,18 +60,25 @@ def main(argv: list[str]) -> None:
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise ValueError(f"bench {unknown[0]!r}: use some of {','.join(PARTS)}")
+    if "aot" in parts and len(parts) > 1:
+        raise ValueError("bench aot compiles for other machines: ask for it alone")
     overrides = cli.parse(FLAGS, argv, required=("config",))
 
-    if FLAGS.json and Path(FLAGS.json).is_dir():
-        raise ValueError(f"--json={FLAGS.json} is a folder; name a file")
-    if FLAGS.json:
-        Path(FLAGS.json).parent.mkdir(parents=True, exist_ok=True)
+    for flag, file in (("json", FLAGS.json), ("plot", FLAGS.plot)):
+        if file and Path(file).is_dir():
+            raise ValueError(f"--{flag}={file} is a folder; name a file")
+        if file:
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+    if FLAGS.plot and "scaling" not in parts:
+        raise ValueError("--plot draws scaling: ask for it, as in bench scaling")
 
+    if parts == ("aot",):  # before JAX looks for a TPU to compile for
+        os.environ["JAX_PLATFORMS"] = "cpu"
     # Here, not on top: --help must not wait for JAX.
     import jax
 
     from afgan_jax import config
-    from afgan_jax.bench import clock
+    from afgan_jax.bench import aot, clock
 
     # What is kept from an earlier run would make compiling look quick.
     jax.config.update("jax_enable_compilation_cache", False)
@@ -60,12 +86,17 @@ def main(argv: list[str]) -> None:
     batch = FLAGS.batch or settings["updates"]["batch_size"]
     settings["updates"]["batch_size"] = batch
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    print(f"{FLAGS.config} on {device}, batch {batch}\n{clock.HEADER}")
+    header = clock.HEADER
+    if parts == ("aot",):
+        device, header = f"{FLAGS.topology}, compiled ahead of time", aot.HEADER
+    print(f"{FLAGS.config} on {device}, batch {batch}\n{header}")
     rows = []
     for part in parts:
         for row in measure(part, settings, batch):
             print(row.line(), flush=True)
             rows.append(row.as_dict())
+    if FLAGS.plot:
+        draw(FLAGS.plot, rows)
     if FLAGS.json:
         save(Path(FLAGS.json), {"config": FLAGS.config, "device": device, "rows": rows})
 
@@ -74,7 +105,7 @@ def measure(part: str, settings: dict, batch: int):
     """Yields the rows of one part."""
     import functools
 
-    from afgan_jax.bench import networks
+    from afgan_jax.bench import aot, networks
     from afgan_jax.networks import discriminator, generator
     from afgan_jax.training import loop, step
 
@@ -83,14 +114,23 @@ def measure(part: str, settings: dict, batch: int):
         yield read_data(settings, batch)
         return
     G = generator.make_generator(**settings["generator"])
-    if part == "ops":
+    if part == "scaling":
+        yield from networks.scaling(settings["generator"], batch, **options)
+    elif part == "ops":
         yield from networks.operations(G, batch, **options)
     elif part == "synthesis":
         yield from networks.synthesis(G, batch, **options)
     else:
         D = discriminator.make_discriminator(**settings["discriminator"])
         setup = step.make_setup(G, D, **settings["losses"])
-        program = step.make_program(setup, **settings["updates"])
+        if part == "aot":
+            devices = aot.devices(FLAGS.topology)
+            program = step.make_program(setup, **settings["updates"], devices=devices)
+            clock = aot.CLOCKS[FLAGS.topology.partition(":")[0]]
+            yield from aot.updates(program, D, batch, clock, tuple(FLAGS.phases))
+            return
+        kernel = step.usable_kernel(settings["updates"].pop("kernel"))
+        program = step.make_program(setup, **settings["updates"], kernel=kernel)
         place = functools.partial(loop.place, program)
         yield from networks.updates(program, D, batch, place, **options)
 
@@ -106,6 +146,25 @@ def read_data(settings: dict, batch: int):
         archive = sets.open_set(cache_dir=cache, **settings["data"])
         batches = pipeline.batches(archive, batch_size=batch, seed=0)
         return networks.data(batches, batch)
+
+
+def draw(path: str, rows: list[dict]) -> None:
+    """Time per image against what grows; dashes are the cost of the arithmetic."""
+    from afgan_jax.bench import networks
+    from afgan_jax.viz import plot
+
+    panels = {scale: [] for scale in networks.SCALES}
+    for row in rows:
+        scale, _, value = row["name"].partition(" ")
+        if scale in panels:
+            panels[scale].append((float(value), row["seconds"] / row["images"]))
+    plot.log_panels(
+        path,
+        panels,
+        ylabel="seconds an image",
+        slopes={"batch": 0, "resolution": 2, "width": 2},
+        title=FLAGS.config,
+    )
 
 
 def save(path: Path, content: dict) -> None:

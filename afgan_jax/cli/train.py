@@ -64,7 +64,9 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
     G = generator.make_generator(**settings["generator"])
     D = discriminator.make_discriminator(**settings["discriminator"])
     setup = step.make_setup(G, D, **settings["losses"])
-    program = step.make_program(setup, **settings["updates"])
+    updates = settings["updates"]
+    kernel = step.usable_kernel(updates["kernel"])
+    program = step.make_program(setup, **updates | {"kernel": kernel})
     # A hidden folder: a run directory may hold it before the run begins.
     cache = runs.Run.check(workdir, settings) / ".cache"
     archive = sets.open_set(cache_dir=cache, **settings["data"])
@@ -76,7 +78,7 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
             file=sys.stderr,
         )
     with runs.Run.create_or_open(workdir, settings) as run:
-        batch_size, seed = settings["updates"]["batch_size"], settings["train"]["seed"]
+        batch_size, seed = updates["batch_size"], settings["train"]["seed"]
         batches = functools.partial(
             pipeline.batches,
             archive,

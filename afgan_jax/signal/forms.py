@@ -7,12 +7,14 @@ environment says otherwise, for experiments: `filtered=banded,resample=banded`, 
 """
 
 import contextlib
+import contextvars
 import functools
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 
 import jax
+from jax.sharding import Mesh, PartitionSpec
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,9 @@ NAIVE = {
     "conv": "xla",
     "conv_weights": "padded",
 }
+# Operations on one sample at a time: devices that share a batch need not talk.
+PER_SAMPLE = ("resample", "filtered")
+_mesh = contextvars.ContextVar[Mesh | None]("mesh", default=None)
 # What is in force besides, the later before the earlier: of `prefer`, of AFGAN_FORM, of
 # `override`.
 _preferred: dict[str, str] = {}
@@ -50,9 +55,31 @@ def lower(operation: str, forms: Mapping[str, Callable], *arrays: jax.Array):
     environment = _from_environment(os.environ.get("AFGAN_FORM", ""))
     chosen = _preferred | environment | _forced
     if operation in chosen:
-        return forms[chosen[operation]](*arrays)
-    branches = {platform: forms[name] for platform, name in TABLE[operation].items()}
-    return jax.lax.platform_dependent(*arrays, **branches)
+        run = forms[chosen[operation]]
+    else:
+        branches = {p: forms[name] for p, name in TABLE[operation].items()}
+        run = functools.partial(jax.lax.platform_dependent, **branches)
+    mesh = _mesh.get()
+    if mesh is None or operation not in PER_SAMPLE or arrays[0].shape[0] % mesh.size:
+        return run(*arrays)
+    rows = PartitionSpec(mesh.axis_names)
+    return jax.shard_map(
+        run, mesh=mesh, in_specs=rows, out_specs=rows, check_vma=False
+    )(*arrays)
+
+
+@contextlib.contextmanager
+def split_over(mesh: Mesh) -> Iterator[None]:
+    """Operations traced in this context leave each device its own samples.
+
+    For batches that lie on the mesh's devices in rows. Left to itself the compiler
+    gathers them for a loop over samples, and cannot divide a kernel at all.
+    """
+    token = _mesh.set(mesh if mesh.size > 1 else None)
+    try:
+        yield
+    finally:
+        _mesh.reset(token)
 
 
 @contextlib.contextmanager

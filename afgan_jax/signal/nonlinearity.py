@@ -16,7 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import banded, depthwise, forms, fused, polyphase, resample
+from afgan_jax.signal import (
+    banded,
+    depthwise,
+    filters,
+    forms,
+    fused,
+    polyphase,
+    resample,
+)
 
 ACTIVATIONS: dict[str, tuple[Callable, float]] = {  # name: (function(x, slope), gain)
     "linear": (lambda x, slope: x, 1.0),
@@ -83,7 +91,7 @@ def filtered(
     to_fine = resample.make_resampling(size, up_filter, up=up, pad=pad, gain=gain)
     to_coarse = resample.make_resampling(to_fine.size_out, down_filter, down=down)
     if bias is not None:
-        x = x + bias
+        x = x + bias.astype(x.dtype)
     return _apply(_Filtered(act, to_fine, to_coarse), x)
 
 
@@ -96,22 +104,27 @@ class _Filtered:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _apply(op: _Filtered, x: jax.Array) -> jax.Array:
+    composed = functools.partial(_composed, banded, op)
+    kernel = functools.partial(fused.filtered, op)
     inner = {
-        "polyphase": lambda x: _in_chunks(functools.partial(_polyphase, op), x),
-        "banded": functools.partial(_composed, banded, op),
+        "polyphase": functools.partial(_in_chunks, functools.partial(_polyphase, op)),
+        "banded": composed,
         "depthwise": functools.partial(_composed, depthwise, op),
-        "fused": functools.partial(fused.filtered, op),
+        "fused": kernel if fused.fits(op, x) else composed,
     }
     return forms.lower("filtered", inner, x)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _pull_back(op: _Filtered, x: jax.Array, ct: jax.Array) -> jax.Array:
+    composed = functools.partial(_composed_vjp, banded, op)
+    by_phases = functools.partial(_polyphase_vjp, op)
+    kernel = functools.partial(fused.filtered_vjp, op)
     inner = {
-        "polyphase": lambda *xs: _in_chunks(functools.partial(_polyphase_vjp, op), *xs),
-        "banded": functools.partial(_composed_vjp, banded, op),
+        "polyphase": functools.partial(_in_chunks, by_phases),
+        "banded": composed,
         "depthwise": functools.partial(_composed_vjp, depthwise, op),
-        "fused": functools.partial(fused.filtered_vjp, op),
+        "fused": kernel if fused.fits(op, x) else composed,
     }
     return forms.lower("filtered", inner, x, ct)
 
@@ -179,8 +192,9 @@ _CHUNK_BYTES = 500_000
 
 def _in_chunks(fn: Callable, *arrays: jax.Array) -> jax.Array:
     """fn over pieces of samples and channels, one after another if x is large."""
+    fn = polyphase.widened(fn)
     n, h, w, c = arrays[0].shape
-    image = h * w * arrays[0].dtype.itemsize
+    image = h * w * max(arrays[0].dtype.itemsize, 4)
     if n * c * image <= _CHUNK_BYTES:
         return fn(*arrays)
     channels = _divisor(c, _CHUNK_BYTES // image, at_least=16)
@@ -205,3 +219,33 @@ def _divisor(n: int, limit: int, at_least: int) -> int:
     fits = [d for d in range(1, n + 1) if n % d == 0 and at_least <= d <= limit]
     smallest = next(d for d in range(1, n + 1) if n % d == 0 and d >= min(at_least, n))
     return max(fits, default=smallest)
+
+
+def fault_of_kernel() -> str | None:
+    """What is wrong with the "fused" form on this machine's devices, None if nothing.
+
+    Compares both passes of it with the banded form, on small images.
+    """
+    separable, radial = (
+        filters.lowpass(12, 2, 2.5, 32, radial=radial) for radial in (False, True)
+    )
+    fine = filters.lowpass(24, 2, 2, 64)
+    for up, up_filter, down_filter in ((2, separable, radial), (4, fine, separable)):
+        rise = resample.make_resampling(
+            (20, 20), up_filter, up=up, pad=up, gain=float(up * up)
+        )
+        fall = resample.make_resampling(rise.size_out, down_filter, down=2)
+        op = _Filtered(Activation("lrelu", clamp=1.0), rise, fall)
+        x = jax.random.normal(jax.random.key(0), (2, 20, 20, 8))
+        ct = jnp.ones((2, *fall.size_out, 8))
+        try:
+            found = fused.filtered(op, x), fused.filtered_vjp(op, x, ct)
+            jax.block_until_ready(found)
+        except Exception as error:  # whatever a compiler or a device may say
+            return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        expected = _composed(banded, op, x), _composed_vjp(banded, op, x, ct)
+        for name, a, b in zip(("values", "gradients"), found, expected):
+            off = float(jnp.abs(a - b).max() / jnp.abs(b).max())
+            if not off < 1e-3:
+                return f"{name} are off by {off:.2g} at up {up}"
+    return None

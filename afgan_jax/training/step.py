@@ -1,4 +1,4 @@
-"""Phases as a table, and one jitted, donated update for each.
+"""One jitted, donated update for each phase of training.
 
 Updates are written for the global batch and compiled by jit over a mesh with the one
 axis `data` (jit with shardings is what pjit became): batches are split over it, the
@@ -8,6 +8,7 @@ and the step alone, so results do not depend on the number of devices or process
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable
 
 import jax
@@ -17,39 +18,31 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from afgan_jax.signal import convolve, forms
-from afgan_jax.training import draws, objectives
+from afgan_jax.signal import convolve, forms, nonlinearity
+from afgan_jax.training import draws, objectives, phases
 from afgan_jax.training import state as states
 
-
-@dataclasses.dataclass(frozen=True)
-class Phase:
-    """Minimise `gain` * OBJECTIVES[name] over `network` at every `interval`-th step."""
-
-    name: str
-    network: str  # "G" or "D"
-    interval: int = 1
-    gain: float = 1.0
-    is_reg: bool = False  # leaves the optimiser's reg_free parameters alone
+# What computes filtered nonlinearities: forms to prefer. "pallas" is for TPUs.
+KERNELS = {"xla": {}, "pallas": {"filtered": "fused"}}
+_log = logging.getLogger(__name__)
 
 
-def make_phases(
-    G_reg_interval: int | None, D_reg_interval: int | None
-) -> tuple[Phase, ...]:
-    """G's phases, then D's; a regulariser with no interval joins the main phase."""
-    phases = []
-    for network, interval in (("G", G_reg_interval), ("D", D_reg_interval)):
-        if interval is None:
-            phases.append(Phase(network + "both", network))
-        else:
-            phases.append(Phase(network + "main", network))
-            phases.append(Phase(network + "reg", network, interval, interval, True))
-    return tuple(phases)
+def usable_kernel(kernel: str) -> str:
+    """The kernel asked for if this machine computes with it rightly, or else "xla".
 
-
-def reg_free(setup: objectives.Setup) -> dict[str, tuple[str, ...]]:
-    """Endings of the paths of parameters that no regulariser depends on."""
-    return {"G": setup.G.synthesis.rgb_bias, "D": ("out/bias",)}
+    Says in one line of the log why another is taken.
+    """
+    if kernel != "pallas":
+        return kernel
+    platform = jax.default_backend()
+    fault = f"it is for TPUs, this is a {platform}"
+    if platform == "tpu":
+        fault = nonlinearity.fault_of_kernel()
+    if fault is None:
+        _log.warning("kernel=pallas: passed its test, used from here on")
+        return kernel
+    _log.warning("kernel=pallas: %s; using kernel=xla", fault)
+    return "xla"
 
 
 def make_setup(
@@ -89,7 +82,7 @@ class Program:
     of squares].
     """
 
-    phases: tuple[Phase, ...]
+    phases: tuple[phases.Phase, ...]
     init: Callable
     updates: dict[str, Callable]
     finish: Callable
@@ -118,6 +111,7 @@ def make_program(
     D_reg_interval: int | None = 16,
     ema_kimg: float = 10.0,
     ema_rampup: float | None = 0.05,
+    kernel: str = "xla",
     devices=None,
 ) -> Program:
     """Updates for all `devices` (default: every device of every process).
@@ -126,11 +120,17 @@ def make_program(
     after another, whose gradients are averaged. A regulariser runs every so many steps
     (lazily), or with the main loss if its interval is None. The generator's average has
     a half-life of `ema_kimg`, or of `ema_rampup` times the images shown if less.
-    Raises ValueError if the batch does not divide.
+    `kernel` is one of KERNELS. Raises ValueError if the batch does not divide.
     """
     if devices is None:  # a process's devices side by side, as are its rows of a batch
         devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
     _check_batch(batch_size, accumulate, len(devices), setup.D.mbstd_group_size)
+    intervals = {"G": G_reg_interval, "D": D_reg_interval}
+    phases.check_intervals(setup, batch_size // accumulate, **intervals)
+    if kernel not in KERNELS:
+        raise ValueError(
+            f"kernel={kernel!r} is unknown: use one of {', '.join(KERNELS)}"
+        )
     mesh = Mesh(np.asarray(devices), ("data",))
     rows, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
     batch_sharding = {
@@ -138,43 +138,35 @@ def make_program(
         "label": rows,
         "gen_label": NamedSharding(mesh, P(None, "data")),
     }
-    _check_intervals(setup, batch_size // accumulate, G_reg_interval, D_reg_interval)
-    phases = make_phases(G_reg_interval, D_reg_interval)
+    table = phases.make_phases(**intervals)
+    free = phases.reg_free(setup)
     optimizers = {
         name: states.make_optimizer(
-            lr, beta2, reg_interval=interval, reg_free=reg_free(setup)[name]
+            lr, beta2, reg_interval=intervals[name], reg_free=free[name]
         )
-        for name, lr, interval in (
-            ("G", G_lr, G_reg_interval),
-            ("D", D_lr, D_reg_interval),
-        )
+        for name, lr in (("G", G_lr), ("D", D_lr))
     }
     options, inner_forms = convolve.compiling_for(devices[0].platform)
-    updates = {
-        phase.name: jax.jit(
-            functools.partial(
-                forms.prefer(**inner_forms)(_update),
-                setup,
-                phase,
-                optimizers[phase.network],
-                i,
-                accumulate,
-                rows,
-            ),
+    with_forms = forms.prefer(**inner_forms | KERNELS[kernel])
+    update = forms.split_over(mesh)(with_forms(_update))
+
+    def jitted(i: int, phase: phases.Phase):
+        fixed = (setup, phase, optimizers[phase.network], i, accumulate, rows)
+        return jax.jit(
+            functools.partial(update, *fixed),
             compiler_options=options,
             in_shardings=(replicated, batch_sharding, replicated),
             out_shardings=(replicated, replicated),
             donate_argnums=0,
         )
-        for i, phase in enumerate(phases)
-    }
+
     return Program(
-        phases,
+        table,
         jax.jit(
             lambda key: states.create(key, setup.G, setup.D, optimizers),
             out_shardings=replicated,
         ),
-        updates,
+        {phase.name: jitted(i, phase) for i, phase in enumerate(table)},
         jax.jit(
             functools.partial(_finish, batch_size, ema_kimg, ema_rampup),
             in_shardings=replicated,
@@ -188,7 +180,7 @@ def make_program(
 
 def gradients(
     setup: objectives.Setup,
-    phase: Phase,
+    phase: phases.Phase,
     models: objectives.Models,
     inputs: objectives.Inputs,
 ):
@@ -205,7 +197,7 @@ def gradients(
 
 def apply_gradients(
     state: states.TrainState,
-    phase: Phase,
+    phase: phases.Phase,
     optimizer: optax.GradientTransformation,
     grads: dict,
 ) -> states.TrainState:
@@ -277,29 +269,6 @@ def _sums(stats: dict[str, jax.Array]) -> dict[str, jax.Array]:
         name: jnp.stack([jnp.float32(v.size), jnp.sum(v), jnp.sum(jnp.square(v))])
         for name, v in stats.items()
     }
-
-
-def _check_intervals(
-    setup, part: int, G_reg_interval: int | None, D_reg_interval: int | None
-) -> None:
-    if setup.pl_weight and part < setup.pl_batch_shrink:
-        raise ValueError(
-            f"path lengths take 1 image of pl_batch_shrink={setup.pl_batch_shrink}, but"
-            f" only {part} are trained on at a time: raise batch_size"
-        )
-    for name, value in (("G", G_reg_interval), ("D", D_reg_interval)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}_reg_interval={value} must be at least 1")
-    if D_reg_interval is not None and setup.r1_gamma == 0:
-        raise ValueError(
-            f"D_reg_interval={D_reg_interval} penalises gradients, but r1_gamma=0: set"
-            " losses.r1_gamma, or D_reg_interval to none"
-        )
-    if G_reg_interval is not None and setup.pl_weight == 0:
-        raise ValueError(
-            f"G_reg_interval={G_reg_interval} regularises path lengths, but"
-            " pl_weight=0: set losses.pl_weight, or G_reg_interval to none"
-        )
 
 
 def _check_batch(batch: int, accumulate: int, devices: int, group: int | None) -> None:

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 from afgan_jax.networks import discriminator, generator
-from afgan_jax.training import losses, objectives, step
+from afgan_jax.training import losses, objectives, phases, step
 from afgan_jax.training import state as states
 from reference import official, test_schedule
 
@@ -59,7 +59,7 @@ def recorded_setup(config: str) -> objectives.Setup:
 def compiled_gradients(config: str, name: str):
     """Gradients of the mean (gain 1), the Outcome, and G's images."""
     setup = recorded_setup(config)
-    phase = step.Phase(name, name[0])
+    phase = phases.Phase(name, name[0])
 
     @jax.jit
     def run(models, inputs):
@@ -181,7 +181,7 @@ def test_whole_iteration_ends_in_the_recorded_state(case):
         o["network"]: states.make_optimizer(
             o["base_lr"],
             reg_interval=o["reg_interval"],
-            reg_free=step.reg_free(setup)[o["network"]],
+            reg_free=phases.reg_free(setup)[o["network"]],
         )
         for o in case["optimisers"]
     }
@@ -239,7 +239,7 @@ def start(optimizer, params, warm: bool):
 def run_phase(case, state, i: int, name: str, gain: float, optimizers):
     """Sum the gradients of the sub-batches, spoil some, take one step."""
     config, size = case["config"], case["batch_gpu"]
-    a, phase = arrays(config), step.Phase(name, name[0], is_reg=name.endswith("reg"))
+    a, phase = arrays(config), phases.Phase(name, name[0], is_reg=name.endswith("reg"))
     total = None
     for k in range(case["rounds"]):
         first = i * case["batch_size"] + k * size

@@ -6,8 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from afgan_jax.bench import aot
 from afgan_jax.signal import filters, forms, fused, nonlinearity, resample
+from afgan_jax.training import step
 
 UP = filters.lowpass(12, 2, 2, 32)
 DOWN = filters.lowpass(12, 2, 2.5, 32)
@@ -108,8 +111,61 @@ def test_form_is_taken_by_name_with_both_orders_of_gradients():
     np.testing.assert_allclose(found, expected, atol=2e-6 * np.abs(expected).max())
 
 
-def test_image_too_large_for_the_chip_is_refused():
-    op = operation(SETTINGS["separable"], (1024, 1024))
-    x = jax.ShapeDtypeStruct((1, 1024, 1024, 128), jnp.float32)
-    with pytest.raises(ValueError, match="too large for the fused kernel"):
-        jax.eval_shape(functools.partial(fused.filtered, op), x)
+def test_image_too_large_for_the_chip_is_left_to_xla():
+    size = (1, 1024, 1024, 128)
+    op = operation(SETTINGS["separable"], size[1:3])
+    x = jnp.zeros((1, 16, 16, 128))
+    assert fused.fits(operation(SETTINGS["separable"], (16, 16)), x)
+    assert not fused.fits(op, x)
+    f = jax.jit(functools.partial(nonlinearity._apply, op))
+    with forms.override(filtered="fused"):
+        shape = jax.ShapeDtypeStruct(size, jnp.float32)
+        text = f.trace(shape).lower(lowering_platforms=("tpu",)).as_text()
+    assert "tpu_custom_call" not in text
+
+
+def test_devices_of_a_mesh_work_on_their_own_samples(monkeypatch):
+    """Whatever the form, nothing passes between devices; results stay the same."""
+    monkeypatch.setattr(nonlinearity, "_CHUNK_BYTES", 1)  # a loop over samples
+    op = operation(SETTINGS["separable"], (6, 7))
+    x = jnp.asarray(np.random.default_rng(4).normal(size=(8, 6, 7, 2)), jnp.float32)
+    mesh = Mesh(np.asarray(jax.devices()[:8]), ("data",))
+    rows = NamedSharding(mesh, PartitionSpec("data"))
+
+    def both(x):
+        y, pull = jax.vjp(functools.partial(nonlinearity._apply, op), x)
+        return y, pull(y)
+
+    expected = jax.jit(both)(x)
+    for form in ("polyphase", "banded", "fused"):
+        split = forms.split_over(mesh)(forms.prefer(filtered=form)(both))
+        run = jax.jit(lambda x, split=split: split(x), in_shardings=rows)
+        assert aot.count_collectives(run.lower(x).compile().as_text()) == {}
+        for a, e in zip(jax.tree.leaves(run(x)), jax.tree.leaves(expected)):
+            np.testing.assert_allclose(a, e, rtol=0, atol=1e-6 * np.abs(e).max())
+
+
+def test_kernel_is_tested_before_it_is_trusted(monkeypatch):
+    assert nonlinearity.fault_of_kernel() is None
+    right = fused.filtered_vjp
+    monkeypatch.setattr(fused, "filtered_vjp", lambda *a: 1.01 * right(*a))
+    assert nonlinearity.fault_of_kernel().startswith("gradients are off by 0.01")
+
+    def broken(*_):
+        raise RuntimeError("no such\nchip")
+
+    monkeypatch.setattr(fused, "filtered", broken)
+    assert nonlinearity.fault_of_kernel() == "RuntimeError: no such chip"
+
+
+def test_kernel_that_cannot_be_used_is_replaced_with_a_word(monkeypatch, caplog):
+    assert step.usable_kernel("xla") == "xla" and not caplog.text
+    assert step.usable_kernel("pallas") == "xla"
+    assert (
+        "kernel=pallas: it is for TPUs, this is a cpu; using kernel=xla" in caplog.text
+    )
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    monkeypatch.setattr(nonlinearity, "fault_of_kernel", lambda: "it is wrong")
+    assert step.usable_kernel("pallas") == "xla" and "it is wrong" in caplog.text
+    monkeypatch.setattr(nonlinearity, "fault_of_kernel", lambda: None)
+    assert step.usable_kernel("pallas") == "pallas"

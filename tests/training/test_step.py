@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from afgan_jax.bench import aot
 from afgan_jax.networks import discriminator, generator
-from afgan_jax.training import draws, step
+from afgan_jax.training import draws, phases, step
 
 BATCH = 8
 
@@ -92,6 +93,19 @@ def test_one_and_eight_devices_train_alike():
             np.testing.assert_allclose(sums, b[name], rtol=1e-3, atol=1e-3)
 
 
+def test_only_gradients_and_statistics_pass_between_devices():
+    program = make_program(devices=8)
+    state = jax.eval_shape(program.init, jax.random.key(0))
+    key = jax.eval_shape(jax.random.key, 0)
+    for phase in program.phases:
+        lowered = program.updates[phase.name].lower(state, batch_of(0), key)
+        moved = aot.count_collectives(lowered.compile().as_text())
+        assert set(moved) == {"all-reduce"}, phase.name
+        params = jax.tree.leaves(getattr(state, phase.network)["params"])
+        size = sum(4 * p.size for p in params)
+        assert size <= moved["all-reduce"][1] <= 2.5 * size, phase.name
+
+
 def test_one_update_equals_two_accumulated_half_updates():
     whole, halves = (run(make_program(accumulate=n), 1)[0] for n in (1, 2))
     for network in ("G", "D"):
@@ -114,7 +128,7 @@ def test_gradients_of_halves_average_to_those_of_the_whole():
 
     @jax.jit
     def gradient(images, c):
-        phase = step.Phase("Dreg", "D")
+        phase = phases.Phase("Dreg", "D")
         models = step.objectives.Models(state.G, state.D, state.pl_mean, jnp.float32(0))
         z = jnp.zeros((len(images), 8))
         inputs = step.objectives.Inputs(
@@ -211,14 +225,14 @@ def test_penalty_of_no_weight_is_refused_as_a_phase_and_left_out_of_one():
 
 def test_no_path_length_depends_on_the_bias_that_is_reg_free():
     setup = dataclasses.replace(make_setup(), pl_weight=0.5)
-    (name,) = step.reg_free(setup)["G"]
+    (name,) = phases.reg_free(setup)["G"]
     G = jax.eval_shape(setup.G.initialize, jax.random.key(0))["params"]["synthesis"]
     layer = G[name.removesuffix("/bias")]
     assert layer["bias"].shape == (setup.D.img_channels,)
 
 
 def test_phases_form_the_published_table():
-    names = [[p.name for p in step.make_phases(*i)] for i in ((None, 16), (4, None))]
+    names = [[p.name for p in phases.make_phases(*i)] for i in ((None, 16), (4, None))]
     assert names == [["Gboth", "Dmain", "Dreg"], ["Gmain", "Greg", "Dboth"]]
-    _, _, reg = step.make_phases(None, 16)
+    _, _, reg = phases.make_phases(None, 16)
     assert (reg.interval, reg.gain, reg.is_reg) == (16, 16, True)

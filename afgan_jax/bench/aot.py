@@ -1,0 +1,180 @@
+"""What the TPU compiler says of training updates, on a machine without a TPU.
+
+libtpu compiles for a topology that is only described. Memory is what the program will
+take on each chip. Cycles are the compiler's own estimates, summed over the instructions
+that carry one: good for ranking two programs for one chip, and never a claim of speed
+(loops, collectives and Pallas kernels carry none and are counted instead).
+"""
+
+import collections
+import dataclasses
+import importlib.util
+import os
+import re
+import time
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import topologies
+
+# Clocks in Hz by which cycles become time.
+CLOCKS = {"v4": 1.05e9, "v5e": 1.5e9, "v5p": 1.75e9, "v6e": 1.75e9}
+INSTALL = 'pip install "jax[tpu]" in an environment of its own'
+HEADER = (
+    f"{'':16}{'arguments':>11}{'temporary':>11}{'estimate':>10}{'per image':>11}"
+    f"{'uncounted':>11}{'compile':>9}  reduced and moved between chips"
+)
+_BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2}
+_BYTES |= {"f32": 4, "s32": 4, "u32": 4, "f64": 8, "s64": 8, "u64": 8}
+_COLLECTIVE = re.compile(
+    r"= (.+?) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
+    r"|collective-broadcast)(-start)?\("
+)
+_SHAPE = re.compile(r"\b(\w+)\[([\d,]*)\]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """One compiled program, per chip. `seconds` is a static estimate.
+
+    `collectives` is {kind: (how many, bytes of their results)}; `uncounted` says how
+    many loops and custom calls have no estimate.
+    """
+
+    name: str
+    images: int
+    argument_bytes: int
+    temporary_bytes: int
+    seconds: float
+    uncounted: int
+    compile_seconds: float
+    collectives: dict[str, tuple[int, int]]
+
+    def line(self) -> str:
+        moved = ", ".join(
+            f"{count} {kind} {size / 1e6:.1f} MB"
+            for kind, (count, size) in sorted(self.collectives.items())
+        )
+        return (
+            f"{self.name:16}{self.argument_bytes / 1e9:8.2f} GB"
+            f"{self.temporary_bytes / 1e9:8.2f} GB{self.seconds * 1e3:7.1f} ms"
+            f"{self.seconds / self.images * 1e3:8.1f} ms{self.uncounted:11}"
+            f"{self.compile_seconds:7.0f} s  {moved or 'nothing'}"
+        )
+
+    def as_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+
+def devices(topology: str) -> list:
+    """The chips of a topology such as "v5e:4x4" or "v6e:1x1".
+
+    Raises ValueError for one that libtpu does not know, and if there is no libtpu.
+    """
+    generation, _, shape = topology.partition(":")
+    if generation not in CLOCKS or not re.fullmatch(r"\d+x\d+(x\d+)?", shape):
+        raise ValueError(
+            f"--topology={topology!r} is not GENERATION:SHAPE, such as v5e:1x1 or"
+            f" v6e:4x4, with one of {', '.join(CLOCKS)}"
+        )
+    # Or else libtpu asks a cloud who this machine is, and complains.
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
+    # A host holds more than one chip unless told otherwise.
+    single = set(shape.split("x")) == {"1"}
+    options = {"chips_per_host_bounds": (1, 1, 1)} if single else {}
+    try:
+        described = topologies.get_topology_desc(
+            platform="tpu", topology_name=topology, **options
+        )
+    except (RuntimeError, ValueError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())[:200]
+        if importlib.util.find_spec("libtpu") is None:
+            reason = f"there is no TPU compiler here: {INSTALL}"
+        raise ValueError(f"--topology={topology}: {reason}") from error
+    return list(described.devices)
+
+
+def updates(
+    program, D, batch: int, clock: float, phases: tuple[str, ...] = ()
+) -> Iterator[Report]:
+    """Compiles updates of a program made for the chips of `devices`: all, or `phases`.
+
+    Raises ValueError for a phase that the program does not have.
+    """
+    for name in set(phases) - set(program.updates):
+        known = ", ".join(program.updates)
+        raise ValueError(f"--phases: there is no {name!r}: use some of {known}")
+
+    def placed(shapes, sharding):
+        return jax.tree.map(
+            lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
+            shapes,
+            sharding,
+        )
+
+    key = jax.eval_shape(jax.random.key, 0)
+    state = jax.eval_shape(program.init, key)
+    state = placed(state, jax.tree.map(lambda _: program.replicated, state))
+    size = (batch, D.resolution, D.resolution, D.img_channels)
+    data = {
+        "image": jax.ShapeDtypeStruct(size, jnp.uint8),
+        "label": jax.ShapeDtypeStruct((batch, D.c_dim), jnp.float32),
+        "gen_label": jax.ShapeDtypeStruct((2, batch, D.c_dim), jnp.float32),
+    }
+    data = placed(data, program.batch_sharding)
+    key = placed(key, program.replicated)
+    images = batch // program.replicated.mesh.size
+    for name in phases or program.updates:
+        update = program.updates[name]
+        yield report(name, update, (state, data, key), images, clock)
+
+
+def report(name: str, jitted, arguments: tuple, images: int, clock: float) -> Report:
+    """Compile for the devices that the arguments' shardings name, and read the result.
+
+    `images` is the number on each chip, `clock` in Hz.
+    """
+    start = time.perf_counter()
+    compiled = jitted.lower(*arguments).compile()
+    seconds = time.perf_counter() - start
+    memory, text = compiled.memory_analysis(), compiled.as_text()
+    cycles, uncounted = count_cycles(text)
+    return Report(
+        name,
+        images,
+        memory.argument_size_in_bytes,
+        memory.temp_size_in_bytes,
+        cycles / clock,
+        uncounted,
+        seconds,
+        count_collectives(text),
+    )
+
+
+def count_cycles(text: str) -> tuple[int, int]:
+    """(estimated cycles of a compiled module's entry, instructions without one)."""
+    entry = text[text.index("\nENTRY ") :]
+    cycles = re.findall(r'"estimated_cycles":"(\d+)"', entry)
+    uncounted = re.findall(r" (?:while|conditional)\(|\"tpu_custom_call\"", entry)
+    return sum(map(int, cycles)), len(uncounted)
+
+
+def count_collectives(text: str) -> dict[str, tuple[int, int]]:
+    """{kind: (count, bytes of their results)} in a compiled module, loops once."""
+    found = collections.defaultdict(lambda: (0, 0))
+    for shapes, kind, started in _COLLECTIVE.findall(text):
+        sizes = [_size(*shape) for shape in _SHAPE.findall(shapes)]
+        if started and kind != "all-reduce":  # lists its operand beside its result
+            sizes = sizes[1:2]
+        count, total = found[kind]
+        found[kind] = (count + 1, total + sum(sizes))
+    return dict(found)
+
+
+def _size(dtype: str, shape: str) -> int:
+    count = 1
+    for n in filter(None, shape.split(",")):
+        count *= int(n)
+    return count * _BYTES.get(dtype, 4)

@@ -1,0 +1,60 @@
+"""The phases of an iteration as a table: what is minimised, over what, how often."""
+
+import dataclasses
+
+from afgan_jax.training import objectives
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """Minimise `gain` * OBJECTIVES[name] over `network` at every `interval`-th step."""
+
+    name: str
+    network: str  # "G" or "D"
+    interval: int = 1
+    gain: float = 1.0
+    is_reg: bool = False  # leaves the optimiser's reg_free parameters alone
+
+
+def make_phases(G: int | None, D: int | None) -> tuple[Phase, ...]:
+    """G's phases, then D's, by the intervals of their regularisers.
+
+    A regulariser with no interval joins the main phase.
+    """
+    phases = []
+    for network, interval in (("G", G), ("D", D)):
+        if interval is None:
+            phases.append(Phase(network + "both", network))
+        else:
+            phases.append(Phase(network + "main", network))
+            phases.append(Phase(network + "reg", network, interval, interval, True))
+    return tuple(phases)
+
+
+def reg_free(setup: objectives.Setup) -> dict[str, tuple[str, ...]]:
+    """Endings of the paths of parameters that no regulariser depends on."""
+    return {"G": setup.G.synthesis.rgb_bias, "D": ("out/bias",)}
+
+
+def check_intervals(
+    setup: objectives.Setup, part: int, G: int | None, D: int | None
+) -> None:
+    """Raises ValueError for an interval of no use; `part` is the batch of a pass."""
+    if setup.pl_weight and part < setup.pl_batch_shrink:
+        raise ValueError(
+            f"path lengths take 1 image of pl_batch_shrink={setup.pl_batch_shrink}, but"
+            f" only {part} are trained on at a time: raise batch_size"
+        )
+    for name, value in (("G", G), ("D", D)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name}_reg_interval={value} must be at least 1")
+    if D is not None and setup.r1_gamma == 0:
+        raise ValueError(
+            f"D_reg_interval={D} penalises gradients, but r1_gamma=0: set"
+            " losses.r1_gamma, or D_reg_interval to none"
+        )
+    if G is not None and setup.pl_weight == 0:
+        raise ValueError(
+            f"G_reg_interval={G} regularises path lengths, but"
+            " pl_weight=0: set losses.pl_weight, or G_reg_interval to none"
+        )
