@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from afgan_jax.networks import layers, plan, stylegan2, synthesis
-from afgan_jax.signal import nonlinearity, resample
+from afgan_jax.signal import forms, nonlinearity, resample
 from reference import official
 
 CASES = official.index("ops")["cases"]
@@ -20,8 +20,36 @@ CASES = official.index("ops")["cases"]
 FIRST_ORDER, SECOND_ORDER = 2e-5, 5e-5
 
 
+# Every inner form that the processor at hand would not take, and what depends on it.
+OTHER_FORMS = {
+    "banded": forms.parse("resample=banded,filtered=banded,conv=xla,conv_weights=xla"),
+    "naive": forms.NAIVE,
+    "fused": {"filtered": "fused"},
+}
+FILTERED = ("filtered_lrelu", "synthesis_layer_sg3")
+UNFORMED = ("bias_act", "minibatch_std", "normalize_2nd_moment", "synthesis_input_sg3")
+UNFORMED += ("fully_connected_sg3", "fully_connected_sg2", "setup_filter")
+IN_FORMS = [
+    pytest.param(case, form, id=f"{case['id']}-{form}")
+    for case in CASES
+    for form in OTHER_FORMS
+    if case["op"] in FILTERED or (form != "fused" and case["op"] not in UNFORMED)
+]
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["id"])
 def test_operation_has_the_recorded_values_and_gradients(case):
+    check(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "form"), IN_FORMS)
+def test_every_form_has_the_recorded_values_and_gradients(case, form):
+    with forms.override(**OTHER_FORMS[form]):
+        check(case)
+
+
+def check(case):
     assert case["op"] in RUNNERS, f"no runner for operation {case['op']!r}"
     arrays = official.Arrays("ops", case["file"], case["id"] + "/")
     inputs = arrays.under("in/")
