@@ -21,7 +21,8 @@ class Row:
     """What was measured of one function. Unmeasured numbers are None.
 
     `seconds` is the median; `gflop` the arithmetic one call needs; `naive_seconds` the
-    time of the same function in XLA's own forms; `peak_bytes` the compiler's sum of
+    time of the same function in XLA's own forms, `against_seconds` that of the same
+    work in another program; `peak_bytes` the compiler's sum of
     arguments, results and temporaries.
     """
 
@@ -32,9 +33,10 @@ class Row:
     gflop: float | None = None
     naive_seconds: float | None = None
     peak_bytes: int | None = None
+    against_seconds: float | None = None
 
     def line(self) -> str:
-        rate = ratio = memory = compiled = ""
+        rate = ratio = memory = compiled = against = ""
         if self.gflop:
             rate = f"{self.gflop / self.seconds:.1f}"
         if self.naive_seconds is not None:
@@ -43,10 +45,12 @@ class Row:
             memory = f"{self.peak_bytes / 1e6:.0f} MB"
         if self.compile_seconds is not None:
             compiled = f"{self.compile_seconds:.1f} s"
+        if self.against_seconds is not None:
+            against = f"  pytorch/this {self.against_seconds / self.seconds:.2f}"
         return (
             f"{self.name:28}{format_seconds(self.seconds):>10}"
             f"{self.images / self.seconds:10.2f}{rate:>9}{ratio:>11}"
-            f"{memory:>9}{compiled:>9}"
+            f"{memory:>9}{compiled:>9}{against}"
         )
 
     def as_dict(self) -> dict:

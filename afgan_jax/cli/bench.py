@@ -13,11 +13,15 @@ filtered=banded,resample=banded.
 scaling times the generator as batch, resolution and width grow; --plot=FILE.png draws
 that.
 
+--against=pytorch --checkout=FOLDER times the same networks and batch of synthesis and
+update in this process with the published program, of which you have a copy.
+
 aot needs no TPU: libtpu compiles the updates for the chips named. A line each, per
 chip: memory; the compiler's static estimate of the time, good for ranking only; how
 many loops and kernels it leaves out; the collectives between chips and their bytes.
 """
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -41,6 +45,12 @@ flags.DEFINE_bool("naive", True, "compare with XLA's own forms", flag_values=FLA
 flags.DEFINE_string(
     "topology", "v5e:1x1", "aot: GENERATION:SHAPE of the chips", flag_values=FLAGS
 )
+flags.DEFINE_enum(
+    "against", None, ["pytorch"], "another program to time too", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "checkout", None, "folder of the published PyTorch program", flag_values=FLAGS
+)
 flags.DEFINE_list(
     "phases",
     [],
@@ -63,6 +73,8 @@ def main(argv: list[str]) -> None:
     if "aot" in parts and len(parts) > 1:
         raise ValueError("bench aot compiles for other machines: ask for it alone")
     overrides = cli.parse(FLAGS, argv, required=("config",))
+    if (FLAGS.against is None) != (FLAGS.checkout is None):
+        raise ValueError("--against=pytorch and --checkout=FOLDER need each other")
 
     for flag, file in (("json", FLAGS.json), ("plot", FLAGS.plot)):
         if file and Path(file).is_dir():
@@ -86,13 +98,16 @@ def main(argv: list[str]) -> None:
     batch = FLAGS.batch or settings["updates"]["batch_size"]
     settings["updates"]["batch_size"] = batch
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    header = clock.HEADER
+    rows, header, theirs = [], clock.HEADER, theirs_of(settings, batch)
     if parts == ("aot",):
+        aot.devices(FLAGS.topology)  # before anything is printed
         device, header = f"{FLAGS.topology}, compiled ahead of time", aot.HEADER
     print(f"{FLAGS.config} on {device}, batch {batch}\n{header}")
-    rows = []
     for part in parts:
         for row in measure(part, settings, batch):
+            if row.name in theirs:
+                seconds = theirs[row.name](FLAGS.repeats)
+                row = dataclasses.replace(row, against_seconds=seconds)
             print(row.line(), flush=True)
             rows.append(row.as_dict())
     if FLAGS.plot:
@@ -146,6 +161,26 @@ def read_data(settings: dict, batch: int):
         archive = sets.open_set(cache_dir=cache, **settings["data"])
         batches = pipeline.batches(archive, batch_size=batch, seed=0)
         return networks.data(batches, batch)
+
+
+def theirs_of(settings: dict, batch: int) -> dict:
+    """{row name: (repeats) -> seconds} of the other program, {} without one."""
+    if FLAGS.against is None:
+        return {}
+    import functools
+
+    import jax
+
+    from afgan_jax.bench import pytorch
+
+    pytorch.open_checkout(FLAGS.checkout)
+    device = "cuda" if jax.default_backend() == "gpu" else "cpu"
+    G, D = pytorch.networks(settings["generator"], settings["discriminator"], device)
+    work = pytorch.work(G, D, batch, settings["losses"]["r1_gamma"], device)
+    return {
+        name: functools.partial(pytorch.seconds, function, device=device)
+        for name, function in work.items()
+    }
 
 
 def draw(path: str, rows: list[dict]) -> None:
