@@ -15,15 +15,15 @@ from afgan_jax.networks import generator, layers, stylegan2
 from afgan_jax.signal import convolve, forms, nonlinearity
 
 
-def operations(G, batch: int, **clocking) -> Iterator[clock.Row]:
-    """Every different convolution and filtered nonlinearity of a generator's layers.
+def operations(G, D, batch: int, **clocking) -> Iterator[clock.Row]:
+    """Every different convolution and filtered nonlinearity of both networks' layers.
 
     Forward, and forward with the gradient of all arguments ("+grad").
     """
     seen = set()
     options, inner_forms = convolve.compiling_for(jax.default_backend())
     make = _alias_free if hasattr(G.synthesis, "layers") else _stylegan2
-    for name, function, shapes in make(G.synthesis):
+    for name, function, shapes in (*make(G.synthesis), *_discriminator(D)):
         key = (name, *shapes)
         if key in seen:
             continue
@@ -79,6 +79,20 @@ def _stylegan2(synthesis):
         yield f"conv3x3 up2 {a}-{b} {i}-{o}", up, ((a, a, i), (3, 3, i, o))
         same = functools.partial(layers.conv_resample, pad=1)
         yield f"conv3x3 {b} {o}-{o}", same, ((b, b, o), (3, 3, o, o))
+
+
+def _discriminator(D):
+    sizes = stylegan2.block_resolutions(D.resolution)
+    for b, a in itertools.pairwise(sizes[::-1]):
+        i, o = (min(D.channel_base // n, D.channel_max) for n in (b, a))
+        same = functools.partial(layers.conv_resample, pad=1)
+        yield f"D conv3x3 {b} {i}-{i}", same, ((b, b, i), (3, 3, i, i))
+        for k in (3, 1):  # the second convolution and the skip
+            down = functools.partial(
+                layers.conv_resample, f=stylegan2.BILINEAR, down=2, pad=k // 2
+            )
+            title = f"D conv{k}x{k} down2 {b}-{a} {i}-{o}"
+            yield title, down, ((b, b, i), (k, k, i, o))
 
 
 def synthesis(G, batch: int, **options) -> Iterator[clock.Row]:

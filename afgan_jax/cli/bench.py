@@ -129,25 +129,28 @@ def measure(part: str, settings: dict, batch: int):
         yield read_data(settings, batch)
         return
     G = generator.make_generator(**settings["generator"])
+    D = discriminator.make_discriminator(**settings["discriminator"])
     if part == "scaling":
         yield from networks.scaling(settings["generator"], batch, **options)
-    elif part == "ops":
-        yield from networks.operations(G, batch, **options)
-    elif part == "synthesis":
+        return
+    if part == "ops":
+        yield from networks.operations(G, D, batch, **options)
+        return
+    if part == "synthesis":
         yield from networks.synthesis(G, batch, **options)
-    else:
-        D = discriminator.make_discriminator(**settings["discriminator"])
-        setup = step.make_setup(G, D, **settings["losses"])
-        if part == "aot":
-            devices = aot.devices(FLAGS.topology)
-            program = step.make_program(setup, **settings["updates"], devices=devices)
-            clock = aot.CLOCKS[FLAGS.topology.partition(":")[0]]
-            yield from aot.updates(program, D, batch, clock, tuple(FLAGS.phases))
-            return
-        kernel = step.usable_kernel(settings["updates"].pop("kernel"))
-        program = step.make_program(setup, **settings["updates"], kernel=kernel)
-        place = functools.partial(loop.place, program)
-        yield from networks.updates(program, D, batch, place, **options)
+        return
+    setup = step.make_setup(G, D, **settings["losses"])
+    updates = dict(settings["updates"])
+    if part == "aot":
+        chips = aot.devices(FLAGS.topology)
+        program = step.make_program(setup, **updates, devices=chips)
+        clock = aot.CLOCKS[FLAGS.topology.partition(":")[0]]
+        yield from aot.updates(program, D, batch, clock, tuple(FLAGS.phases))
+        return
+    kernel = step.usable_kernel(updates.pop("kernel"))
+    program = step.make_program(setup, **updates, kernel=kernel)
+    place = functools.partial(loop.place, program)
+    yield from networks.updates(program, D, batch, place, **options)
 
 
 def read_data(settings: dict, batch: int):

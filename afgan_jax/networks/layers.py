@@ -132,7 +132,8 @@ def modulated_conv(
         s = s * jax.lax.rsqrt(jnp.mean(jnp.square(s)))
     scale = None
     if demodulate:
-        w_energy = jnp.sum(jnp.square(w), (0, 1))
+        # Tap by tap: XLA on CPU draws a reduction into the product, on one core.
+        w_energy = sum(jnp.square(tap) for row in w for tap in row)
         energy = jnp.matmul(jnp.square(s), w_energy, precision="highest")
         scale = jax.lax.rsqrt(energy + 1e-8)
     if input_gain is not None:

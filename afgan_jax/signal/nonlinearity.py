@@ -188,6 +188,7 @@ def _polyphase_vjp(op: _Filtered, x: jax.Array, ct: jax.Array) -> jax.Array:
 
 # Bytes of x above which a CPU's caches are outrun and working piece by piece is faster.
 _CHUNK_BYTES = 500_000
+_SIDE_BY_SIDE = 16  # channels in a vector register
 
 
 def _in_chunks(fn: Callable, *arrays: jax.Array) -> jax.Array:
@@ -197,11 +198,16 @@ def _in_chunks(fn: Callable, *arrays: jax.Array) -> jax.Array:
     image = h * w * max(arrays[0].dtype.itemsize, 4)
     if n * c * image <= _CHUNK_BYTES:
         return fn(*arrays)
-    channels = _divisor(c, _CHUNK_BYTES // image, at_least=16)
-    samples = _divisor(n, _CHUNK_BYTES // (image * channels), at_least=1)
+    channels = min(c, max(1, _CHUNK_BYTES // image // _SIDE_BY_SIDE) * _SIDE_BY_SIDE)
+    count = -(-c // channels)
+    fits = [d for d in range(1, n + 1) if n % d == 0]
+    fits = [d for d in fits if d * channels * image <= _CHUNK_BYTES]
+    samples = max(fits, default=1)
 
     def add_piece(i, y):
-        start = (i // (c // channels) * samples, 0, 0, i % (c // channels) * channels)
+        # Where channels do not divide, the last piece begins earlier: starts are held
+        # within bounds, in both places alike.
+        start = (i // count * samples, 0, 0, i % count * channels)
         pieces = [
             jax.lax.dynamic_slice(a, start, (samples, *a.shape[1:3], channels))
             for a in arrays
@@ -210,15 +216,8 @@ def _in_chunks(fn: Callable, *arrays: jax.Array) -> jax.Array:
         return jax.lax.dynamic_update_slice(y, piece, start)
 
     y = jax.eval_shape(fn, *arrays)
-    count = (n // samples) * (c // channels)
-    return jax.lax.fori_loop(0, count, add_piece, jnp.zeros(y.shape, y.dtype))
-
-
-def _divisor(n: int, limit: int, at_least: int) -> int:
-    """Largest divisor of n within limit, but no smaller than `at_least` (else n)."""
-    fits = [d for d in range(1, n + 1) if n % d == 0 and at_least <= d <= limit]
-    smallest = next(d for d in range(1, n + 1) if n % d == 0 and d >= min(at_least, n))
-    return max(fits, default=smallest)
+    total = (n // samples) * count
+    return jax.lax.fori_loop(0, total, add_piece, jnp.zeros(y.shape, y.dtype))
 
 
 def fault_of_kernel() -> str | None:
