@@ -111,7 +111,7 @@ def main(argv: list[str]) -> None:
             print(row.line(), flush=True)
             rows.append(row.as_dict())
     if FLAGS.plot:
-        draw(FLAGS.plot, rows)
+        draw(FLAGS.plot, rows, FLAGS.config)
     if FLAGS.json:
         save(Path(FLAGS.json), {"config": FLAGS.config, "device": device, "rows": rows})
 
@@ -186,22 +186,28 @@ def theirs_of(settings: dict, batch: int) -> dict:
     }
 
 
-def draw(path: str, rows: list[dict]) -> None:
-    """Time per image against what grows; dashes are the cost of the arithmetic."""
+def draw(path: str, rows: list[dict], title: str) -> None:
+    """Time per image against what grows, and where the arithmetic alone would lie."""
     from afgan_jax.bench import networks
     from afgan_jax.viz import plot
 
     panels = {scale: [] for scale in networks.SCALES}
+    guides = {scale: [] for scale in networks.SCALES}
     for row in rows:
         scale, _, value = row["name"].partition(" ")
         if scale in panels:
             panels[scale].append((float(value), row["seconds"] / row["images"]))
+            guides[scale].append((float(value), row["gflop"] / row["images"]))
+    for scale, points in guides.items():  # at the rate of the largest
+        rate = points[-1][1] / panels[scale][-1][1]
+        guides[scale] = [(x, gflop / rate) for x, gflop in points]
     plot.log_panels(
         path,
         panels,
+        guides,
         ylabel="seconds an image",
-        slopes={"batch": 0, "resolution": 2, "width": 2},
-        title=FLAGS.config,
+        guide="needed arithmetic",
+        title=title,
     )
 
 

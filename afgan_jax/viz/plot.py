@@ -15,21 +15,21 @@ Points = Sequence[tuple[float, float]]
 def log_panels(
     path: str | os.PathLike,
     panels: Mapping[str, Points],
+    guides: Mapping[str, Points],
     *,
     ylabel: str,
-    slopes: Mapping[str, float],
+    guide: str,
     title: str = "",
 ) -> Path:
     """A panel of (x, y) for each name, both axes in powers of two, under one title.
 
-    A dashed line through a panel's last point rises as x ** slopes[name].
+    `guides` are drawn dashed and named `guide`; the file appears whole or not at all.
     """
     figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, (name, points) in zip(axes, panels.items()):
+        axis.plot(*zip(*guides[name]), "--", color="0.6", label=guide)
         x, y = zip(*points)
-        guide = [y[-1] * (v / x[-1]) ** slopes[name] for v in x]
-        axis.plot(x, guide, "--", color="0.6", label=f"slope {slopes[name]:g}")
         axis.plot(x, y, "o-")
         axis.set_xscale("log", base=2)
         axis.set_yscale("log", base=2)

@@ -6,10 +6,11 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from afgan_jax.__main__ import main
-from afgan_jax.bench import clock
-from afgan_jax.cli.bench import PARTS
+from afgan_jax.bench import clock, networks
+from afgan_jax.cli import bench as bench_verb
 from afgan_jax.data import archive
 
 SMOKE = str(pathlib.Path(__file__).parents[2] / "configs" / "smoke.py")
@@ -74,9 +75,37 @@ def test_stylegan2_operations_are_timed_too(capsys):
 def test_unknown_part_is_one_line(capsys):
     assert bench("ops,sythesis") == 2
     err = capsys.readouterr().err
-    assert err == f"error: bench 'sythesis': use some of {','.join(PARTS)}\n"
+    assert err == f"error: bench 'sythesis': use some of {','.join(bench_verb.PARTS)}\n"
 
 
 def test_seconds_are_written_in_their_unit():
     texts = [clock.format_seconds(s) for s in (12.34, 0.01234, 1.234e-5)]
     assert texts == ["12.3 s", "12.3 ms", "12.3 us"]
+
+
+def test_plot_shows_time_against_arithmetic(tmp_path):
+    rows = [
+        {"name": f"{scale} {value:g}", "seconds": value, "images": 2, "gflop": value**2}
+        for scale, values in networks.SCALES.items()
+        for value in values
+    ]
+    path = tmp_path / "new" / "scaling.png"
+    bench_verb.draw(str(path), rows, "some.py")
+    with Image.open(path) as picture:
+        assert picture.size == (1200, 360)
+    assert [p.name for p in path.parent.iterdir()] == ["scaling.png"]
+
+
+@pytest.mark.slow
+def test_scaling_is_timed_and_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "SCALES", {"batch": (1, 2), "width": (0.5, 1)})
+    file, plot = tmp_path / "scaling.json", tmp_path / "scaling.png"
+    assert bench("scaling", "--naive=False", f"--json={file}", f"--plot={plot}") == 0
+    names = [row["name"] for row in json.loads(file.read_text())["rows"]]
+    assert names == ["batch 1", "batch 2", "width 0.5", "width 1"]
+    assert plot.stat().st_size > 5000
+
+
+def test_plot_needs_scaling(tmp_path, capsys):
+    assert bench("synthesis", f"--plot={tmp_path / 'a.png'}") == 2
+    assert "ask for it, as in bench scaling" in capsys.readouterr().err
