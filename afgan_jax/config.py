@@ -34,7 +34,7 @@ def load(
     config = _execute(spec)
     if schema is not None:
         check(config, schema, complete=not overrides)
-        config = _with_types(_with_defaults(config, schema), schema)
+        config = _with_types(complete(config, schema), schema)
     for name, value in (overrides or {}).items():
         _override(config, name, value, schema or {})
     if schema is not None:
@@ -135,7 +135,8 @@ def _parameters(schema: Schema, section: str) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in parameters.items() if name not in given}
 
 
-def _with_defaults(config: Config, schema: Schema) -> Config:
+def complete(config: Config, schema: Schema) -> Config:
+    """Returns the config with the functions' own defaults for what it leaves out."""
     filled = dict(config)
     for section in schema:
         defaults = {

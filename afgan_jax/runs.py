@@ -26,9 +26,12 @@ from afgan_jax import config as config_lib
 from afgan_jax.networks import generator
 
 # Settings that may change from one start of a run to the next: how long it goes on,
-# how often it reports, where the same data is, how many pictures are drawn at a time.
+# how often it reports, where the same data is, what computes the same results.
 FREE_SETTINGS = (
     "data.path",
+    "generator.remat",
+    "discriminator.remat",
+    "updates.kernel",
     "pictures.batch",
     "train.total_kimg",
     "train.tick_kimg",
@@ -52,15 +55,21 @@ class Run:
 
     @classmethod
     def create_or_open(
-        cls, workdir: str | Path, config: config_lib.Config, *, keep: int = 3
+        cls,
+        workdir: str | Path,
+        config: config_lib.Config,
+        schema: config_lib.Schema | None = None,
+        *,
+        keep: int = 3,
     ) -> "Run":
         """Returns the run in workdir, for training: a new one or one to be resumed.
 
-        keep: how many checkpoints stay.
+        schema: gives settings their defaults that a run of an older version does not
+        state. keep: how many checkpoints stay.
         Raises ValueError if workdir is a run of another config (FREE_SETTINGS may
         differ, all may before the first checkpoint) or a folder of something else.
         """
-        cls.check(workdir, config)
+        cls.check(workdir, config, schema)
         path = _local(workdir)
         lock = None
         if jax.process_index() == 0:
@@ -70,7 +79,7 @@ class Run:
                 write_atomically(path / "config.json", config_lib.to_json(config))
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("afgan_jax run directory")
-        differing = _compare_configs(path, _read_config(path), config)
+        differing = _compare_configs(path, config, schema)
         if differing and jax.process_index() == 0:
             _log.warning("settings changed for this run: %s", ", ".join(differing))
             write_atomically(path / "config.json", config_lib.to_json(config))
@@ -78,7 +87,11 @@ class Run:
         return cls(path, config, saved, lock)
 
     @staticmethod
-    def check(workdir: str | Path, config: config_lib.Config) -> Path:
+    def check(
+        workdir: str | Path,
+        config: config_lib.Config,
+        schema: config_lib.Schema | None = None,
+    ) -> Path:
         """Returns the path of workdir, in which nothing is changed.
 
         Raises ValueError as `create_or_open` would.
@@ -87,7 +100,7 @@ class Run:
         if path.exists() and not path.is_dir():
             raise ValueError(f"{path} is a file; name a new or empty folder")
         if path.is_dir() and not all(e.name.startswith(".") for e in path.iterdir()):
-            _compare_configs(path, _read_config(path), config)
+            _compare_configs(path, config, schema)
         return path
 
     @classmethod
@@ -246,9 +259,14 @@ def _read_config(path: Path) -> config_lib.Config:
         raise ValueError(f"{file} is not valid JSON ({error})") from None
 
 
-def _compare_configs(path: Path, old: dict, new: dict) -> list[str]:
+def _compare_configs(
+    path: Path, config: config_lib.Config, schema: config_lib.Schema | None
+) -> list[str]:
     """Returns the free settings that differ; raises ValueError if others do."""
-    differing = config_lib.difference(old, new)
+    old = _read_config(path)
+    if schema is not None:
+        old = config_lib.complete(old, schema)
+    differing = config_lib.difference(old, config)
     if not checkpoints.saved_steps(path / "checkpoints"):
         return differing  # nothing was trained with the old settings
     fixed = [line for line in differing if line.partition(":")[0] not in FREE_SETTINGS]

@@ -496,3 +496,20 @@ def _damage(step_folder, how):
         file.write_bytes(content[: len(content) // 2])
     else:
         file.unlink()
+
+
+def make_net(*, size: int = 4, form: str = "plain"):
+    """A function whose arguments a config holds; `form` is newer than some runs."""
+
+
+def test_a_run_from_before_a_setting_existed_goes_on(tmp_path):
+    old, new = {"net": {"size": 4}}, {"net": {"size": 4, "form": "plain"}}
+    schema = {"net": make_net}
+    with runs.Run.create_or_open(tmp_path, old) as run:
+        run.save(1, {"x": jnp.zeros(2)})
+    with pytest.raises(ValueError, match="net.form: unset -> 'plain'"):
+        runs.Run.create_or_open(tmp_path, new)
+    runs.Run.create_or_open(tmp_path, new, schema).close()
+    other = {"net": {"size": 4, "form": "fancy"}}
+    with pytest.raises(ValueError, match="net.form: 'plain' -> 'fancy'"):
+        runs.Run.create_or_open(tmp_path, other, schema)

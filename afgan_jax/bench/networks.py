@@ -23,16 +23,15 @@ def operations(G, D, batch: int, **clocking) -> Iterator[clock.Row]:
     seen = set()
     options, inner_forms = convolve.compiling_for(jax.default_backend())
     make = _alias_free if hasattr(G.synthesis, "layers") else _stylegan2
-    for name, function, shapes in (*make(G.synthesis), *_discriminator(D)):
+    for name, dtype, function, shapes in (*make(G.synthesis), *_discriminator(D)):
         key = (name, *shapes)
         if key in seen:
             continue
         seen.add(key)
         x, *rest = shapes
         keys = jax.random.split(jax.random.key(0), len(shapes))
-        arrays = tuple(
-            jax.random.normal(k, s) for k, s in zip(keys, ((batch, *x), *rest))
-        )
+        arrays = [jax.random.normal(k, s) for k, s in zip(keys, ((batch, *x), *rest))]
+        arrays = (layers.cast(arrays[0], dtype), *arrays[1:])
         whole = functools.partial(_with_gradients, function)
         whole = jax.jit(forms.prefer(**inner_forms)(whole), compiler_options=options)
         for suffix, run in (("", function), (" +grad", whole)):
@@ -47,13 +46,13 @@ def _with_gradients(function, *arrays):
 
 
 def _alias_free(synthesis):
-    """(name, function, shapes without the batch) of each layer's two operations."""
+    """(name, dtype, function, shapes without batch) of each layer's two operations."""
     for spec in synthesis.layers:
         k, size = spec.conv_kernel, spec.in_size[0]
         conv = functools.partial(layers.conv_resample, pad=k - 1)
         kernel = (k, k, spec.in_channels, spec.out_channels)
         title = f"conv{k}x{k} {size} {spec.in_channels}-{spec.out_channels}"
-        yield title, conv, ((*spec.in_size, spec.in_channels), kernel)
+        yield title, spec.dtype, conv, ((*spec.in_size, spec.in_channels), kernel)
         act = functools.partial(
             nonlinearity.filtered_lrelu,
             bias=None,
@@ -66,7 +65,7 @@ def _alias_free(synthesis):
         grown = tuple(n + k - 1 for n in spec.in_size)
         kind = "radial" if spec.is_radial else "lrelu"
         title = f"{kind} {grown[0]}-{spec.out_size[0]} C{spec.out_channels}"
-        yield title, act, ((*grown, spec.out_channels),)
+        yield title, spec.dtype, act, ((*grown, spec.out_channels),)
 
 
 def _stylegan2(synthesis):
@@ -76,9 +75,10 @@ def _stylegan2(synthesis):
         up = functools.partial(
             layers.conv_resample, f=stylegan2.BILINEAR, up=2, pad=1, flip_weight=True
         )
-        yield f"conv3x3 up2 {a}-{b} {i}-{o}", up, ((a, a, i), (3, 3, i, o))
+        dtype = _dtype(synthesis, b)
+        yield f"conv3x3 up2 {a}-{b} {i}-{o}", dtype, up, ((a, a, i), (3, 3, i, o))
         same = functools.partial(layers.conv_resample, pad=1)
-        yield f"conv3x3 {b} {o}-{o}", same, ((b, b, o), (3, 3, o, o))
+        yield f"conv3x3 {b} {o}-{o}", dtype, same, ((b, b, o), (3, 3, o, o))
 
 
 def _discriminator(D):
@@ -86,13 +86,19 @@ def _discriminator(D):
     for b, a in itertools.pairwise(sizes[::-1]):
         i, o = (min(D.channel_base // n, D.channel_max) for n in (b, a))
         same = functools.partial(layers.conv_resample, pad=1)
-        yield f"D conv3x3 {b} {i}-{i}", same, ((b, b, i), (3, 3, i, i))
-        for k in (3, 1):  # the second convolution and the skip
+        dtype = _dtype(D, b)
+        yield f"D conv3x3 {b} {i}-{i}", dtype, same, ((b, b, i), (3, 3, i, i))
+        # The second convolution, and the skip around both.
+        for k in (3, 1) if D.architecture == "resnet" else (3,):
             down = functools.partial(
                 layers.conv_resample, f=stylegan2.BILINEAR, down=2, pad=k // 2
             )
             title = f"D conv{k}x{k} down2 {b}-{a} {i}-{o}"
-            yield title, down, ((b, b, i), (k, k, i, o))
+            yield title, dtype, down, ((b, b, i), (k, k, i, o))
+
+
+def _dtype(net, size: int) -> str:
+    return layers.dtype_at(size, net.resolution, net.dtype, net.num_half_res)
 
 
 def synthesis(G, batch: int, **options) -> Iterator[clock.Row]:

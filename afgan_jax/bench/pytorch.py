@@ -6,6 +6,7 @@ batch and processor. The one module that imports torch.
 """
 
 import importlib
+import importlib.util
 import sys
 import time
 from collections.abc import Callable
@@ -61,18 +62,32 @@ def open_checkout(path: str) -> None:
 
 
 def networks(generator: dict, discriminator: dict, device: str):
-    """Their (G, D) of a config's sections, on "cpu" or "cuda", in float32."""
+    """Their (G, D) of a config's sections, on "cpu" or "cuda", in float32.
+
+    Raises ValueError for settings that they do not have, and if they do not import.
+    """
+    for section in (generator, discriminator):
+        if section["dtype"] != "float32":
+            raise ValueError("--against=pytorch: dtype must be float32 in each network")
+    if generator["kernel"] != "kaiser":
+        raise ValueError(
+            f"--against=pytorch: it has no generator.kernel={generator['kernel']!r}"
+        )
     alias_free = generator["synthesis"] == "alias_free"
     name = "networks_stylegan3" if alias_free else "networks_stylegan2"
     names = GENERATOR | (ALIAS_FREE if alias_free else STYLEGAN2)
     mapping = {"num_layers": generator["mapping_layers"]}
-    module = importlib.import_module(f"training.{name}")
+    try:
+        module = importlib.import_module(f"training.{name}")
+        of_d = importlib.import_module("training.networks_stylegan2")
+    except ImportError as error:
+        raise ValueError(f"--checkout: {error}; install what it needs") from error
     G = module.Generator(
         **{theirs: generator[ours] for ours, theirs in names.items()},
         mapping_kwargs=mapping,
         num_fp16_res=0,
     )
-    D = importlib.import_module("training.networks_stylegan2").Discriminator(
+    D = of_d.Discriminator(
         **{theirs: discriminator[ours] for ours, theirs in DISCRIMINATOR.items()},
         epilogue_kwargs={name: discriminator[name] for name in EPILOGUE},
         num_fp16_res=0,
@@ -81,7 +96,10 @@ def networks(generator: dict, discriminator: dict, device: str):
 
 
 def work(G, D, batch: int, r1_gamma: float, device: str) -> dict[str, Callable]:
-    """What is timed, by the names of this program's rows: functions of nothing."""
+    """What is timed, by the names of this program's rows: functions of nothing.
+
+    Path length regularisation is not among it.
+    """
     import torch
 
     def normal(*shape):

@@ -75,6 +75,10 @@ def main(argv: list[str]) -> None:
     overrides = cli.parse(FLAGS, argv, required=("config",))
     if (FLAGS.against is None) != (FLAGS.checkout is None):
         raise ValueError("--against=pytorch and --checkout=FOLDER need each other")
+    if FLAGS.against and not {"synthesis", "update"} & set(parts):
+        raise ValueError("--against=pytorch times synthesis and update: ask for those")
+    if parts != ("aot",) and (FLAGS.phases or FLAGS["topology"].present):
+        raise ValueError("--phases and --topology are for bench aot")
 
     for flag, file in (("json", FLAGS.json), ("plot", FLAGS.plot)):
         if file and Path(file).is_dir():
@@ -122,6 +126,7 @@ def measure(part: str, settings: dict, batch: int):
 
     from afgan_jax.bench import aot, networks
     from afgan_jax.networks import discriminator, generator
+    from afgan_jax.signal import forms
     from afgan_jax.training import loop, step
 
     options = {"repeats": FLAGS.repeats, "naive": FLAGS.naive}
@@ -133,24 +138,26 @@ def measure(part: str, settings: dict, batch: int):
     if part == "scaling":
         yield from networks.scaling(settings["generator"], batch, **options)
         return
-    if part == "ops":
-        yield from networks.operations(G, D, batch, **options)
-        return
-    if part == "synthesis":
-        yield from networks.synthesis(G, batch, **options)
-        return
-    setup = step.make_setup(G, D, **settings["losses"])
     updates = dict(settings["updates"])
     if part == "aot":
         chips = aot.devices(FLAGS.topology)
-        program = step.make_program(setup, **updates, devices=chips)
+    else:
+        chips, updates["kernel"] = None, step.usable_kernel(updates["kernel"])
+    if part in ("ops", "synthesis"):
+        with forms.prefer(**step.KERNELS[updates["kernel"]]):
+            if part == "ops":
+                yield from networks.operations(G, D, batch, **options)
+            else:
+                yield from networks.synthesis(G, batch, **options)
+        return
+    setup = step.make_setup(G, D, **settings["losses"])
+    program = step.make_program(setup, **updates, devices=chips)
+    if part == "aot":
         clock = aot.CLOCKS[FLAGS.topology.partition(":")[0]]
         yield from aot.updates(program, D, batch, clock, tuple(FLAGS.phases))
-        return
-    kernel = step.usable_kernel(updates.pop("kernel"))
-    program = step.make_program(setup, **updates, kernel=kernel)
-    place = functools.partial(loop.place, program)
-    yield from networks.updates(program, D, batch, place, **options)
+    else:
+        place = functools.partial(loop.place, program)
+        yield from networks.updates(program, D, batch, place, **options)
 
 
 def read_data(settings: dict, batch: int):
@@ -176,6 +183,12 @@ def theirs_of(settings: dict, batch: int) -> dict:
 
     from afgan_jax.bench import pytorch
 
+    if settings["losses"]["pl_weight"] and not settings["updates"]["G_reg_interval"]:
+        raise ValueError(
+            "--against=pytorch: Gboth holds path lengths; set updates.G_reg_interval"
+        )
+    if jax.default_backend() == "tpu":
+        raise ValueError("--against=pytorch: it does not run on a TPU")
     pytorch.open_checkout(FLAGS.checkout)
     device = "cuda" if jax.default_backend() == "gpu" else "cpu"
     G, D = pytorch.networks(settings["generator"], settings["discriminator"], device)

@@ -59,7 +59,8 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
     from afgan_jax.networks import discriminator, generator
     from afgan_jax.training import loop, snapshot, step
 
-    settings = config.load(spec, overrides, cli.schema())
+    schema = cli.schema()
+    settings = config.load(spec, overrides, schema)
     loop.check(**settings["train"])
     G = generator.make_generator(**settings["generator"])
     D = discriminator.make_discriminator(**settings["discriminator"])
@@ -68,7 +69,7 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
     kernel = step.usable_kernel(updates["kernel"])
     program = step.make_program(setup, **updates | {"kernel": kernel})
     # A hidden folder: a run directory may hold it before the run begins.
-    cache = runs.Run.check(workdir, settings) / ".cache"
+    cache = runs.Run.check(workdir, settings, schema) / ".cache"
     archive = sets.open_set(cache_dir=cache, **settings["data"])
     check_data(archive, settings)
     if jax.process_index() == 0:
@@ -77,7 +78,7 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
             f" {jax.device_count()} x {jax.devices()[0].device_kind}",
             file=sys.stderr,
         )
-    with runs.Run.create_or_open(workdir, settings) as run:
+    with runs.Run.create_or_open(workdir, settings, schema) as run:
         batch_size, seed = updates["batch_size"], settings["train"]["seed"]
         batches = functools.partial(
             pipeline.batches,

@@ -7,6 +7,7 @@ Sources: StyleGAN2 (Sec. 2.2, App. B), Alias-Free GAN (App. D).
 """
 
 import math
+import operator
 
 import flax.linen as nn
 import jax
@@ -15,11 +16,12 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import convolve, nonlinearity, resample
+from afgan_jax.signal import convolve, nonlinearity, precision, resample
 
 DTYPES = ("float32", "bfloat16", "float16")
-# What a layer keeps for its backward pass, as policies of jax.checkpoint; the rest is
-# computed again. "none" recomputes nothing, "conv" no convolution and no filter.
+# What a layer (of StyleGAN2 and D, a block) keeps for its backward pass beside its
+# input, as policies of jax.checkpoint; the rest is computed again. "none" computes
+# nothing again, "conv" no convolution and no resampling around one.
 REMAT = {
     "none": None,
     "conv": jax.checkpoint_policies.save_only_these_names("conv"),
@@ -138,8 +140,9 @@ def modulated_conv(
         scale = jax.lax.rsqrt(energy + 1e-8)
     if input_gain is not None:
         s = s * input_gain
-    y = conv_resample(x * s[:, None, None, :].astype(x.dtype), w, **resampling)
-    return y if scale is None else y * scale[:, None, None, :].astype(y.dtype)
+    times = precision.widened(operator.mul)
+    y = conv_resample(times(x, s[:, None, None, :]), w, **resampling)
+    return y if scale is None else times(y, scale[:, None, None, :])
 
 
 def conv_resample(
@@ -181,8 +184,10 @@ def _conv_resample(x, w, f, up: int, down: int, pad: resample.Pad):
         return convolve.conv(x, w, pad=pads)
     if up == 1:
         if w.shape[:2] == (1, 1):
-            return convolve.conv(resample.upfirdn(x, f, down=down, pad=pads), w)
-        return convolve.conv(resample.upfirdn(x, f, pad=pads), w, stride=down)
+            x = checkpoint_name(resample.upfirdn(x, f, down=down, pad=pads), "conv")
+            return convolve.conv(x, w)
+        x = checkpoint_name(resample.upfirdn(x, f, pad=pads), "conv")
+        return convolve.conv(x, w, stride=down)
     gain = float(up * up)
     if w.shape[:2] == (1, 1):
         y = resample.upfirdn(convolve.conv(x, w), f, up=up, pad=pads, gain=gain)

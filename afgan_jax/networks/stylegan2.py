@@ -6,6 +6,7 @@ skips around the convolutions, "orig" has neither. Source: StyleGAN2, Sec. 4 and
 """
 
 import math
+import operator
 
 import flax.linen as nn
 import jax
@@ -13,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax.networks import layers
-from afgan_jax.signal import nonlinearity, resample
+from afgan_jax.signal import nonlinearity, precision, resample
 
 ARCHITECTURES = ("orig", "skip", "resnet")
 BILINEAR = np.array([1, 3, 3, 1]) / 8
+add = precision.widened(operator.add)
+add_noise = precision.widened(lambda x, noise, strength: x + noise * strength)
 
 
 def block_resolutions(resolution: int) -> list[int]:
@@ -61,7 +64,7 @@ class ConvLayer(nn.Module):
         )
         if self.bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = y + bias.astype(y.dtype)
+            y = add(y, bias)
         return activate(y, self.activation, gain, self.clamp)
 
 
@@ -107,11 +110,11 @@ class SynthesisLayer(nn.Module):
         )
         if noise == "random":
             drawn = jax.random.normal(self.make_rng("noise"), (n, *size, 1), y.dtype)
-            y = y + drawn * strength.astype(y.dtype)
+            y = add_noise(y, drawn, strength)
         elif noise == "const":
-            y = y + (constant.value[:, :, None] * strength).astype(y.dtype)
+            y = add_noise(y, constant.value[:, :, None], strength)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        y = y + bias.astype(y.dtype)
+        y = add(y, bias)
         return activate(y, "lrelu", gain, self.clamp)
 
 
@@ -132,7 +135,7 @@ class ToRGB(nn.Module):
             x, weight, styles / math.sqrt(channels), demodulate=False
         )
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        y = y + bias.astype(y.dtype)
+        y = add(y, bias)
         return activate(y, "linear", 1.0, self.clamp)
 
 

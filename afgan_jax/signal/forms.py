@@ -42,6 +42,9 @@ NAIVE = {
 }
 # Operations on one sample at a time: devices that share a batch need not talk.
 PER_SAMPLE = ("resample", "filtered")
+# Forms that the compiler cannot divide among devices, and what is taken in their place
+# for a batch that does not lie on the devices in equal parts.
+INSTEAD = {"fused": "banded"}
 _mesh = contextvars.ContextVar[Mesh | None]("mesh", default=None)
 # What is in force besides, the later before the earlier: of `prefer`, of AFGAN_FORM, of
 # `override`.
@@ -54,13 +57,17 @@ def lower(operation: str, forms: Mapping[str, Callable], *arrays: jax.Array):
     assert set(forms) == set(FORMS[operation]), operation
     environment = _from_environment(os.environ.get("AFGAN_FORM", ""))
     chosen = _preferred | environment | _forced
+    mesh = _mesh.get()
+    divides = mesh is not None and arrays[0].shape[0] % mesh.size == 0
     if operation in chosen:
-        run = forms[chosen[operation]]
+        name = chosen[operation]
+        if mesh is not None and not divides:
+            name = INSTEAD.get(name, name)
+        run = forms[name]
     else:
         branches = {p: forms[name] for p, name in TABLE[operation].items()}
         run = functools.partial(jax.lax.platform_dependent, **branches)
-    mesh = _mesh.get()
-    if mesh is None or operation not in PER_SAMPLE or arrays[0].shape[0] % mesh.size:
+    if not divides or operation not in PER_SAMPLE:
         return run(*arrays)
     rows = PartitionSpec(mesh.axis_names)
     return jax.shard_map(

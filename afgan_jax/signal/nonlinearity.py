@@ -9,6 +9,7 @@ resamplings. Only x is kept for the derivative; U x is computed again.
 import dataclasses
 import functools
 import math
+import operator
 from collections.abc import Callable
 
 import jax
@@ -23,6 +24,7 @@ from afgan_jax.signal import (
     forms,
     fused,
     polyphase,
+    precision,
     resample,
 )
 
@@ -91,7 +93,7 @@ def filtered(
     to_fine = resample.make_resampling(size, up_filter, up=up, pad=pad, gain=gain)
     to_coarse = resample.make_resampling(to_fine.size_out, down_filter, down=down)
     if bias is not None:
-        x = x + bias.astype(x.dtype)
+        x = precision.widened(operator.add)(x, bias)
     return _apply(_Filtered(act, to_fine, to_coarse), x)
 
 
@@ -193,7 +195,7 @@ _SIDE_BY_SIDE = 16  # channels in a vector register
 
 def _in_chunks(fn: Callable, *arrays: jax.Array) -> jax.Array:
     """fn over pieces of samples and channels, one after another if x is large."""
-    fn = polyphase.widened(fn)
+    fn = precision.widened(fn)
     n, h, w, c = arrays[0].shape
     image = h * w * max(arrays[0].dtype.itemsize, 4)
     if n * c * image <= _CHUNK_BYTES:
@@ -223,28 +225,34 @@ def _in_chunks(fn: Callable, *arrays: jax.Array) -> jax.Array:
 def fault_of_kernel() -> str | None:
     """What is wrong with the "fused" form on this machine's devices, None if nothing.
 
-    Compares both passes of it with the banded form, on small images.
+    Compares both passes of it with the banded form, on images wide enough for a band of
+    several blocks and with channels for two programs, one of them not full.
     """
     separable, radial = (
         filters.lowpass(12, 2, 2.5, 32, radial=radial) for radial in (False, True)
     )
     fine = filters.lowpass(24, 2, 2, 64)
-    for up, up_filter, down_filter in ((2, separable, radial), (4, fine, separable)):
-        rise = resample.make_resampling(
-            (20, 20), up_filter, up=up, pad=up, gain=float(up * up)
-        )
-        fall = resample.make_resampling(rise.size_out, down_filter, down=2)
-        op = _Filtered(Activation("lrelu", clamp=1.0), rise, fall)
-        x = jax.random.normal(jax.random.key(0), (2, 20, 20, 8))
-        ct = jnp.ones((2, *fall.size_out, 8))
-        try:
-            found = fused.filtered(op, x), fused.filtered_vjp(op, x, ct)
-            jax.block_until_ready(found)
-        except Exception as error:  # whatever a compiler or a device may say
-            return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        expected = _composed(banded, op, x), _composed_vjp(banded, op, x, ct)
-        for name, a, b in zip(("values", "gradients"), found, expected):
-            off = float(jnp.abs(a - b).max() / jnp.abs(b).max())
-            if not off < 1e-3:
-                return f"{name} are off by {off:.2g} at up {up}"
+    cases = ((2, separable, separable), (2, separable, radial), (4, fine, separable))
+    for dtype, allowed in ((jnp.float32, 1e-3), (jnp.bfloat16, 5e-2)):
+        for up, up_filter, down_filter in cases:
+            rise = resample.make_resampling(
+                (10, 140), up_filter, up=up, pad=up, gain=float(up * up)
+            )
+            fall = resample.make_resampling(rise.size_out, down_filter, down=2)
+            op = _Filtered(Activation("lrelu", clamp=1.0), rise, fall)
+            keys = jax.random.split(jax.random.key(0))
+            x = jax.random.normal(keys[0], (1, *rise.size_in, 260), dtype)
+            ct = jax.random.normal(keys[1], (1, *fall.size_out, 260), dtype)
+            try:
+                found = fused.filtered(op, x), fused.filtered_vjp(op, x, ct)
+                jax.block_until_ready(found)
+            except Exception as error:  # whatever a compiler or a device may say
+                return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            expected = _composed(banded, op, x), _composed_vjp(banded, op, x, ct)
+            for name, a, b in zip(("values", "gradients"), found, expected):
+                a, b = (v.astype(jnp.float32) for v in (a, b))
+                # Rounded to bfloat16, values near zero may change slope: look at all.
+                off = float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b))
+                if not off < allowed:
+                    return f"{name} are off by {off:.2g} at up {up} in {dtype.__name__}"
     return None

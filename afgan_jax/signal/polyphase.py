@@ -12,28 +12,20 @@ import math
 import jax
 import jax.numpy as jnp
 
+from afgan_jax.signal import precision
+
 Grid = list[list[jax.Array]]
 
 
 def resample(spec, x):
     """Apply `spec` (resample.Resampling) to an image, [N H W C] -> [N H2 W2 C]."""
-    return widened(functools.partial(_resample, spec))(x)
+    # CPUs add half precision slowly.
+    return precision.widened(functools.partial(_resample, spec))(x)
 
 
 def _resample(spec, x):
     phases = tuple(u // math.gcd(u, d) for u, d in zip(spec.up, spec.down))
     return merge(resample_grid(spec, [[x]], phases), spec.size_out)
-
-
-def widened(fn):
-    """fn in float32 where its arrays are in half precision, which CPUs add slowly."""
-
-    def run(*arrays):
-        dtype = arrays[0].dtype
-        wide = jnp.promote_types(dtype, jnp.float32)
-        return fn(*(a.astype(wide) for a in arrays)).astype(dtype)
-
-    return run
 
 
 def resample_grid(

@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from afgan_jax.bench import aot
-from afgan_jax.signal import filters, forms, fused, nonlinearity, resample
+from afgan_jax.signal import banded, filters, forms, fused, nonlinearity, resample
 from afgan_jax.training import step
 
 UP = filters.lowpass(12, 2, 2, 32)
@@ -79,6 +79,42 @@ def test_bfloat16_is_accurate_to_its_own_rounding():
     assert error < 3 * 2.0**-8
 
 
+def test_blocks_of_a_band_hold_all_of_it():
+    matrices = [
+        banded.matrix(op, axis, np.asarray(op.taps[axis]))
+        for op in (
+            resample.make_resampling((148, 300), UP, up=2, pad=((9, 8), (-5, 3))),
+            resample.make_resampling((306, 1044), DOWN, down=2, pad=3),
+            resample.make_resampling((150, 17), UP, up=4, pad=(-6, -9)),
+        )
+        for axis in (0, 1)
+    ]
+    for matrix in matrices:
+        band, whole, row = fused._make_band([matrix]), np.zeros_like(matrix), 0
+        for first, block in zip(band.first, band.blocks, strict=True):
+            _, rows, columns = block.shape
+            assert columns <= fused.DEPTH
+            whole[row : row + rows, first : first + columns] = block[0]
+            row += rows
+        assert row == len(matrix)
+        np.testing.assert_array_equal(whole, matrix)
+
+
+@pytest.mark.parametrize("name", ["separable", "radial"])
+def test_kernel_agrees_with_slices_over_several_blocks(name, monkeypatch):
+    monkeypatch.setattr(fused, "DEPTH", 32)
+    monkeypatch.setattr(fused, "SUBLANES", 8)
+    op = operation(SETTINGS[name], (3, 40))
+    band = fused._make_band([banded.matrix(op.down, 1, np.ones(12))])
+    assert len(band.blocks) > 2
+    x = jnp.asarray(np.random.default_rng(5).normal(size=(1, 3, 40, 2)), jnp.float32)
+    ct = jnp.ones((1, *op.down.size_out, 2))
+    found = fused.filtered(op, x), fused.filtered_vjp(op, x, ct)
+    expected = nonlinearity._polyphase(op, x), nonlinearity._polyphase_vjp(op, x, ct)
+    for a, e in zip(found, expected):
+        np.testing.assert_allclose(a, e, rtol=0, atol=1e-6 * np.abs(e).max())
+
+
 def test_many_channels_are_taken_in_blocks():
     """300 channels make two blocks, the second not full."""
     op = operation(SETTINGS["separable"], (4, 5))
@@ -143,6 +179,18 @@ def test_devices_of_a_mesh_work_on_their_own_samples(monkeypatch):
         assert aot.count_collectives(run.lower(x).compile().as_text()) == {}
         for a, e in zip(jax.tree.leaves(run(x)), jax.tree.leaves(expected)):
             np.testing.assert_allclose(a, e, rtol=0, atol=1e-6 * np.abs(e).max())
+
+
+def test_batch_that_does_not_divide_is_left_to_xla():
+    """A kernel cannot be divided by the compiler; other forms can."""
+    op = operation(SETTINGS["separable"], (6, 7))
+    mesh = Mesh(np.asarray(jax.devices()[:8]), ("data",))
+    split = forms.split_over(mesh)(forms.prefer(filtered="fused")(nonlinearity._apply))
+    for samples, kernels in ((4, False), (8, True)):
+        x = jax.ShapeDtypeStruct((samples, 6, 7, 2), jnp.float32)
+        f = jax.jit(lambda x: split(op, x))
+        text = f.trace(x).lower(lowering_platforms=("tpu",)).as_text()
+        assert ("tpu_custom_call" in text) == kernels
 
 
 def test_kernel_is_tested_before_it_is_trusted(monkeypatch):

@@ -1,0 +1,56 @@
+"""Layers in half precision: what is summed over many pixels is summed in float32."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from afgan_jax.networks import layers, stylegan2
+from afgan_jax.signal import filters, nonlinearity
+
+SIZE = (4, 64, 64, 8)  # 16384 pixels: bfloat16 stops counting at 256
+TAPS = filters.lowpass(12, 2, 2, 32)
+
+
+def image(key=0):
+    return jax.random.normal(jax.random.key(key), SIZE)
+
+
+def filtered(x, bias):
+    f = functools.partial(nonlinearity.filtered_lrelu, up=2, down=2, pad=11, slope=1.0)
+    return f(x, bias, TAPS, TAPS)
+
+
+def modulated(x, s):
+    w = jax.random.normal(jax.random.key(2), (1, 1, 8, 8))
+    return layers.modulated_conv(x, w, s, demodulate=False)
+
+
+def noisy(x, strength):
+    return stylegan2.add_noise(x, jax.random.normal(jax.random.key(3), SIZE), strength)
+
+
+BROADCAST = {  # function of x and of what is broadcast to its pixels
+    "filtered_bias": (filtered, jnp.zeros(8)),
+    "bias": (stylegan2.add, jnp.zeros(8)),
+    "styles": (modulated, jnp.ones((4, 8)) + jnp.arange(8.0) / 8),
+    "noise_strength": (noisy, jnp.float32(0.1)),
+}
+
+
+@pytest.mark.parametrize("name", BROADCAST)
+@pytest.mark.parametrize(("dtype", "off"), [("bfloat16", 2e-2), ("float16", 4e-3)])
+def test_gradients_of_what_all_pixels_share_are_summed_in_float32(name, dtype, off):
+    function, value = BROADCAST[name]
+
+    @jax.jit
+    def gradient(x, value):
+        y, pull = jax.vjp(lambda v: function(x, v), value)
+        return pull((y + 1).astype(y.dtype))[0]
+
+    x = image().astype(dtype)
+    found, expected = gradient(x, value), gradient(x.astype("float32"), value)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, expected, atol=off * np.abs(expected).max())
