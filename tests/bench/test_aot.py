@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from afgan_jax.__main__ import main
@@ -32,6 +33,17 @@ ENTRY %main (p: f32[4]) -> f32[4] {
   %f = f32[4]{0} custom-call(%p), custom_call_target="tpu_custom_call"
 }
 """
+
+
+@pytest.fixture(autouse=True)
+def no_compilation_cache():
+    """As in the command: programs for other machines cannot be read back here."""
+    before = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()
+    yield
+    jax.config.update("jax_enable_compilation_cache", before)
+    compilation_cache.reset_cache()
 
 
 def test_compiled_text_is_read():
