@@ -20,6 +20,12 @@ from jax.experimental import topologies
 
 # Clocks in Hz by which cycles become time.
 CLOCKS = {"v4": 1.05e9, "v5e": 1.5e9, "v5p": 1.75e9, "v6e": 1.75e9}
+# Or else libtpu asks a cloud which machine this is, and complains at length.
+NO_CLOUD = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+}
 INSTALL = 'pip install "jax[tpu]" in an environment of its own'
 HEADER = (
     f"{'':16}{'arguments':>11}{'temporary':>11}{'estimate':>10}{'per image':>11}"
@@ -78,9 +84,8 @@ def devices(topology: str) -> list:
             f"--topology={topology!r} is not GENERATION:SHAPE, such as v5e:1x1 or"
             f" v6e:4x4, with one of {', '.join(CLOCKS)}"
         )
-    # Or else libtpu asks a cloud who this machine is, and complains.
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-    os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
+    for name, value in NO_CLOUD.items():
+        os.environ.setdefault(name, value)
     # A host holds more than one chip unless told otherwise.
     single = set(shape.split("x")) == {"1"}
     options = {"chips_per_host_bounds": (1, 1, 1)} if single else {}
