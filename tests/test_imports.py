@@ -32,7 +32,7 @@ ONLY_IN = {
     "absl": ("cli", "config"),
     "ml_collections": ("cli", "config"),
     "matplotlib": ("viz.plot",),
-    "torch": ("bench.pytorch",),
+    "torch": (),
 }
 
 

@@ -132,10 +132,7 @@ def make_program(
     _check_batch(batch_size, accumulate, len(devices), setup.D.mbstd_group_size)
     intervals = {"G": G_reg_interval, "D": D_reg_interval}
     phases.check_intervals(setup, batch_size // accumulate, **intervals)
-    if kernel not in KERNELS:
-        raise ValueError(
-            f"kernel={kernel!r} is unknown: use one of {', '.join(KERNELS)}"
-        )
+    _check_kernel(kernel)
     mesh = Mesh(np.asarray(devices), ("data",))
     rows, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
     batch_sharding = {
@@ -144,13 +141,7 @@ def make_program(
         "gen_label": NamedSharding(mesh, P(None, "data")),
     }
     table = phases.make_phases(**intervals)
-    free = phases.reg_free(setup)
-    optimizers = {
-        name: states.make_optimizer(
-            lr, beta2, reg_interval=intervals[name], reg_free=free[name]
-        )
-        for name, lr in (("G", G_lr), ("D", D_lr))
-    }
+    optimizers = _make_optimizers(setup, {"G": G_lr, "D": D_lr}, beta2, intervals)
     options, inner_forms = convolve.compiling_for(devices[0].platform)
     with_forms = forms.prefer(**inner_forms | KERNELS[kernel])
     update = forms.split_over(mesh)(with_forms(_update))
@@ -165,22 +156,36 @@ def make_program(
             donate_argnums=0,
         )
 
+    def create(key: jax.Array) -> states.TrainState:
+        return states.create(key, setup.G, setup.D, optimizers)
+
+    finish = functools.partial(_finish, batch_size, ema_kimg, ema_rampup)
+    on_all = {"in_shardings": replicated, "out_shardings": replicated}
     return Program(
         table,
-        jax.jit(
-            lambda key: states.create(key, setup.G, setup.D, optimizers),
-            out_shardings=replicated,
-        ),
+        jax.jit(create, out_shardings=replicated),
         {phase.name: jitted(i, phase) for i, phase in enumerate(table)},
-        jax.jit(
-            functools.partial(_finish, batch_size, ema_kimg, ema_rampup),
-            in_shardings=replicated,
-            out_shardings=replicated,
-            donate_argnums=0,
-        ),
+        jax.jit(finish, donate_argnums=0, **on_all),
         batch_sharding,
         replicated,
     )
+
+
+def _make_optimizers(setup, rates: dict, beta2: float, intervals: dict) -> dict:
+    free = phases.reg_free(setup)
+    return {
+        name: states.make_optimizer(
+            lr, beta2, reg_interval=intervals[name], reg_free=free[name]
+        )
+        for name, lr in rates.items()
+    }
+
+
+def _check_kernel(kernel: str) -> None:
+    if kernel not in KERNELS:
+        raise ValueError(
+            f"kernel={kernel!r} is unknown: use one of {', '.join(KERNELS)}"
+        )
 
 
 def gradients(
