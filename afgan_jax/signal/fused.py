@@ -1,20 +1,22 @@
 """The filtered nonlinearity as one Pallas kernel for TPUs: inner maps stay on chip.
 
-A program of the kernel takes one image and a block of channels. It walks down the rows
-of the fine grid: a row is a few rows of the input, weighted (vector unit), times a
-banded matrix along the row (matrix unit, a block of the band at a time); the
+A program of the kernel takes one image and a block of channels, and walks down the rows
+of the fine grid (walk.py). A row is a few rows of the input, weighted (vector unit),
+times a banded matrix along the row (matrix unit, a block of the band at a time); the
 nonlinearity; times a banded matrix along the row on the way down. The last rows so made
 are kept in a ring, and their weighted sum is a row of the output. The gradient is the
 same walk: x and the cotangent go up, and the transposed filters lead down. Only x is
 kept from the forward pass.
 
-Radial filters are sums of separable ones. Not the default: counted from compiled
-programs, not yet timed on a TPU. Ask for it with updates.kernel=pallas.
+Stages hand rows on through memory and work on different groups of rows in a round, so
+that the compiler can keep vector and matrix units busy at a time. Not the default:
+counted from compiled programs, not yet timed on a TPU. Ask for it with
+updates.kernel=pallas.
 """
 
-import dataclasses
 import functools
 import math
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -22,32 +24,11 @@ import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
-from afgan_jax.signal import banded
+from afgan_jax.signal import banded, walk
 
 VMEM_BYTES = 100 * 2**20  # of the 128 MiB that a core of v5e and v6e has
 LANES = 128  # channels side by side in a register
-SUBLANES = 16  # rows of a register, in bfloat16: blocks begin at multiples
-DEPTH = 128  # samples that a matrix unit sums at a time (v6e: 256)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Band:
-    """A banded matrix [terms W_out W_in] as dense blocks that follow one another.
-
-    blocks[i] [terms O_i K_i] makes the next O_i outputs of K_i inputs from first[i] on.
-    """
-
-    first: tuple[int, ...]
-    blocks: tuple[np.ndarray, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Up:
-    """What leads one input up: rows by table, then a banded matrix along the row."""
-
-    starts: np.ndarray  # [Q] first input row of fine row q
-    weights: np.ndarray  # [terms Q taps]
-    band: _Band
+PIECE = 2 * walk.SUBLANES  # samples of a row that are summed while in registers
 
 
 def filtered(op, x: jax.Array) -> jax.Array:
@@ -67,24 +48,23 @@ def filtered_vjp(op, x: jax.Array, ct: jax.Array) -> jax.Array:
 
 def _on_platform(ups, combine, down, *arrays) -> jax.Array:
     """Compiled for a TPU; on CPU step by step, for tests. Other platforms refuse."""
-    walk = functools.partial(_walk, ups, combine, down)
+    run = functools.partial(_run, ups, combine, down)
     return jax.lax.platform_dependent(
         *arrays,
-        tpu=functools.partial(walk, interpret=False),
-        cpu=functools.partial(walk, interpret=True),
+        tpu=functools.partial(run, interpret=False),
+        cpu=functools.partial(run, interpret=True),
     )
 
 
-def _walk(ups, combine, down, *arrays, interpret: bool) -> jax.Array:
+def _run(ups, combine, down, *arrays, interpret: bool) -> jax.Array:
     """down(combine(up(array), ...)): the resamplings `ups` lead to one fine grid."""
     dtype, (n, _, _, channels) = arrays[0].dtype, arrays[0].shape
-    taps, step = down.taps_shape[0], down.down[0]
-    count = (down.size_out[0] - 1) * step + taps
-    sides = [_make_up(spec, dtype, -down.lo[0], count) for spec in ups]
-    down_terms = _terms(down, dtype)
-    down_band = _make_band([banded.matrix(down, 1, x) for _, x in down_terms])
+    plan = walk.make_walk(ups, down, 1e-7 if dtype == jnp.float32 else 1e-3)
     block, buffers = _channel_block(ups, down, channels, dtype)
-    ring = -(-taps // step) * step
+    group, matrices = plan.rows.group, [m for b in plan.bands for m in b.blocks]
+    lines = [(len(u.weights), group, u.band.size_in, block) for u in plan.ups]
+    fine = (group, plan.down.size_in, block)
+    ring = (len(plan.taps), plan.rows.kept, plan.down.size_out, block)
 
     def image(size):
         return pl.BlockSpec(
@@ -96,148 +76,120 @@ def _walk(ups, combine, down, *arrays, interpret: bool) -> jax.Array:
     def whole(a):
         return pl.BlockSpec(a.shape, lambda i, c: (0,) * a.ndim)
 
-    operands, specs = [], []
-    for side, spec, array in zip(sides, ups, arrays, strict=True):
-        operands += [array, jnp.asarray(side.starts), jnp.asarray(side.weights)]
-        scalars = [pl.BlockSpec(memory_space=pltpu.SMEM)] * 2
-        specs += [image(spec.size_in), *scalars]
-    bands = [*(side.band for side in sides), down_band]
-    for matrix in (m for band in bands for m in band.blocks):
-        operands.append(jnp.asarray(matrix, dtype))
-        specs.append(whole(matrix))
-    kernel = functools.partial(
-        _kernel,
-        combine=combine,
-        shapes=[side.weights.shape for side in sides],
-        firsts=[band.first for band in bands],
-        row_taps=[y for y, _ in down_terms],
-        step=step,
-        precision=banded.precision(arrays[0]),
-    )
     return pl.pallas_call(
-        kernel,
+        functools.partial(
+            _kernel,
+            combine=combine,
+            plan=plan,
+            precision=banded.precision(arrays[0]),
+        ),
         grid=(n, pl.cdiv(channels, block)),
-        in_specs=specs,
+        in_specs=[*(image(spec.size_in) for spec in ups), *map(whole, matrices)],
         out_specs=image(down.size_out),
         out_shape=jax.ShapeDtypeStruct((n, *down.size_out, channels), dtype),
         scratch_shapes=[
-            pltpu.VMEM((len(down_terms), ring, down.size_out[1], block), jnp.float32)
+            *(pltpu.VMEM(shape, dtype) for shape in (*lines, fine)),
+            pltpu.VMEM(ring, jnp.float32),
         ],
         compiler_params=pltpu.CompilerParams(
             dimension_semantics=("parallel", "parallel"), vmem_limit_bytes=VMEM_BYTES
         ),
         interpret=interpret,
-    )(*operands)
+    )(*arrays, *(jnp.asarray(m, dtype) for m in matrices))
 
 
-def _kernel(*refs, combine, shapes, firsts, row_taps, step, precision):
-    *inputs, y, ring = refs
-    sides = [inputs[3 * i : 3 * i + 3] for i in range(len(shapes))]
-    matrices, bands = inputs[3 * len(shapes) :], []
-    for first in firsts:
-        bands.append((first, matrices[: len(first)]))
-        matrices = matrices[len(first) :]
-    taps, size = len(row_taps[0]), ring.shape[1]
+def _kernel(*refs, combine, plan: walk.Walk, precision):
+    """Rounds of plan.rows: the stages stand last to first, each reads what was left."""
+    rows, xs, refs = plan.rows, refs[: len(plan.ups)], refs[len(plan.ups) :]
+    bands = []
+    for band in plan.bands:
+        bands.append((band.first, refs[: len(band.first)]))
+        refs = refs[len(band.first) :]
+    y, *lines, fine, ring = refs
+    times = functools.partial(_times, precision)
 
-    def times(band, t, row):
-        """Term t of a band times a row [W_in C], [W_out C]."""
-        row = row.astype(band[1][0].dtype)
-        parts = [
-            jnp.dot(
-                matrix[t],
-                row[first : first + matrix.shape[2]],
-                precision=precision,
-                preferred_element_type=jnp.float32,
-            )
-            for first, matrix in zip(*band)
-        ]
-        return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+    def slot(r):
+        return jax.lax.rem(r - rows.first + 3 * rows.kept, rows.kept)
 
-    def fine_row(q, side, band, shape):
-        x, starts, weights = side
-        total = None
-        for t in range(shape[0]):
-            row = sum(
-                weights[t, q, i] * x[0, starts[q] + i].astype(jnp.float32)
-                for i in range(shape[2])
-            )
-            part = times(band, t, row)
-            total = part if total is None else total + part
-        return total
+    def write(o):
+        slots = [slot(o * rows.step - rows.lo + k) for k in range(rows.taps)]
+        for part in _pieces(y.shape[2]):
+            terms = []
+            for t, taps in enumerate(plan.taps):
+                terms += _weighted(taps, [ring.at[t, k, part] for k in slots])
+            total = functools.reduce(operator.add, terms)
+            y[0, jnp.maximum(o, 0), part] = total.astype(y.dtype)
 
-    def make_row(q):
-        fine = combine(*(fine_row(q, *side) for side in zip(sides, bands, shapes)))
-        for t in range(len(row_taps)):
-            ring[t, jax.lax.rem(q, size)] = times(bands[-1], t, fine)
+    def lead_down(r, j):
+        for t in range(len(plan.taps)):
+            line = times(*bands[-1], t, fine.at[j])
+            if rows.leave:
+                line = jnp.where((r >= 0) & (r < rows.fine), line, 0.0)
+            ring[t, slot(r)] = line
 
-    def prologue(q, _):
-        make_row(q)
+    def lead_up(j):
+        parts = []
+        for line, band in zip(lines, bands):
+            terms = [times(*band, t, line.at[t, j]) for t in range(line.shape[0])]
+            parts.append(functools.reduce(operator.add, terms))
+        fine[j] = combine(*parts).astype(fine.dtype)
 
-    def body(o, _):
-        for j in range(step):
-            make_row(o * step + (taps - step + j))
-        total = None
-        for t, weights in enumerate(row_taps):
-            for k, weight in enumerate(weights):
-                part = weight * ring[t, jax.lax.rem(o * step + k, size)]
-                total = part if total is None else total + part
-        y[0, o] = total.astype(y.dtype)
+    def work(g, _):
+        for o in rows.outputs_of(g):
+            write(o)
+        for j, r in enumerate(rows.rows_of(g - 2)):
+            lead_down(r, j)
+        for j in range(rows.group):
+            lead_up(j)
+        for up, x, line in zip(plan.ups, xs, lines):
+            _weigh(up, g, x, line)
 
-    jax.lax.fori_loop(0, taps - step, prologue, None)
-    jax.lax.fori_loop(0, y.shape[1], body, None)
+    jax.lax.fori_loop(0, rows.rounds, work, None)
 
 
-def _terms(spec, dtype) -> list[tuple[tuple[float, ...], np.ndarray]]:
-    """(vertical, horizontal) taps of the separable filters that add up to `spec`."""
-    tolerance = 1e-7 if dtype == jnp.float32 else 1e-3
-    pairs = banded.separable_terms(spec, tolerance)
-    return [(tuple(map(float, y)), x) for y, x in pairs]
+def _times(precision, firsts, blocks, t: int, row) -> jax.Array:
+    """Term t of a band times a row [W_in C], [W_out C]."""
+    parts = [
+        jnp.dot(
+            block[t],
+            row[first : first + block.shape[2]],
+            precision=precision,
+            preferred_element_type=jnp.float32,
+        )
+        for first, block in zip(firsts, blocks)
+    ]
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
 
 
-def _make_up(spec, dtype, first: int, count: int) -> _Up:
-    """Tables for the fine rows first .. first + count - 1; zero where there is none."""
-    assert spec.down == (1, 1)
-    terms = _terms(spec, dtype)
-    height, up = spec.size_in[0], spec.up[0]
-    taps = min(height, -(-spec.taps_shape[0] // up))
-    rows = first + np.arange(count)
-    # Tap k of fine row r reads row (r + k - lo) / up of the input.
-    lowest = -(-(rows - spec.lo[0]) // up)
-    starts = np.clip(lowest, 0, height - taps).astype(np.int32)
-    sources = starts[:, None] + np.arange(taps)
-    k = sources * up - rows[:, None] + spec.lo[0]
-    there = (rows >= 0) & (rows < spec.size_out[0])
-    inside = (k >= 0) & (k < spec.taps_shape[0]) & there[:, None]
-    k = np.clip(k, 0, spec.taps_shape[0] - 1)
-    weights = [np.where(inside, np.asarray(y)[k], 0) for y, _ in terms]
-    return _Up(
-        starts,
-        np.stack(weights).astype(np.float32),
-        _make_band([banded.matrix(spec, 1, x) for _, x in terms]),
-    )
+def _weigh(up: walk.Up, g, x, line) -> None:
+    """line [terms rows W C]: rows of x [1 H W C] summed as group g needs them."""
+    numbers = [g * up.stride + up.first + i for i in range(up.count)]
+    for part in _pieces(x.shape[2]):
+        rows = []
+        for n in numbers:
+            row = x[0, jnp.clip(n, 0, up.height - 1), part].astype(jnp.float32)
+            rows.append(jnp.where((n >= 0) & (n < up.height), row, 0.0))
+        extra = -rows[0].shape[0] % walk.SUBLANES
+        whole = slice(part.start, part.stop + extra)
+        for t, term in enumerate(up.weights):
+            for j, weights in enumerate(term):
+                row = sum(weight * rows[i] for i, weight in weights)
+                row = jnp.pad(row, ((0, extra), (0, 0)))
+                line[t, j, whole] = row.astype(line.dtype)
 
 
-def _make_band(matrices: list[np.ndarray]) -> _Band:
-    """Blocks of at most DEPTH inputs each, if there are more; begun at SUBLANES."""
-    whole = np.stack(matrices)
-    count, size = whole.shape[1:]
-    used = np.abs(whole).max(axis=0) > 0
-    low = np.where(used.any(axis=1), used.argmax(axis=1), size)
-    high = np.where(used.any(axis=1), size - used[:, ::-1].argmax(axis=1), 0)
-    first, blocks, row = [], [], 0
-    while row < count:
-        best = min(count, row + SUBLANES)
-        for end in (*range(row + SUBLANES, count, SUBLANES), count):
-            start = low[row:end].min() // SUBLANES * SUBLANES
-            if high[row:end].max() - start <= DEPTH or size <= DEPTH:
-                best = end
-        start = int(min(low[row:best].min(), size - 1)) // SUBLANES * SUBLANES
-        start = 0 if size <= DEPTH else start
-        stop = min(size, max(start + DEPTH, int(high[row:best].max())))
-        first.append(start)
-        blocks.append(whole[:, row:best, start:stop])
-        row = best
-    return _Band(tuple(first), tuple(blocks))
+def _weighted(taps, rows) -> list[jax.Array]:
+    """The parts of sum_k taps[k] rows[k]; the two halves of an even sum together."""
+    last = len(taps) - 1
+    if not np.allclose(taps, taps[::-1], rtol=0, atol=1e-9 * max(map(abs, taps))):
+        return [tap * row[...] for tap, row in zip(taps, rows)]
+    pairs = [(k, last - k) for k in range((last + 1) // 2)]
+    parts = [taps[k] * (rows[k][...] + rows[m][...]) for k, m in pairs]
+    return parts if last % 2 else [*parts, taps[last // 2] * rows[last // 2][...]]
+
+
+def _pieces(size: int) -> list[slice]:
+    return [slice(i, min(i + PIECE, size)) for i in range(0, size, PIECE)]
 
 
 def fits(op, x: jax.Array) -> bool:

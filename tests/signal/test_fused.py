@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from afgan_jax.bench import aot
-from afgan_jax.signal import banded, filters, forms, fused, nonlinearity, resample
+from afgan_jax.signal import banded, filters, forms, fused, nonlinearity, resample, walk
 from afgan_jax.training import step
 
 UP = filters.lowpass(12, 2, 2, 32)
@@ -90,22 +90,27 @@ def test_blocks_of_a_band_hold_all_of_it():
         for axis in (0, 1)
     ]
     for matrix in matrices:
-        band, whole, row = fused._make_band([matrix]), np.zeros_like(matrix), 0
+        band, row = walk.make_band([matrix]), 0
+        whole = np.zeros((band.size_out, band.size_in))
         for first, block in zip(band.first, band.blocks, strict=True):
             _, rows, columns = block.shape
-            assert columns <= fused.DEPTH
+            assert (
+                columns <= walk.DEPTH and not (rows | columns | first) % walk.SUBLANES
+            )
             whole[row : row + rows, first : first + columns] = block[0]
             row += rows
-        assert row == len(matrix)
-        np.testing.assert_array_equal(whole, matrix)
+        assert row == band.size_out
+        height, width = matrix.shape
+        np.testing.assert_array_equal(whole[:height, :width], matrix)
+        assert not whole[height:].any() and not whole[:, width:].any()
 
 
 @pytest.mark.parametrize("name", ["separable", "radial"])
 def test_kernel_agrees_with_slices_over_several_blocks(name, monkeypatch):
-    monkeypatch.setattr(fused, "DEPTH", 32)
-    monkeypatch.setattr(fused, "SUBLANES", 8)
+    monkeypatch.setattr(walk, "DEPTH", 32)
+    monkeypatch.setattr(walk, "SUBLANES", 8)
     op = operation(SETTINGS[name], (3, 40))
-    band = fused._make_band([banded.matrix(op.down, 1, np.ones(12))])
+    band = walk.make_band([banded.matrix(op.down, 1, np.ones(12))])
     assert len(band.blocks) > 2
     x = jnp.asarray(np.random.default_rng(5).normal(size=(1, 3, 40, 2)), jnp.float32)
     ct = jnp.ones((1, *op.down.size_out, 2))
