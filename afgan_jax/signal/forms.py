@@ -22,6 +22,12 @@ _log = logging.getLogger(__name__)
 # [4, 148, 148, 256], up 2, down 2, 12 taps, float32: polyphase 0.13 / 0.29, banded 0.88
 # / 2.4, depthwise 13 / 29. Estimates of the TPU compiler for a v5e, 8 such images in
 # bfloat16: banded 6.0 / 10 ms, depthwise 7.1 / 15 ms, slices as in polyphase 25 ms.
+# Between two convolutions, both directions, ms of the chain for a v5e | v6e: banded
+# 22 | 10, blocks 22 | 10; [8, 276, 276, 64] banded 39 | 23, with axes as (W, H, N, C)
+# 30 | 17, blocks 25 | 15; up 4 to [8, 276, 276, 181] 55 | 31, 63 | 31, blocks 46 | 23;
+# radial [8, 148, 148, 512] banded either way 76 | 34, blocks 35 | 17; [8, 36, 36, 512]
+# for a v5e 2.9 either way, blocks 3.9. So a TPU takes blocks where channels are few,
+# filters radial or up is 4 (blocks.pays).
 TABLE: dict[str, dict[str, str]] = {
     "resample": {"cpu": "polyphase", "default": "banded"},
     "filtered": {"cpu": "polyphase", "default": "banded"},
@@ -30,7 +36,7 @@ TABLE: dict[str, dict[str, str]] = {
 }
 FORMS = {
     "resample": ("polyphase", "banded", "depthwise"),
-    "filtered": ("polyphase", "banded", "depthwise", "fused"),
+    "filtered": ("polyphase", "banded", "blocks", "depthwise", "fused"),
     "conv": ("taller", "xla"),
     "conv_weights": ("taps", "padded", "xla"),
 }
@@ -52,8 +58,13 @@ _preferred: dict[str, str] = {}
 _forced: dict[str, str] = {}
 
 
-def lower(operation: str, forms: Mapping[str, Callable], *arrays: jax.Array):
-    """forms[name](*arrays) with the name that the platform at hand calls for."""
+def lower(
+    operation: str, forms: Mapping[str, Callable], *arrays: jax.Array, **table: str
+):
+    """forms[name](*arrays) with the name that the platform at hand calls for.
+
+    `table` goes before TABLE, for choices by shape: {platform: form}.
+    """
     assert set(forms) == set(FORMS[operation]), operation
     environment = _from_environment(os.environ.get("AFGAN_FORM", ""))
     chosen = _preferred | environment | _forced
@@ -65,7 +76,8 @@ def lower(operation: str, forms: Mapping[str, Callable], *arrays: jax.Array):
             name = INSTEAD.get(name, name)
         run = forms[name]
     else:
-        branches = {p: forms[name] for p, name in TABLE[operation].items()}
+        names = TABLE[operation] | table
+        branches = {platform: forms[name] for platform, name in names.items()}
         run = functools.partial(jax.lax.platform_dependent, **branches)
     if not divides or operation not in PER_SAMPLE:
         return run(*arrays)

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from afgan_jax.signal import (
     banded,
+    blocks,
     depthwise,
     filters,
     forms,
@@ -138,24 +139,27 @@ def _apply(op: _Filtered, x: jax.Array) -> jax.Array:
     inner = {
         "polyphase": functools.partial(_in_chunks, functools.partial(_polyphase, op)),
         "banded": composed,
+        "blocks": functools.partial(blocks.filtered, op),
         "depthwise": functools.partial(_composed, depthwise, op),
         "fused": kernel if fused.fits(op, x) else composed,
     }
-    return forms.lower("filtered", inner, x)
+    return forms.lower("filtered", inner, x, tpu=_form_on_tpu(op, x))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _pull_back(op: _Filtered, x: jax.Array, ct: jax.Array) -> jax.Array:
     composed = functools.partial(_composed_vjp, banded, op)
+    by_blocks = functools.partial(blocks.filtered, op)
     by_phases = functools.partial(_polyphase_vjp, op)
     kernel = functools.partial(fused.filtered_vjp, op)
     inner = {
         "polyphase": functools.partial(_in_chunks, by_phases),
         "banded": composed,
+        "blocks": lambda x, ct: jax.vjp(by_blocks, x)[1](ct)[0],
         "depthwise": functools.partial(_composed_vjp, depthwise, op),
         "fused": kernel if fused.fits(op, x) else composed,
     }
-    return forms.lower("filtered", inner, x, ct)
+    return forms.lower("filtered", inner, x, ct, tpu=_form_on_tpu(op, x))
 
 
 def _pull_back_of_parts(op: _Filtered, x: jax.Array, ct: jax.Array) -> jax.Array:
@@ -172,6 +176,10 @@ _pull_back.defvjp(
     lambda op, x, ct: jax.vjp(functools.partial(_pull_back_of_parts, op), x, ct),
     lambda op, pull, ct: pull(ct),
 )
+
+
+def _form_on_tpu(op: _Filtered, x: jax.Array) -> str:
+    return "blocks" if blocks.pays(op, x) else "banded"
 
 
 def _composed(form, op: _Filtered, x: jax.Array) -> jax.Array:

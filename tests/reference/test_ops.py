@@ -24,6 +24,7 @@ FIRST_ORDER, SECOND_ORDER = 2e-5, 5e-5
 OTHER_FORMS = {
     "banded": forms.parse("resample=banded,filtered=banded,conv=xla,conv_weights=xla"),
     "naive": forms.NAIVE,
+    "blocks": {"filtered": "blocks"},
     "fused": {"filtered": "fused"},
 }
 FILTERED = ("filtered_lrelu", "synthesis_layer_sg3")
@@ -33,7 +34,8 @@ IN_FORMS = [
     pytest.param(case, form, id=f"{case['id']}-{form}")
     for case in CASES
     for form in OTHER_FORMS
-    if case["op"] in FILTERED or (form != "fused" and case["op"] not in UNFORMED)
+    if case["op"] in FILTERED
+    or (form not in ("blocks", "fused") and case["op"] not in UNFORMED)
 ]
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.signal import banded, filters, nonlinearity, resample
+from afgan_jax.signal import banded, blocks, filters, nonlinearity, resample
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -96,7 +96,7 @@ def test_value_and_both_gradients_follow_the_definition(setting):
 
 
 @ALL
-def test_polyphase_and_banded_forms_agree(setting):
+def test_inner_forms_agree(setting):
     """To the 1e-7 at which the banded form drops parts of a radial filter."""
     act, up_filter, down_filter, up, down, pad = setting
     x = image()
@@ -113,10 +113,13 @@ def test_polyphase_and_banded_forms_agree(setting):
         expected, pull = jax.vjp(
             functools.partial(nonlinearity._composed, banded, op), x
         )
-        found = nonlinearity._polyphase(op, x), nonlinearity._polyphase_vjp(op, x, ct)
-        return found, (expected, pull(ct)[0])
+        slices = nonlinearity._polyphase(op, x), nonlinearity._polyphase_vjp(op, x, ct)
+        y, pull_blocks = jax.vjp(functools.partial(blocks.filtered, op), x)
+        return (expected, pull(ct)[0]), slices, (y, pull_blocks(ct)[0])
 
-    assert_trees_close(*compute(x, ct), 1e-6)
+    expected, *others = compute(x, ct)
+    for found in others:
+        assert_trees_close(found, expected, 1e-6)
 
 
 @pytest.mark.parametrize("channels", [7, 32, 37])
