@@ -8,7 +8,6 @@ Images are uint8 HWC here, labels float32 vectors of length c_dim (0: no labels)
 """
 
 import dataclasses
-import io
 import json
 import os
 import pathlib
@@ -20,10 +19,10 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
+from afgan_jax.data import labels, paths, writer
 from afgan_jax.data.files import Files
 
 CHANNELS = {"L": 1, "RGB": 3}  # PIL mode -> channels
-MAX_CLASSES = 100_000  # a label is a vector of that many numbers
 HEADERS_CHECKED = 4096  # at opening, evenly spread: well under a second
 
 
@@ -63,15 +62,15 @@ class Archive:
         Raises ValueError if `path` is no archive, an image has another size or mode
         than it must, or labels are asked for that not every image has.
         """
-        path = pathlib.Path(path)
+        path = paths.resolve(path)
         files = Files(path)
         images = files.images
         if not images:
             raise ValueError(f"{path} holds no images (PNG, JPEG or WebP)")
         resolution, mode = _check_headers(files, images, resolution)
-        labels = np.zeros([len(images), 0], np.float32)
+        vectors = np.zeros([len(images), 0], np.float32)
         if use_labels:
-            labels = _read_labels(files, images)
+            vectors = _read_labels(files, images)
         items = _choose(len(images), max_images, seed)
         mirrored = len(items)
         if mirror:
@@ -80,7 +79,7 @@ class Archive:
             name=path.stem,
             resolution=resolution,
             channels=CHANNELS[mode],
-            labels=labels[items],
+            labels=vectors[items],
             items=items,
             mirrored=mirrored,
             images=images,
@@ -124,7 +123,12 @@ def write_archive(
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as target:
-            names = [_add_png(target, i, image) for i, image in enumerate(images)]
+            names = []
+            for index, image in enumerate(images):
+                names.append(writer.image_name(index))
+                grey = image.shape[2] == 1
+                picture = Image.fromarray(image[..., 0] if grey else image)
+                writer.add(target, names[-1], writer.encode(picture))
             if not names:
                 raise ValueError(f"no images to write to {path}")
             if labels is not None:
@@ -134,30 +138,12 @@ def write_archive(
                     )
                 rows = [np.asarray(label).tolist() for label in labels]
                 labels = [list(row) for row in zip(names, rows, strict=True)]
-            _add(target, "dataset.json", json.dumps({"labels": labels}).encode())
+            table = json.dumps({"labels": labels}).encode()
+            writer.add(target, "dataset.json", table)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
     return path
-
-
-def _add_png(target: zipfile.ZipFile, index: int, image: np.ndarray) -> str:
-    file = io.BytesIO()
-    grey = image.shape[2] == 1
-    Image.fromarray(image[..., 0] if grey else image).save(
-        file, format="PNG", compress_level=0
-    )
-    number = f"{index:08d}"
-    name = f"{number[:5]}/img{number}.png"
-    _add(target, name, file.getvalue())
-    return name
-
-
-def _add(target: zipfile.ZipFile, name: str, content: bytes) -> None:
-    # A fixed date, so that equal input gives equal bytes.
-    info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-    info.external_attr = 0o644 << 16
-    target.writestr(info, content)
 
 
 def _check_headers(
@@ -208,49 +194,11 @@ def _choose(count: int, keep: int | None, seed: int) -> Int[np.ndarray, "N"]:
 
 
 def _read_labels(files: Files, images: Sequence[str]) -> Float[np.ndarray, "N c_dim"]:
-    """One row per image: one-hot for classes, as written for vectors."""
-    where = f"{files.path}: dataset.json"
-    rows = _read_label_table(files, where)
-    missing = [name for name in images if name not in rows]
-    if missing:
+    table = labels.read_table(files)
+    if table is None:
         raise ValueError(
-            f"{where} lacks the labels of {len(missing)} of {len(images)} images, "
-            f"first {missing[0]}: add them, or set use_labels=False"
+            f"{files.path}: dataset.json is missing or holds no labels: add it, or set "
+            "use_labels=False"
         )
-    values = [rows[name] for name in images]
-    if all(type(value) is int and value >= 0 for value in values):
-        if max(values) >= MAX_CLASSES:
-            raise ValueError(
-                f"{where} has class {max(values)}: number the classes from 0, at most"
-                f" {MAX_CLASSES} of them"
-            )
-        return np.eye(max(values) + 1, dtype=np.float32)[values]
-    try:
-        vectors = np.array(values, np.float32)
-    except (TypeError, ValueError):
-        vectors = np.zeros([0])
-    if vectors.ndim != 2 or not np.isfinite(vectors).all():
-        raise ValueError(
-            f"{where} is malformed: labels must be all classes (int, 0 or more) "
-            "or all lists of equally many finite numbers"
-        )
-    return vectors
-
-
-def _read_label_table(files: Files, where: str) -> dict:
-    rows = None
-    if "dataset.json" in files.names:
-        try:
-            with files.open("dataset.json") as file:
-                rows = json.load(file)["labels"]
-            rows = None if rows is None else dict(rows)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{where} is malformed ({type(error).__name__}: {error}): it must hold "
-                '{"labels": [[file name, label], ...]} or {"labels": null}'
-            ) from error
-    if rows is None:
-        raise ValueError(
-            f"{where} is missing or holds no labels: add it, or set use_labels=False"
-        )
-    return rows
+    values = table.of(images, fix="add them, or set use_labels=False")
+    return labels.vectors(values, table.where)

@@ -1,4 +1,4 @@
-"""The files of a folder or a zip, by name, and pictures read from them.
+"""The files of a folder or a zip, here or in a bucket, and pictures read from them.
 
 Names are paths below the folder or in the zip, with "/" on every system. Pictures are
 PNG, JPEG or WebP; modes are PIL's (L, RGB, P, ...), with ";16" behind them for PNGs of
@@ -14,22 +14,28 @@ import zipfile
 from collections.abc import Iterator
 
 import numpy as np
+from etils import epath
 from PIL import Image
+
+from afgan_jax.data import paths
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 FORMATS = ("PNG", "JPEG", "WEBP")
 
 
+class BrokenImage(ValueError):
+    """A picture that cannot be read; the text names it and the reason."""
+
+
 class Files:
     """The files of a zip or under a folder, by name; threads share no zip handle."""
 
-    def __init__(self, path: pathlib.Path):
+    def __init__(self, path: epath.Path):
         self.path = path
         self._is_folder = path.is_dir()
         self._local = threading.local()
         if self._is_folder:
-            found = [file for file in path.rglob("*") if file.is_file()]
-            names = [file.relative_to(path).as_posix() for file in found]
+            names = _below(path)
         elif path.exists():
             names = self._zip().namelist()
         else:
@@ -39,22 +45,24 @@ class Files:
     def __reduce__(self):
         return Files, (self.path,)
 
-    def open(self, name: str) -> io.BufferedIOBase:
+    def open(self, name: str) -> io.IOBase:
         if self._is_folder:
             return (self.path / name).open("rb")
         return self._zip().open(name)
 
     def _zip(self) -> zipfile.ZipFile:
         if not hasattr(self._local, "zip"):
+            file = self.path.open("rb")
             try:
-                self._local.zip = zipfile.ZipFile(self.path)
+                self._local.zip = zipfile.ZipFile(file)
             except zipfile.BadZipFile as error:
+                file.close()
                 raise ValueError(
                     f"{self.path} is neither a folder nor a readable zip: {error}"
                 ) from error
             # Left to the garbage collector, a zip among cycles may lose the file below
             # it first, which then complains of not having been closed.
-            weakref.finalize(self, self._local.zip.close)
+            weakref.finalize(self, _close, self._local.zip, file)
         return self._local.zip
 
     @property
@@ -69,31 +77,49 @@ class Files:
 
     def read_header(self, name: str) -> tuple[tuple[int, int], str]:
         """Width and height, and mode; decodes nothing."""
-        with self._naming(name), self.open(name) as file:
+        with naming(self.path, name), self.open(name) as file:
             with Image.open(file, formats=FORMATS) as image:
-                return image.size, _mode(image)
+                return image.size, mode_of(image)
 
     def read_image(self, name: str) -> tuple[tuple[int, int], str, np.ndarray]:
         """Width and height, mode, and pixels."""
-        with self._naming(name), self.open(name) as file:
+        with naming(self.path, name), self.open(name) as file:
             # Whole, so that a zip compares its checksum.
             content = io.BytesIO(file.read())
             with Image.open(content, formats=FORMATS) as image:
-                return image.size, _mode(image), np.array(image)
-
-    @contextlib.contextmanager
-    def _naming(self, name: str) -> Iterator[None]:
-        # A damaged file makes zip and image readers raise errors of a dozen types.
-        try:
-            yield
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise ValueError(
-                f"{self.path}: {name} cannot be read ({reason}): replace or remove it"
-            ) from error
+                return image.size, mode_of(image), np.array(image)
 
 
-def _mode(image: Image.Image) -> str:
+@contextlib.contextmanager
+def naming(path: object, name: str) -> Iterator[None]:
+    """Turns any error of reading the image `name` of `path` into a BrokenImage."""
+    # A damaged file makes zip and image readers raise errors of a dozen types.
+    try:
+        yield
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BrokenImage(
+            f"{path}: {name} cannot be read ({reason}): replace or remove it"
+        ) from error
+
+
+def _below(folder: epath.Path) -> list[str]:
+    # Buckets are walked by names without the gs:// that they are asked for with.
+    top = pathlib.PurePath(paths.without_scheme(folder))
+    found = []
+    for root, _, files in folder.walk():
+        below = pathlib.PurePath(paths.without_scheme(root)).relative_to(top)
+        found += [(below / file).as_posix() for file in files]
+    return found
+
+
+def _close(*handles) -> None:
+    for handle in handles:
+        handle.close()
+
+
+def mode_of(image: Image.Image) -> str:
+    """PIL's mode, with ";16" behind it where the file holds 16 bits a channel."""
     coded = str(image.tile)  # as in [("zip", (0, 0, 8, 8), 41, "RGB;16B")]
     deep = image.mode in ("L", "RGB") and ";16" in coded
     return f"{image.mode};16" if deep else image.mode

@@ -5,7 +5,7 @@ import importlib.metadata
 import numpy as np
 import pytest
 
-from afgan_jax.data import archive, earth
+from afgan_jax.data import earth, writer
 from afgan_jax.data.archive import Archive
 
 
@@ -134,7 +134,7 @@ def test_a_failed_build_leaves_nothing_behind(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(archive, "_add", full)
+    monkeypatch.setattr(writer, "add", full)
     with pytest.raises(OSError, match="no space"):
         earth.build(tmp_path, 16)
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,125 @@
+"""Labels: what they may be, and where they come from.
+
+A label is a class (an int from 0) or a list of numbers. `dataset.json` holds them as
+{"labels": [[file name, label], ...]} or {"labels": null}; beside it "class_names" may
+list a name for each class. A CSV has the file name in the first column and, in the
+others, a class by number or name, or the numbers of a vector. Classes by name are
+numbered in sorted order.
+"""
+
+import csv
+import dataclasses
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from etils import epath
+from jaxtyping import Float
+
+from afgan_jax.data.files import Files
+
+MAX_CLASSES = 100_000  # a label is a vector of that many numbers
+TABLE = "dataset.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Labels by the names of images; `where` says where they are from."""
+
+    where: str
+    rows: dict
+    class_names: tuple[str, ...] | None = None
+
+    def of(self, images: Sequence[str], *, fix: str) -> list:
+        """The label of each image; ValueError if some lack theirs."""
+        missing = [name for name in images if name not in self.rows]
+        if missing:
+            raise ValueError(
+                f"{self.where} lacks the labels of {len(missing)} of {len(images)} "
+                f"images, first {missing[0]}: {fix}"
+            )
+        return [self.rows[name] for name in images]
+
+
+def read_table(files: Files) -> Table | None:
+    """What the dataset.json among `files` says; None without one, or without labels."""
+    if TABLE not in files.names:
+        return None
+    where = f"{files.path}: {TABLE}"
+    try:
+        with files.open(TABLE) as file:
+            content = json.load(file)
+        rows = content["labels"]
+        names = content.get("class_names")
+        names = None if names is None else tuple(map(str, names))
+        return None if rows is None else Table(where, dict(rows), names)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{where} is malformed ({type(error).__name__}: {error}): it must hold "
+            '{"labels": [[file name, label], ...]} or {"labels": null}'
+        ) from error
+
+
+def read_csv(path: epath.Path, images: Sequence[str]) -> Table:
+    """The table in a CSV; a first row that names none of `images` is a heading."""
+    try:
+        rows = [row for row in csv.reader(path.read_text().splitlines()) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"labels={path} cannot be read: {error}") from error
+    if rows and rows[0][0] not in set(images):
+        rows = rows[1:]
+    widths = {len(row) for row in rows}
+    if len(widths) != 1 or widths == {1}:
+        raise ValueError(
+            f"labels={path}: every row must hold a file name and as many labels as the "
+            "others"
+        )
+    names = [row[0] for row in rows]
+    values, class_names = _understand([row[1:] for row in rows], path)
+    return Table(str(path), dict(zip(names, values, strict=True)), class_names)
+
+
+def _understand(cells: list[list[str]], path: epath.Path) -> tuple[list, tuple | None]:
+    single = len(cells[0]) == 1
+    if single and all(cell.isdecimal() for (cell,) in cells):
+        return [int(cell) for (cell,) in cells], None
+    try:
+        return [[float(cell) for cell in row] for row in cells], None
+    except ValueError as error:
+        if not single:
+            raise ValueError(f"labels={path}: {error}: vectors are numbers") from error
+    return _number([cell for (cell,) in cells])
+
+
+def from_folders(images: Sequence[str], where: str) -> Table:
+    """The first folder on the way to an image is its class."""
+    inside = [name for name in images if "/" in name]
+    values, class_names = _number([name.split("/")[0] for name in inside])
+    return Table(where, dict(zip(inside, values, strict=True)), class_names)
+
+
+def _number(names: list[str]) -> tuple[list[int], tuple[str, ...]]:
+    class_names = tuple(sorted(set(names)))
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return [numbers[name] for name in names], class_names
+
+
+def vectors(values: Sequence, where: str) -> Float[np.ndarray, "N c_dim"]:
+    """One row per label: one-hot for classes, as written for vectors."""
+    if all(type(value) is int and value >= 0 for value in values):
+        if max(values) >= MAX_CLASSES:
+            raise ValueError(
+                f"{where} has class {max(values)}: number the classes from 0, at most"
+                f" {MAX_CLASSES} of them"
+            )
+        return np.eye(max(values) + 1, dtype=np.float32)[values]
+    try:
+        rows = np.array(values, np.float32)
+    except (TypeError, ValueError):
+        rows = np.zeros([0])
+    if rows.ndim != 2 or not np.isfinite(rows).all():
+        raise ValueError(
+            f"{where} is malformed: labels must be all classes (int, 0 or more) "
+            "or all lists of equally many finite numbers"
+        )
+    return rows

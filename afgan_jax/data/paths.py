@@ -1,0 +1,31 @@
+"""Paths, of this machine or of buckets (gs://..., s3://...), through etils.epath."""
+
+import os
+
+from etils import epath
+
+# Libraries that know a kind of bucket; epath finds them through fsspec.
+LIBRARIES = {"gs": "gcsfs", "s3": "s3fs", "az": "adlfs", "hf": "huggingface_hub"}
+
+
+def resolve(path: str | os.PathLike) -> epath.Path:
+    """The path, ready for use; ValueError if the library for it is missing."""
+    path = epath.Path(path)
+    scheme = str(path).partition("://")[0]
+    if is_remote(path):
+        try:
+            path.exists()
+        except ImportError as error:
+            raise ValueError(
+                f"{path} needs a library that is not installed: pip install "
+                f"{LIBRARIES.get(scheme, 'fsspec')}"
+            ) from error
+    return path
+
+
+def is_remote(path: epath.Path) -> bool:
+    return "://" in str(path)
+
+
+def without_scheme(path: epath.Path) -> str:
+    return str(path).rpartition("://")[2]

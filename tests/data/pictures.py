@@ -1,0 +1,35 @@
+"""Pictures made for tests: pixels, encoded files, folders of them."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+
+def noise(size=(8, 8), channels=3, seed=0):
+    """uint8 pixels [H W] or [H W C] at random; `size` is (width, height)."""
+    shape = [size[1], size[0], channels][: 2 if channels == 1 else 3]
+    return np.random.RandomState(seed).randint(0, 256, shape, np.uint8)
+
+
+def encoded(pixels, format="png", **options):
+    """The file that shows an array or a PIL image."""
+    image = Image.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
+    file = io.BytesIO()
+    image.save(file, format=format, **options)
+    return file.getvalue()
+
+
+def folder(path, files):
+    """A folder of files given as {name: bytes}."""
+    for name, content in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
+
+
+def numbered(path, count, size=(8, 8), names="{}.png"):
+    """A folder of `count` different PNGs."""
+    return folder(
+        path, {names.format(i): encoded(noise(size, seed=i)) for i in range(count)}
+    )

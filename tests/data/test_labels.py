@@ -1,0 +1,60 @@
+"""Labels out of folders, CSVs and dataset.json."""
+
+import pytest
+
+from afgan_jax.data import labels
+
+IMAGES = ("b/0.png", "a/1.png", "b/x/2.png")
+
+
+def table(tmp_path, text):
+    (tmp_path / "labels.csv").write_text(text)
+    return labels.read_csv(labels.epath.Path(tmp_path / "labels.csv"), ("0", "1"))
+
+
+def test_folders_are_classes_in_sorted_order():
+    found = labels.from_folders(IMAGES, "here")
+    assert found.of(IMAGES, fix="") == [1, 0, 1]
+    assert found.class_names == ("a", "b")
+
+
+def test_an_image_in_no_folder_has_no_class():
+    found = labels.from_folders((*IMAGES, "3.png"), "here")
+    with pytest.raises(ValueError, match="lacks the labels of 1 of 1 images, first 3"):
+        found.of(("3.png",), fix="")
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "names"),
+    [
+        ("0,7\n1,2\n", [7, 2], None),
+        ("file,class\n1,2\n0,7\n", [7, 2], None),
+        ("0,cat\n1,bird\n", [1, 0], ("bird", "cat")),
+        ("0,2\n1,bird\n", [0, 1], ("2", "bird")),
+        ("0,0.5,1\n1,-1,2e3\n", [[0.5, 1.0], [-1.0, 2000.0]], None),
+        ("0,0.5\n1,2\n", [[0.5], [2.0]], None),
+        ('"0","a, b"\r\n"1","c"\r\n\r\n', [0, 1], ("a, b", "c")),
+    ],
+)
+def test_a_csv_holds_numbers_names_or_vectors(tmp_path, text, values, names):
+    found = table(tmp_path, text)
+    assert found.of(("0", "1"), fix="") == values and found.class_names == names
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "every row must hold a file name and as many labels"),
+        ("0\n1\n", "every row must hold a file name and as many labels"),
+        ("0,1\n1,2,3\n", "every row must hold a file name and as many labels"),
+        ("0,1,a\n1,2,3\n", "vectors are numbers"),
+    ],
+)
+def test_malformed_csvs_are_named(tmp_path, text, message):
+    with pytest.raises(ValueError, match=f"labels=.*labels.csv.*{message}"):
+        table(tmp_path, text)
+
+
+def test_a_missing_csv_is_named(tmp_path):
+    with pytest.raises(ValueError, match="labels=.*none.csv cannot be read"):
+        labels.read_csv(labels.epath.Path(tmp_path / "none.csv"), IMAGES)
