@@ -16,6 +16,10 @@ VERBS = {
     "train": ("afgan_jax.cli.train", "train a generator, or resume training it"),
     "generate": ("afgan_jax.cli.generate", "write images of a trained generator"),
     "equivariance": ("afgan_jax.cli.equivariance", "measure and show equivariance"),
+    "dataset": (
+        "afgan_jax.cli.dataset",
+        "convert pictures to an archive",
+    ),
     "bench": ("afgan_jax.cli.bench", "time a configuration on this machine"),
 }
 

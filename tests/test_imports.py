@@ -32,6 +32,8 @@ ONLY_IN = {
     "absl": ("cli", "config"),
     "ml_collections": ("cli", "config"),
     "matplotlib": ("viz.plot",),
+    "etils": ("data",),
+    "tensorflow_datasets": ("data.tfds",),
     "torch": (),
 }
 

@@ -1,0 +1,139 @@
+"""Where pictures to convert come from, as one kind of thing.
+
+A folder or zip of pictures of many formats, at any depth, in the order of their sorted
+paths; MNIST and CIFAR as published; a set of TensorFlow Datasets as tfds:NAME or
+tfds:NAME:SPLIT. Paths may be those of buckets (gs://...).
+"""
+
+import dataclasses
+import hashlib
+import io
+import os
+from collections.abc import Callable
+
+from etils import epath
+from PIL import Image
+
+from afgan_jax.data import labels, originals, paths, tfds, transforms
+from afgan_jax.data.files import Files, mode_of, naming
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+SUFFIXES += (".ppm", ".pgm", ".jp2")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
+SCHEME = "tfds:"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Pictures by index. `header` gives size and mode, `read` the picture; both raise
+    BrokenImage where they cannot. `table` holds the labels that come with them, `key`
+    changes with the content. All may be used by several threads."""
+
+    name: str
+    images: tuple[str, ...]
+    header: Callable[[int], tuple[transforms.Size, str]]
+    read: Callable[[int], Image.Image]
+    table: labels.Table | None
+    key: str
+
+
+def open_source(path: str | os.PathLike) -> Source:
+    """The source at `path`; ValueError if there is none, or it holds no pictures."""
+    if str(path).startswith(SCHEME):
+        return _from_tfds(str(path))
+    path = paths.resolve(path)
+    if not path.exists():
+        raise ValueError(
+            f"{path} does not exist: give a folder, a zip, an original archive of MNIST"
+            f" or CIFAR, or {SCHEME}NAME"
+        )
+    return (_from_original if originals.is_original(path) else _from_files)(path)
+
+
+def _from_files(path: epath.Path) -> Source:
+    files = Files(path)
+    images = tuple(
+        name
+        for name in files.names
+        if name.lower().endswith(SUFFIXES)
+        and not name.rpartition("/")[2].startswith(".")
+    )
+    if not images:
+        raise ValueError(f"{path} holds no images ({', '.join(SUFFIXES)})")
+    return _encoded(
+        str(path),
+        images,
+        lambda index: files.open(images[index]),
+        labels.read_table(files),
+        _digest([str(path), *_stamps(files, images)]),
+    )
+
+
+def _from_tfds(spec: str) -> Source:
+    contents, table = tfds.read(spec.removeprefix(SCHEME))
+    images = _numbered(len(contents))
+
+    def open_file(index: int) -> io.BytesIO:
+        return io.BytesIO(contents[index])
+
+    return _encoded(spec, images, open_file, table, _digest([spec, *images]))
+
+
+def _encoded(
+    where: str,
+    images: tuple[str, ...],
+    open_file: Callable[[int], io.IOBase],
+    table: labels.Table | None,
+    key: str,
+) -> Source:
+    """The source of pictures that Pillow decodes from files."""
+
+    def header(index: int) -> tuple[transforms.Size, str]:
+        with naming(where, images[index]), open_file(index) as file:
+            with Image.open(file, formats=FORMATS) as image:
+                transforms.channels_of(mode_of(image))
+                return image.size, mode_of(image)
+
+    def read(index: int) -> Image.Image:
+        with naming(where, images[index]), open_file(index) as file:
+            # Whole, so that a zip compares its checksum.
+            with Image.open(io.BytesIO(file.read()), formats=FORMATS) as image:
+                return transforms.upright(image)
+
+    return Source(where, images, header, read, table, key)
+
+
+def _from_original(path: epath.Path) -> Source:
+    pixels, rows, class_names = originals.read(path)
+    images = _numbered(len(pixels))
+    table = labels.Table(str(path), dict(zip(images, rows, strict=True)), class_names)
+
+    def read(index: int) -> Image.Image:
+        return Image.fromarray(pixels[index])
+
+    def header(index: int) -> tuple[transforms.Size, str]:
+        image = read(index)
+        return image.size, image.mode
+
+    key = _digest([str(path), str(hashlib.sha256(pixels.tobytes()).hexdigest())])
+    return Source(str(path), images, header, read, table, key)
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    """Names for pictures that have none of their own."""
+    return tuple(f"{index:08d}" for index in range(count))
+
+
+def _stamps(files: Files, images: tuple[str, ...]) -> list[str]:
+    """What tells that a file has changed; in buckets asking for it would take long."""
+    if paths.is_remote(files.path):
+        return list(images)
+    if not files.path.is_dir():
+        stat = os.stat(files.path)
+        return [f"{stat.st_size} {stat.st_mtime_ns}"]
+    stats = [(name, os.lstat(files.path / name)) for name in images]
+    return [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
+
+
+def _digest(parts: list[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,125 @@
+"""The verb dataset, as it is typed."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from data.pictures import encoded, folder, noise, numbered
+
+from afgan_jax import __main__
+from afgan_jax.cli import dataset
+from afgan_jax.data import archive
+
+ROOT = Path(__file__).parents[1]
+
+
+def typed(*words):
+    return __main__.main(["dataset", *map(str, words)])
+
+
+def process(*words):
+    command = [sys.executable, "-m", "afgan_jax", "dataset", *map(str, words)]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_convert_says_what_it_made_and_what_it_left_out(tmp_path, capsys):
+    source = numbered(tmp_path / "in", 3, (12, 9), "{}/a.png")
+    (source / "b.png").write_bytes(b"no picture")
+    out = tmp_path / "a.zip"
+    assert typed("convert", source, out, "--size=8", "--fit=crop", "--workers=2") == 0
+    said = capsys.readouterr()
+    assert f"{out}: 3 images, no labels\n" in said.out
+    assert "--labels=folders would make its folders classes" in said.out
+    assert f"1 left out, listed in {out}.skipped.txt" in said.err
+    listed = Path(f"{out}.skipped.txt").read_text()
+    assert listed.startswith("b.png\t") and listed.count("\n") == 1
+    assert len(archive.Archive.open(out, resolution=8)) == 3
+
+
+def test_flags_may_stand_before_the_paths(tmp_path, capsys):
+    source = numbered(tmp_path / "in", 2, names="{}/a.png")
+    out = tmp_path / "out"
+    assert typed("convert", "--labels=folders", source, out) == 0
+    assert "2 images, 2 classes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "dataset '': use convert"),
+        (["convret", "a", "b"], "dataset 'convret': use convert"),
+        (["convert", "a"], "needs SRC and OUT, not ['a']"),
+        (["convert", "a", "b", "--size", "8"], "Missing value for flag --size"),
+        (["convert", "a", "b", "--size=8by8"], "--size=8by8: write WIDTHxHEIGHT"),
+        (["convert", "a", "b", "--size=0"], "--size=0: write WIDTHxHEIGHT"),
+        (["convert", "a", "b", "--size=8x6"], "size=8x6 is not square"),
+        (["convert", "a", "b", "--fit=pad"], "fit=pad"),
+        (["convert", "none", "b"], "none does not exist: give a folder, a zip"),
+        (["convert", "a", "a"], "a exists: remove it, or choose another name"),
+        (["convert", "oblong", "b", "--size=8"], "choose --fit=crop (the middle)"),
+        (["convert", "empty", "b"], "empty holds no images"),
+        (["convert", "partly", "b"], "lacks the labels of 1 of 2 images, first 1.png"),
+        (["convert", "a", "oblong/0.png/b.zip"], "b.zip cannot be written"),
+    ],
+)
+def test_bad_words_are_one_line_and_exit_2(
+    tmp_path, capsys, monkeypatch, words, message
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AFGAN_TRACEBACK", raising=False)
+    numbered(tmp_path / "a", 2)
+    partly = numbered(tmp_path / "partly", 2)
+    (partly / "dataset.json").write_text('{"labels": [["0.png", 1]]}')
+    folder(tmp_path, {"oblong/0.png": encoded(noise((8, 6))), "empty/a.txt": b""})
+    before = sorted(tmp_path.iterdir())
+    assert typed(*words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and message in said and said.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("256x128", (256, 128)), ("64", (64, 64)), ("8X8", (8, 8))]
+)
+def test_sizes_are_one_number_or_two(text, size):
+    assert dataset.parse_size(text) == size
+
+
+@pytest.mark.parametrize("out", ["a.zip", "a"])
+def test_a_killed_conversion_goes_on(tmp_path, out):
+    source = numbered(tmp_path / "in", 400, (96, 96))
+    flags = ("--size=128", "--workers=1")
+    first = process("convert", source, tmp_path / out, *flags)
+    deadline = time.monotonic() + 60
+    while not far_enough(tmp_path) and time.monotonic() < deadline:
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.01)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert not (tmp_path / out).exists() and len(list(tmp_path.glob(".*"))) == 1
+    second = process("convert", source, tmp_path / out, *flags)
+    said, errors = second.communicate()
+    assert second.returncode == 0 and errors == ""
+    assert "400 images, no labels" in said and "of them from an earlier attempt" in said
+    assert not list(tmp_path.glob(".*"))
+    whole = tmp_path / f"whole{Path(out).suffix}"
+    assert typed("convert", source, whole, *flags) == 0
+    assert contents(tmp_path / out) == contents(whole)
+
+
+def far_enough(top):
+    """Whether some of the images are in a partial archive."""
+    sizes = [path.stat().st_size for path in top.glob(".*.partial")]
+    return any(top.glob(".*.partial/00000/*20.png")) or max(sizes, default=0) > 10**6
+
+
+def contents(path):
+    if path.is_file():
+        return path.read_bytes()
+    found = [file for file in path.rglob("*") if file.is_file()]
+    return {str(file.relative_to(path)): file.read_bytes() for file in found}
