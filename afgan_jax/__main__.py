@@ -18,7 +18,7 @@ VERBS = {
     "equivariance": ("afgan_jax.cli.equivariance", "measure and show equivariance"),
     "dataset": (
         "afgan_jax.cli.dataset",
-        "convert pictures to an archive",
+        "convert pictures to an archive; check one",
     ),
     "bench": ("afgan_jax.cli.bench", "time a configuration on this machine"),
 }

@@ -51,8 +51,11 @@ def test_flags_may_stand_before_the_paths(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "dataset '': use convert"),
-        (["convret", "a", "b"], "dataset 'convret': use convert"),
+        ([], "dataset '': use convert or check"),
+        (["convret", "a", "b"], "dataset 'convret': use convert or check"),
+        (["check"], "needs OUT, not []"),
+        (["check", "none"], "none does not exist"),
+        (["check", "empty"], "empty holds no images"),
         (["convert", "a"], "needs SRC and OUT, not ['a']"),
         (["convert", "a", "b", "--size", "8"], "Missing value for flag --size"),
         (["convert", "a", "b", "--size=8by8"], "--size=8by8: write WIDTHxHEIGHT"),
@@ -81,6 +84,19 @@ def test_bad_words_are_one_line_and_exit_2(
     said = capsys.readouterr().err
     assert said.startswith("error: ") and message in said and said.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_check_tells_what_is_there_and_how_to_train_on_it(tmp_path, capsys):
+    source = numbered(tmp_path / "in", 3, (32, 32), "{}/a.png")
+    assert typed("convert", source, tmp_path / "a.zip", "--labels=folders") == 0
+    capsys.readouterr()
+    assert typed("check", tmp_path / "a.zip", "--sample=2") == 0
+    said = capsys.readouterr().out
+    assert "3 images\n  size: 32x32\n  mode: RGB\n" in said
+    assert "none of 2 judged" in said
+    assert "3 classes of 1" in said
+    assert "train --config=configs/earth32.py" in said
+    assert "--config.generator.c_dim=3" in said and "R1 gamma 0.128 = 0.001" in said
 
 
 @pytest.mark.parametrize(

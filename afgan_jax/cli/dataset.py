@@ -1,6 +1,7 @@
-"""Convert pictures to an archive that can be trained on.
+"""Convert pictures to an archive that can be trained on, or check an archive.
 
 python -m afgan_jax dataset convert SRC OUT --size=256x256 --fit=crop
+python -m afgan_jax dataset check OUT
 
 SRC is a folder or zip of pictures, cifar-10-python.tar.gz or
 train-images-idx3-ubyte.gz as published (or cifar-100, or the t10k of MNIST), or
@@ -8,6 +9,10 @@ tfds:NAME or tfds:NAME:SPLIT. OUT is a new folder, or a zip if its name ends so.
 may be in buckets (gs://...). Interrupt convert as you like: the same command goes on
 from .OUT.KEY.partial beside OUT. Pictures that cannot be read are left out and listed
 in OUT.skipped.txt.
+
+check tells sizes, modes, duplicates, balance of classes, and whether images look
+upscaled, blocked by JPEG, aliased or letterboxed; faults begin with "!". Then, how to
+train on the archive.
 """
 
 import sys
@@ -57,6 +62,13 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer(
     "workers", None, "threads; default: all cores", lower_bound=1, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "sample",
+    2000,
+    "check: how many images are judged for defects",
+    lower_bound=1,
+    flag_values=FLAGS,
 )
 
 LISTED = 5  # images named on the screen
@@ -128,4 +140,11 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-TASKS = {"convert": (convert, ("SRC", "OUT"))}
+def check(path: str) -> None:
+    from afgan_jax.data import advice, inspect
+
+    findings = inspect.inspect(path, sample=FLAGS.sample, workers=FLAGS.workers)
+    print("\n".join([*advice.describe(findings), *advice.suggest(findings)]))
+
+
+TASKS = {"convert": (convert, ("SRC", "OUT")), "check": (check, ("OUT",))}

@@ -1,0 +1,136 @@
+"""Findings on an archive in words, what to do about them, and how to train on it."""
+
+from collections.abc import Iterator, Sequence
+
+from afgan_jax.data.inspect import Findings
+
+SHARE = 0.1  # of the images judged: from here on a defect shapes what is learnt
+IMBALANCE = 20  # images of the largest class for one of the smallest
+EXAMPLES = 3
+
+# R1 gamma: GAMMA_0 x pixels / batch (StyleGAN3 paper, appendix F, where GAMMA_0 is
+# searched from 0.0002 to 0.005); the published recommendations for batch 32 follow it.
+GAMMA_0, GAMMA_RANGE = 0.001, (0.0002, 0.005)
+# Up to this resolution: (config, its batch size, its resolution).
+CONFIGS = {
+    32: ("configs/earth32.py", 8, 32),
+    64: ("configs/earth64.py", 8, 64),
+    256: ("configs/ffhqu256.py:t", 64, 256),
+    1024: ("configs/ffhq1024.py:t", 32, 1024),
+}
+REMEDIES = {
+    "upscaled": "convert from larger originals, or to a smaller --size",
+    "blocked": "JPEG blocks will be learnt: use better originals, or a smaller --size",
+    "aliased": "alias-free training cannot undo it: convert anew from the originals",
+    "letterboxed": "bars will be learnt and stick to the pixels: crop them off",
+}
+
+
+def describe(findings: Findings) -> list[str]:
+    """What was found, a line each; faults begin with "!"."""
+    return [
+        f"{findings.path}: {findings.images} images",
+        *_uniform("size", [f"{w}x{h}" for w, h in _ranked(findings.sizes)], findings),
+        *_uniform("mode", _ranked(findings.modes), findings),
+        *_broken(findings),
+        *_duplicates(findings),
+        *_defects(findings),
+        *_labels(findings),
+    ]
+
+
+def _ranked(counts) -> list:
+    return [value for value, _ in counts.most_common()]
+
+
+def _uniform(what: str, values: Sequence[str], findings: Findings) -> Iterator[str]:
+    if len(values) > 1:
+        some = ", ".join(values[:EXAMPLES])
+        yield f"! {what}s differ: {some}; dataset convert makes them alike"
+    elif values:
+        yield f"  {what}: {values[0]}"
+
+
+def _broken(findings: Findings) -> Iterator[str]:
+    if findings.broken:
+        yield f"! {len(findings.broken)} cannot be read: {findings.broken[0]}"
+
+
+def _duplicates(findings: Findings) -> Iterator[str]:
+    more = sum(len(group) - 1 for group in findings.duplicates)
+    if more:
+        group = " = ".join(findings.duplicates[0][:EXAMPLES])
+        yield f"! {more} repeat others pixel for pixel, such as {group}: remove them"
+    else:
+        yield "  no two images are equal"
+
+
+def _defects(findings: Findings) -> Iterator[str]:
+    for defect, names in findings.flagged.items():
+        judged = findings.judged[defect]
+        if not names:
+            yield f"  {defect}: none of {judged} judged"
+            continue
+        line = f"{defect}: {len(names)} of {judged} judged"
+        line += f", such as {', '.join(names[:EXAMPLES])}"
+        bad = len(names) >= SHARE * judged
+        yield f"! {line}; {REMEDIES[defect]}" if bad else f"  {line}"
+
+
+def _labels(findings: Findings) -> Iterator[str]:
+    if findings.label_fault is not None:
+        yield f"! {findings.label_fault}"
+    elif findings.classes is None:
+        dim = findings.label_dim
+        yield f"  labels: vectors of {dim}" if dim else "  no labels"
+    else:
+        ranked = findings.classes.most_common()
+        (most, many), (least, few) = ranked[0], ranked[-1]
+        yield (
+            f"  {len(ranked)} classes of {few} ({_class(findings, least)}) to"
+            f" {many} ({_class(findings, most)}) images"
+        )
+        empty = findings.label_dim - len(ranked)
+        if empty:
+            yield f"! {empty} class numbers below {findings.label_dim} have no image"
+        if many > IMBALANCE * few:
+            times = f"{many / few:.0f} times"
+            yield f"! the largest class has {times} the images of the smallest"
+
+
+def _class(findings: Findings, number: int) -> str:
+    names = findings.class_names
+    return names[number] if names and number < len(names) else f"class {number}"
+
+
+def suggest(findings: Findings) -> list[str]:
+    """The command that trains on the archive; nothing if it cannot be trained on."""
+    sizes, modes = _ranked(findings.sizes), _ranked(findings.modes)
+    fits = len(sizes) == 1 and len(modes) == 1 and not findings.broken
+    if not fits or sizes[0][0] != sizes[0][1] or modes[0] not in ("L", "RGB"):
+        return ["cannot be trained on as it is: see dataset convert"]
+    resolution = sizes[0][0]
+    fitting = [limit for limit in CONFIGS if limit >= resolution]
+    config, batch, own = CONFIGS[min(fitting, default=max(CONFIGS))]
+    gamma = GAMMA_0 * resolution**2 / batch
+    low, high = (g / GAMMA_0 * gamma for g in GAMMA_RANGE)
+    changes = {"data.path": findings.path, "losses.r1_gamma": f"{gamma:.3g}"}
+    for section in ("generator", "discriminator"):
+        if modes[0] == "L":
+            changes[f"{section}.img_channels"] = 1
+        if findings.label_dim:
+            changes[f"{section}.c_dim"] = findings.label_dim
+        if resolution != own:
+            changes[f"{section}.resolution"] = resolution
+    if resolution != own:
+        changes["data.resolution"] = resolution
+    if findings.label_dim:
+        changes["data.use_labels"] = True
+    flags = "".join(f" --config.{name}={value}" for name, value in changes.items())
+    return [
+        "to train:",
+        f"  python -m afgan_jax train --config={config} --workdir=runs/NAME{flags}",
+        f"  R1 gamma {gamma:.3g} = {GAMMA_0} x {resolution}^2 pixels / batch {batch}"
+        f" (StyleGAN3 paper, appendix F); worth a search from {low:.2g} to {high:.2g}",
+        "  --config.data.mirror=False for text and whatever else is not to be flipped",
+    ]
