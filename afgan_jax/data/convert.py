@@ -76,6 +76,8 @@ def convert(
     """
     out = paths.resolve(out)
     writer.check_free(out)
+    if paths.is_inside(out, paths.resolve(source.name)):
+        raise ValueError(f"{out} lies in {source.name}: choose a place outside of it")
     transforms.check_fit(size, fit)
     images = source.images[:max_images]
     workers = workers or os.cpu_count() or 1
@@ -130,7 +132,9 @@ def _survey(
         except BrokenImage as error:
             return str(error)
 
-    found = dict(enumerate(_in_order(look, range(count), workers)))
+    looks = _in_order(look, range(count), workers)
+    looks = tqdm.tqdm(looks, total=count, unit=" headers", disable=None, leave=False)
+    found = dict(enumerate(looks))
     broken = {index: it for index, it in found.items() if isinstance(it, str)}
     if len(broken) == count:
         raise ValueError(f"{source.name}: no image can be read, {_some(broken)}")

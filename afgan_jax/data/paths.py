@@ -27,5 +27,11 @@ def is_remote(path: epath.Path) -> bool:
     return "://" in str(path)
 
 
+def is_inside(path: epath.Path, folder: epath.Path) -> bool:
+    """Whether `path` is `folder` or somewhere below it."""
+    inner, outer = path.resolve(), folder.resolve()
+    return inner == outer or outer in inner.parents
+
+
 def without_scheme(path: epath.Path) -> str:
     return str(path).rpartition("://")[2]

@@ -1,4 +1,4 @@
-"""Conversion: what is made of sources good and bad, alone, in parallel, interrupted."""
+"""Conversion: what is made of sources good and bad."""
 
 import json
 import re
@@ -7,28 +7,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from data.conversions import broken_set, content, made, read
 from data.pictures import encoded, folder, noise, numbered
 from PIL import Image
-
-from afgan_jax.data import archive, convert, sources, writer
-
-
-def made(source, out, **settings):
-    return convert.convert(sources.open_source(source), out, **settings)
-
-
-def read(path, **options):
-    """Pixels and labels of an archive."""
-    found = archive.Archive.open(path, **options)
-    return np.stack([image for image, _ in found]), found.labels
-
-
-def content(path):
-    """Every file below a folder, or a zip's bytes."""
-    if path.is_file():
-        return path.read_bytes()
-    files = [file for file in path.rglob("*") if file.is_file()]
-    return {str(file.relative_to(path)): file.read_bytes() for file in files}
 
 
 def cmyk():
@@ -98,14 +79,6 @@ def test_photographs_are_shown_upright(tmp_path):
     assert (pixels[:, :3] > 240).all() and (pixels[:, 5:] < 15).all()
 
 
-def broken_set(path):
-    files = {f"{i}.png": encoded(noise(seed=i)) for i in (0, 2, 5)}
-    files["1.png"] = b"no picture"
-    files["3.png"] = encoded(noise((64, 64)))[:2000]  # its header is whole
-    files["4.tif"] = encoded(Image.new("F", (8, 8)), "tiff")
-    return folder(path, files)
-
-
 def test_broken_files_are_left_out_and_listed(tmp_path):
     source = broken_set(tmp_path / "in")
     report = made(source, tmp_path / "a.zip", size=(8, 8))
@@ -135,90 +108,6 @@ def test_any_number_of_workers_makes_the_same_bytes(tmp_path, suffix):
     made(source, one, size=(16, 16), workers=1)
     made(source, many, size=(16, 16), workers=8)
     assert content(one) == content(many)
-
-
-class Killed(BaseException):
-    pass
-
-
-@pytest.mark.parametrize("suffix", ["", ".zip"])
-@pytest.mark.parametrize("after", [0, 1, 5, 9])
-def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch, suffix, after):
-    source = broken_set(tmp_path / "in")
-    numbered(source, 6, names="more/{}.png")  # 9 good ones in all
-    whole, resumed = tmp_path / f"whole{suffix}", tmp_path / f"some{suffix}"
-    made(source, whole, size=(8, 8))
-    kinds = (writer.ZipWriter, writer.FolderWriter)
-    for kind in kinds:
-        monkeypatch.setattr(kind, "add", interrupted(kind.add, after))
-        monkeypatch.setattr(kind, "finish", interrupted(kind.finish, 0))
-    with pytest.raises(Killed):
-        made(source, resumed, size=(8, 8))
-    monkeypatch.undo()
-    assert not resumed.exists()
-    report = made(source, resumed, size=(8, 8))
-    assert (report.resumed, report.converted) == (after, 9)
-    assert content(resumed) == content(whole)
-    assert not list(tmp_path.glob(".*"))
-
-
-def interrupted(function, after):
-    calls = []
-
-    def call(*arguments):
-        if len(calls) == after:
-            raise Killed
-        calls.append(None)
-        return function(*arguments)
-
-    return call
-
-
-@pytest.mark.parametrize("cut", [1, 40, 1000, 100_000])
-def test_a_zip_cut_off_anywhere_goes_on(tmp_path, monkeypatch, cut):
-    source = numbered(tmp_path / "in", 9, (16, 16))
-    made(source, tmp_path / "whole.zip")
-    monkeypatch.setattr(writer.ZipWriter, "finish", interrupted(None, 0))
-    with pytest.raises(Killed):
-        made(source, tmp_path / "a.zip")
-    monkeypatch.undo()
-    (partial,) = tmp_path.glob(".a.zip.*.partial")
-    partial.write_bytes(partial.read_bytes()[:-cut])
-    report = made(source, tmp_path / "a.zip")
-    assert report.resumed < report.converted == 9
-    assert content(tmp_path / "a.zip") == content(tmp_path / "whole.zip")
-
-
-@pytest.mark.parametrize("change", ["settings", "source"])
-def test_what_no_longer_fits_is_made_anew(tmp_path, monkeypatch, change):
-    source = numbered(tmp_path / "in", 3)
-    monkeypatch.setattr(writer.ZipWriter, "finish", interrupted(None, 0))
-    with pytest.raises(Killed):
-        made(source, tmp_path / "a.zip", size=(8, 8))
-    monkeypatch.undo()
-    if change == "source":
-        (source / "1.png").write_bytes(encoded(noise(seed=99)))
-    size = (4, 4) if change == "settings" else (8, 8)
-    report = made(source, tmp_path / "a.zip", size=size)
-    assert report.resumed == 0
-    assert not list(tmp_path.glob(".*"))
-    if change == "source":
-        np.testing.assert_array_equal(read(tmp_path / "a.zip")[0][1], noise(seed=99))
-
-
-def test_two_processes_do_not_write_one_archive(tmp_path, monkeypatch):
-    source = numbered(tmp_path / "in", 3)
-    again = []
-
-    def finish(self, table):
-        with pytest.raises(ValueError, match="another process is writing"):
-            made(source, tmp_path / "a.zip")
-        again.append(self)
-        self.discard()
-
-    monkeypatch.setattr(writer.ZipWriter, "finish", finish)
-    made(source, tmp_path / "a.zip")
-    assert again
 
 
 def test_labels_of_folders_keep_their_names(tmp_path):
@@ -305,6 +194,14 @@ def test_what_exists_is_not_overwritten(tmp_path, out):
     assert (tmp_path / "folder/file").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("out", ["in/a.zip", "in/sub/out", "other/../in/a"])
+def test_a_source_does_not_hold_what_is_made_of_it(tmp_path, out):
+    source = numbered(tmp_path / "in", 1)
+    with pytest.raises(ValueError, match="lies in .*in: choose a place outside"):
+        made(source, tmp_path / out)
+    assert [path.name for path in source.iterdir()] == ["0.png"]
+
+
 def test_an_empty_folder_is_filled(tmp_path):
     (tmp_path / "out").mkdir()
     made(numbered(tmp_path / "in", 1), tmp_path / "out")
@@ -317,30 +214,6 @@ def test_where_nothing_can_be_written_is_named(tmp_path):
     for out in ("file/a.zip", "file/deep/er"):
         message = f"{out} cannot be written: .*(Not a directory|File exists)"
         refused(message, source, tmp_path / out)
-
-
-@pytest.mark.parametrize("suffix", ["", ".zip"])
-def test_a_full_disk_keeps_what_was_done(tmp_path, monkeypatch, suffix):
-    source = numbered(tmp_path / "in", 4)
-    for kind in (writer.ZipWriter, writer.FolderWriter):
-        monkeypatch.setattr(kind, "add", full_after(kind.add, 2))
-    with pytest.raises(OSError, match="No space left"):
-        made(source, tmp_path / f"a{suffix}")
-    monkeypatch.undo()
-    assert not (tmp_path / f"a{suffix}").exists()
-    assert made(source, tmp_path / f"a{suffix}").resumed == 2
-
-
-def full_after(function, count):
-    calls = []
-
-    def call(*arguments):
-        if len(calls) == count:
-            raise OSError(28, "No space left on device")
-        calls.append(None)
-        return function(*arguments)
-
-    return call
 
 
 def test_only_the_first_images_are_taken(tmp_path):

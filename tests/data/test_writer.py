@@ -1,0 +1,116 @@
+"""Conversions that were interrupted go on, and end in the same bytes."""
+
+import numpy as np
+import pytest
+from data.conversions import broken_set, content, made, read
+from data.pictures import encoded, noise, numbered
+
+from afgan_jax.data import writer
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("suffix", ["", ".zip"])
+@pytest.mark.parametrize("after", [0, 1, 5, 9])
+def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch, suffix, after):
+    source = broken_set(tmp_path / "in")
+    numbered(source, 6, names="more/{}.png")  # 9 good ones in all
+    whole, resumed = tmp_path / f"whole{suffix}", tmp_path / f"some{suffix}"
+    made(source, whole, size=(8, 8))
+    kinds = (writer.ZipWriter, writer.FolderWriter)
+    for kind in kinds:
+        monkeypatch.setattr(kind, "add", interrupted(kind.add, after))
+        monkeypatch.setattr(kind, "finish", interrupted(kind.finish, 0))
+    with pytest.raises(Killed):
+        made(source, resumed, size=(8, 8))
+    monkeypatch.undo()
+    assert not resumed.exists()
+    report = made(source, resumed, size=(8, 8))
+    assert (report.resumed, report.converted) == (after, 9)
+    assert content(resumed) == content(whole)
+    assert not list(tmp_path.glob(".*"))
+
+
+def interrupted(function, after):
+    calls = []
+
+    def call(*arguments):
+        if len(calls) == after:
+            raise Killed
+        calls.append(None)
+        return function(*arguments)
+
+    return call
+
+
+@pytest.mark.parametrize("cut", [1, 40, 1000, 100_000])
+def test_a_zip_cut_off_anywhere_goes_on(tmp_path, monkeypatch, cut):
+    source = numbered(tmp_path / "in", 9, (16, 16))
+    made(source, tmp_path / "whole.zip")
+    monkeypatch.setattr(writer.ZipWriter, "finish", interrupted(None, 0))
+    with pytest.raises(Killed):
+        made(source, tmp_path / "a.zip")
+    monkeypatch.undo()
+    (partial,) = tmp_path.glob(".a.zip.*.partial")
+    partial.write_bytes(partial.read_bytes()[:-cut])
+    report = made(source, tmp_path / "a.zip")
+    assert report.resumed < report.converted == 9
+    assert content(tmp_path / "a.zip") == content(tmp_path / "whole.zip")
+
+
+@pytest.mark.parametrize("change", ["settings", "source"])
+def test_what_no_longer_fits_is_made_anew(tmp_path, monkeypatch, change):
+    source = numbered(tmp_path / "in", 3)
+    monkeypatch.setattr(writer.ZipWriter, "finish", interrupted(None, 0))
+    with pytest.raises(Killed):
+        made(source, tmp_path / "a.zip", size=(8, 8))
+    monkeypatch.undo()
+    if change == "source":
+        (source / "1.png").write_bytes(encoded(noise(seed=99)))
+    size = (4, 4) if change == "settings" else (8, 8)
+    report = made(source, tmp_path / "a.zip", size=size)
+    assert report.resumed == 0
+    assert not list(tmp_path.glob(".*"))
+    if change == "source":
+        np.testing.assert_array_equal(read(tmp_path / "a.zip")[0][1], noise(seed=99))
+
+
+def test_two_processes_do_not_write_one_archive(tmp_path, monkeypatch):
+    source = numbered(tmp_path / "in", 3)
+    again = []
+
+    def finish(self, table):
+        with pytest.raises(ValueError, match="another process is writing"):
+            made(source, tmp_path / "a.zip")
+        again.append(self)
+        self.discard()
+
+    monkeypatch.setattr(writer.ZipWriter, "finish", finish)
+    made(source, tmp_path / "a.zip")
+    assert again
+
+
+@pytest.mark.parametrize("suffix", ["", ".zip"])
+def test_a_full_disk_keeps_what_was_done(tmp_path, monkeypatch, suffix):
+    source = numbered(tmp_path / "in", 4)
+    for kind in (writer.ZipWriter, writer.FolderWriter):
+        monkeypatch.setattr(kind, "add", full_after(kind.add, 2))
+    with pytest.raises(OSError, match="No space left"):
+        made(source, tmp_path / f"a{suffix}")
+    monkeypatch.undo()
+    assert not (tmp_path / f"a{suffix}").exists()
+    assert made(source, tmp_path / f"a{suffix}").resumed == 2
+
+
+def full_after(function, count):
+    calls = []
+
+    def call(*arguments):
+        if len(calls) == count:
+            raise OSError(28, "No space left on device")
+        calls.append(None)
+        return function(*arguments)
+
+    return call
