@@ -45,8 +45,20 @@ def interrupted(function, after):
     return call
 
 
-@pytest.mark.parametrize("cut", [1, 40, 1000, 100_000])
-def test_a_zip_cut_off_anywhere_goes_on(tmp_path, monkeypatch, cut):
+def flipped(content):
+    half = len(content) // 2
+    return content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        *(lambda content, cut=cut: content[:-cut] for cut in (1, 40, 1000, 100_000)),
+        flipped,
+        lambda content: flipped(content) + bytes(10_000),  # as a crash may leave
+    ],
+)
+def test_a_zip_cut_off_or_damaged_anywhere_goes_on(tmp_path, monkeypatch, harm):
     source = numbered(tmp_path / "in", 9, (16, 16))
     made(source, tmp_path / "whole.zip")
     monkeypatch.setattr(writer.ZipWriter, "finish", interrupted(None, 0))
@@ -54,7 +66,7 @@ def test_a_zip_cut_off_anywhere_goes_on(tmp_path, monkeypatch, cut):
         made(source, tmp_path / "a.zip")
     monkeypatch.undo()
     (partial,) = tmp_path.glob(".a.zip.*.partial")
-    partial.write_bytes(partial.read_bytes()[:-cut])
+    partial.write_bytes(harm(partial.read_bytes()))
     report = made(source, tmp_path / "a.zip")
     assert report.resumed < report.converted == 9
     assert content(tmp_path / "a.zip") == content(tmp_path / "whole.zip")
