@@ -87,7 +87,7 @@ def open_writer(out: epath.Path, key: str) -> "ZipWriter | FolderWriter":
 def _remove_others(partial: pathlib.Path, name: str) -> None:
     for other in partial.parent.glob(f".{glob.escape(name)}.*.partial"):
         if other != partial:
-            with _locked(other):
+            with _Lock(other):
                 _remove(other)
 
 
@@ -98,7 +98,7 @@ def _remove(path: pathlib.Path) -> None:
         path.unlink(missing_ok=True)
 
 
-class _locked:
+class _Lock:
     """Holds a file or folder against other processes until it is closed."""
 
     def __init__(self, path: pathlib.Path):
@@ -125,7 +125,7 @@ class ZipWriter:
     def __init__(self, partial: pathlib.Path, out: epath.Path):
         self._partial, self._out = partial, out
         partial.touch()
-        self._lock = _locked(partial)
+        self._lock = _Lock(partial)
         self._file = partial.open("r+b")
         members = list(_whole_members(self._file))
         self._file.truncate()
@@ -192,7 +192,7 @@ class FolderWriter:
     def __init__(self, partial: pathlib.Path, out: epath.Path):
         self._partial, self._out = partial, out
         partial.mkdir(exist_ok=True)
-        self._lock = _locked(partial)
+        self._lock = _Lock(partial)
         for piece in partial.rglob("*.part"):
             piece.unlink()
         found = partial.rglob("*.png")
@@ -229,8 +229,12 @@ class FolderWriter:
 
 
 def _upload(source: pathlib.Path, target: epath.Path) -> None:
-    with source.open("rb") as file, target.open("wb") as copy:
-        shutil.copyfileobj(file, copy, 1 << 20)
+    try:
+        with source.open("rb") as file, target.open("wb") as copy:
+            shutil.copyfileobj(file, copy, 1 << 20)
+    except BaseException:
+        target.unlink(missing_ok=True)  # else closing it has stored a part
+        raise
 
 
 def _upload_all(source: pathlib.Path, target: epath.Path) -> None:

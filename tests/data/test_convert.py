@@ -13,7 +13,7 @@ from PIL import Image
 
 
 def cmyk():
-    return Image.fromarray(noise(channels=4), "CMYK")
+    return Image.merge("CMYK", Image.fromarray(noise(channels=4)).split())
 
 
 def turned():

@@ -3,9 +3,11 @@
 import gzip
 import io
 import pickle
+import shutil
 import struct
 import sys
 import tarfile
+import tempfile
 
 import fsspec
 import numpy as np
@@ -221,19 +223,26 @@ def test_buckets_are_as_good_as_folders(tmp_path, bucket, out, zipped):
         convert.convert(sources.open_source(source), f"gs://pictures/{out}")
 
 
-def test_a_failed_upload_leaves_no_folder(tmp_path, bucket, monkeypatch):
+@pytest.mark.parametrize("out", ["a", "a.zip"])
+def test_a_failed_upload_leaves_nothing_there_and_can_go_on(
+    tmp_path, bucket, monkeypatch, out
+):
     source = sources.open_source(numbered(tmp_path / "in", 3))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
 
-    def full(source, target):
-        if source.name.endswith("2.png"):
-            raise OSError("quota exceeded")
-        target.write_bytes(source.read_bytes())
+    def full(source, target, _):
+        target.write(source.read(10))
+        raise OSError("quota exceeded")
 
-    monkeypatch.setattr(convert.writer, "_upload", full)
-    with pytest.raises(OSError, match="quota"):
-        convert.convert(source, "gs://pictures/a")
-    assert not (bucket / "a").exists()
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfileobj", full)
+        with pytest.raises(OSError, match="quota"):
+            convert.convert(source, f"gs://pictures/{out}")
+    assert not list(bucket.iterdir())
+    assert convert.convert(source, f"gs://pictures/{out}").resumed == 3
+    assert len(archive.Archive.open(f"gs://pictures/{out}")) == 3
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_missing_library_for_a_bucket_is_named(monkeypatch):

@@ -32,14 +32,14 @@ def test_grey_among_rgb_is_repeated():
 def test_what_is_transparent_shows_the_background(background, level):
     pixels = noise(channels=4)
     pixels[..., 3] = np.where(np.arange(8) < 4, 0, 255)  # by columns
-    rgb = shown(Image.fromarray(pixels, "RGBA"), 3, background)
+    rgb = shown(Image.fromarray(pixels), 3, background)
     assert (rgb[:, :4] == level).all()
     np.testing.assert_array_equal(rgb[:, 4:], pixels[:, 4:, :3])
 
 
 def test_half_transparent_is_mixed():
     pixels = np.full([1, 1, 4], (200, 100, 0, 128), np.uint8)
-    rgb = shown(Image.fromarray(pixels, "RGBA"), 3)
+    rgb = shown(Image.fromarray(pixels), 3)
     mix = 128 / 255
     expected = mix * pixels[0, 0, :3] + (1 - mix) * 255
     np.testing.assert_allclose(rgb[0, 0], expected, atol=1)  # rounding
@@ -47,7 +47,7 @@ def test_half_transparent_is_mixed():
 
 def test_grey_with_alpha_stays_exactly_grey():
     pixels = np.stack([noise(channels=1), np.full([8, 8], 255, np.uint8)], -1)
-    grey = shown(Image.fromarray(pixels, "LA"), 1)
+    grey = shown(Image.fromarray(pixels), 1)
     np.testing.assert_array_equal(grey, pixels[..., 0])
 
 
