@@ -129,6 +129,27 @@ def test_lanczos_removes_what_the_smaller_size_cannot_show():
     assert np.ptp(half.astype(int)) <= 2
 
 
+@pytest.mark.parametrize(
+    ("size", "new", "columns_first"),
+    [
+        ((37, 39), (32, 20), True),
+        ((75, 24), (68, 12), False),
+        ((8, 9), (20, 5), True),
+        ((8, 9), (5, 20), False),
+    ],
+)
+def test_resizing_does_not_depend_on_how_pillow_orders_its_passes(
+    size, new, columns_first
+):
+    # What Pillow 13 gives in one call; whether it does in two, any version can show.
+    pixels = noise(size)
+    between = (size[0], new[1]) if columns_first else (new[0], size[1])
+    image = Image.fromarray(pixels)
+    for step in (between, new):
+        image = image.resize(step, Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(fitted(pixels, new, "stretch"), np.asarray(image))
+
+
 def test_only_squares_are_made():
     transforms.check_fit((8, 8), "crop")
     transforms.check_fit((8, 6), "wide")
