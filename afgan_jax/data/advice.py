@@ -30,8 +30,9 @@ def describe(findings: Findings) -> list[str]:
     """What was found, a line each; faults begin with "!"."""
     return [
         f"{findings.path}: {findings.images} images",
-        *_uniform("size", [f"{w}x{h}" for w, h in _ranked(findings.sizes)], findings),
-        *_uniform("mode", _ranked(findings.modes), findings),
+        *_uniform("size", [f"{w}x{h}" for w, h in _ranked(findings.sizes)]),
+        *_power_of_two(findings),
+        *_uniform("mode", _ranked(findings.modes)),
         *_broken(findings),
         *_duplicates(findings),
         *_defects(findings),
@@ -43,12 +44,18 @@ def _ranked(counts) -> list:
     return [value for value, _ in counts.most_common()]
 
 
-def _uniform(what: str, values: Sequence[str], findings: Findings) -> Iterator[str]:
+def _uniform(what: str, values: Sequence[str]) -> Iterator[str]:
     if len(values) > 1:
         some = ", ".join(values[:EXAMPLES])
         yield f"! {what}s differ: {some}; dataset convert makes them alike"
     elif values:
         yield f"  {what}: {values[0]}"
+
+
+def _power_of_two(findings: Findings) -> Iterator[str]:
+    sides = {side for size in findings.sizes for side in size}
+    if any(side & (side - 1) for side in sides):
+        yield "  no power of two, which the published program insists on"
 
 
 def _broken(findings: Findings) -> Iterator[str]:

@@ -104,6 +104,14 @@ def test_classes_out_of_balance_are_flagged_by_name(tmp_path):
     assert "! the largest class has 22 times the images of the smallest" in lines
 
 
+@pytest.mark.parametrize(("size", "told"), [(32, False), (48, True)])
+def test_sizes_that_the_published_program_refuses_are_told(tmp_path, size, told):
+    lines = said(archive.write_archive(tmp_path / "a", [smooth(0, size)]))
+    assert told == (
+        "  no power of two, which the published program insists on" in lines
+    )
+
+
 def test_vectors_are_told_by_their_length(tmp_path):
     path = archive.write_archive(tmp_path / "a", [smooth(0)], [[0.5, 1, 2]])
     assert "  labels: vectors of 3" in said(path)
