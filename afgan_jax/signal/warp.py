@@ -132,17 +132,22 @@ def sample_bilinear(
 
 
 def _sample_one(x, rows, cols):
-    h, w, _ = x.shape
+    h, w, c = x.shape
+    # A border of zeros answers every look-up outside: positions are moved into it.
+    x = jnp.pad(x, ((1, 2), (1, 2), (0, 0)))
+    rows, cols = jnp.clip(rows, -1, h) + 1, jnp.clip(cols, -1, w) + 1
     top, left = jnp.floor(rows), jnp.floor(cols)
-    total = 0.0
-    for r, weight_r in ((top, top + 1 - rows), (top + 1, rows - top)):
-        for c, weight_c in ((left, left + 1 - cols), (left + 1, cols - left)):
-            inside = (r >= 0) & (r < h) & (c >= 0) & (c < w)
-            weight = jnp.where(inside, weight_r * weight_c, 0.0)
-            r_in = jnp.clip(r, 0, h - 1).astype(int)
-            c_in = jnp.clip(c, 0, w - 1).astype(int)
-            total = total + x[r_in, c_in] * weight[..., None].astype(x.dtype)
-    return total
+    down, right = ((a - b)[..., None] for a, b in ((rows, top), (cols, left)))
+    down, right = down.astype(x.dtype), right.astype(x.dtype)
+    first = top.astype(int) * (w + 3) + left.astype(int)
+    pixels = x.reshape(-1, c)
+
+    def at(offset):  # one flat index a look-up: faster than two, above all backwards
+        return jnp.take(pixels, first + offset, axis=0, mode="clip")
+
+    upper = at(0) * (1 - right) + at(1) * right
+    lower = at(w + 3) * (1 - right) + at(w + 4) * right
+    return upper * (1 - down) + lower * down
 
 
 @jax.jit
