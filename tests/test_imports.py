@@ -86,6 +86,7 @@ def test_config_files_import_ml_collections_only():
         ("training.loop", "from afgan_jax import cli"),
         ("networks.plan", "import absl.flags"),
         ("training.loop", "import flax.linen as nn"),
+        ("augment.color", "from afgan_jax.networks import layers"),
         ("runs", "import orbax.checkpoint as ocp"),
         ("data.archive", "import torch"),
     ],

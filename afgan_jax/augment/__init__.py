@@ -1,0 +1,1 @@
+"""What the discriminator sees of an image instead of the image itself."""

@@ -1,0 +1,126 @@
+"""Augmentation of a batch: geometry, colour, octave bands, noise, holes, in this order.
+
+PRESETS name sets of transforms; training uses "bgc". All is float32 at least, linear in
+the images but for what is added, and so differentiable to any order.
+
+Source: Training Generative Adversarial Networks with Limited Data, App. B.
+"""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from afgan_jax.augment import color, corruption, draws, geometry
+
+_BLIT = ("xflip", "rotate90", "xint")
+_GEOM = ("scale", "rotate", "aniso", "xfrac")
+_COLOR = ("brightness", "contrast", "lumaflip", "hue", "saturation")
+_BGC = _BLIT + _GEOM + _COLOR
+PRESETS = {
+    "blit": _BLIT,
+    "geom": _GEOM,
+    "color": _COLOR,
+    "filter": ("imgfilter",),
+    "noise": ("noise",),
+    "cutout": ("cutout",),
+    "bg": _BLIT + _GEOM,
+    "bgc": _BGC,
+    "bgcf": (*_BGC, "imgfilter"),
+    "bgcfn": (*_BGC, "imgfilter", "noise"),
+    "bgcfnc": (*_BGC, "imgfilter", "noise", "cutout"),
+}
+
+
+def make_augment(
+    preset: str = "bgc", multipliers: Mapping | None = None
+) -> Callable[[jax.Array, Array, Array | float], Array]:
+    """augment(key, images [N H W C], p) -> images: each transform with probability p.
+
+    `multipliers` are as in `make_multipliers`.
+    """
+    of = make_multipliers(preset, multipliers)
+
+    def augment(key, images, p):
+        return apply(draws.sample(key, of, images.shape), of, images, p)
+
+    return augment
+
+
+def make_multipliers(
+    preset: str = "bgc", changes: Mapping | None = None
+) -> draws.Multipliers:
+    """By transform (draws.NAMES): 1 for those of the preset, 0 for others, or changed.
+
+    A transform happens with probability multiplier * p; imgfilter also takes a tuple,
+    one for each of its 4 bands. Raises ValueError for what is unknown or below 0.
+    """
+    if preset not in PRESETS:
+        raise ValueError(
+            f"augment.preset={preset!r} is unknown: use one of {', '.join(PRESETS)}"
+        )
+    for name, value in (changes or {}).items():
+        if name not in draws.NAMES:
+            raise ValueError(
+                f"augment.multipliers has {name!r}, which is no transform: there are"
+                f" {', '.join(draws.NAMES)}"
+            )
+        _check_multiplier(name, value)
+    return {n: float(n in PRESETS[preset]) for n in draws.NAMES} | dict(changes or {})
+
+
+def apply(
+    chance: draws.Draws,
+    multipliers: draws.Multipliers,
+    images: Float[Array, "N H W C"],
+    p: float | Float[Array, ""],
+) -> Float[Array, "N H W C"]:
+    """Images augmented at strength p, as `chance` has it; p = 0 only resamples them."""
+    values = draws.decide(chance, multipliers, p)
+    images = images.astype(jnp.promote_types(images.dtype, jnp.float32))
+    matrix = geometry.look_up_matrix(values, images.shape[1:3])
+    if matrix is not None:
+        images = geometry.warp_images(images, matrix)
+    matrix = color.color_matrix(values, images.shape[3])
+    if matrix is not None:
+        images = color.recolor(images, matrix)
+    if "imgfilter" in values:
+        gains = corruption.band_gains(values["imgfilter"])
+        images = corruption.filter_bands(images, gains)
+    if "noise" in values:
+        images = corruption.add_noise(images, values["noise"], chance.noise)
+    if "cutout" in values:
+        images = corruption.cut_out(images, values["cutout"])
+    return images
+
+
+def check_images(
+    multipliers: draws.Multipliers, size: tuple[int, int], channels: int
+) -> None:
+    """Raises ValueError for images that a transform in use cannot take."""
+    on = draws.active(multipliers)
+    colors = [name for name in color.STEPS if name in on]
+    if colors and channels not in color.CHANNELS:
+        raise ValueError(
+            f"augment: {colors[0]} needs images of 1 or 3 channels, not {channels}: set"
+            " augment.preset to bg"
+        )
+    if "imgfilter" in on and min(size) <= corruption.reach():
+        raise ValueError(
+            f"augment: imgfilter needs images of more than {corruption.reach()} pixels"
+            f" a side, not {size[0]}x{size[1]}: set augment.preset to bgc"
+        )
+
+
+def _check_multiplier(name: str, value) -> None:
+    numbers = np.atleast_1d(value)
+    count = draws.TRANSFORMS[name].shape[1] if name in draws.TRANSFORMS else 1
+    if numbers.dtype.kind not in "fiu" or numbers.shape not in ((1,), (count,)):
+        fault = f"must be a number{f' or {count}' if count > 1 else ''}"
+    elif not (np.isfinite(numbers) & (numbers >= 0)).all():
+        fault = "must be at least 0 and finite"
+    else:
+        return
+    raise ValueError(f"augment.multipliers: {name}={value!r} {fault}")
