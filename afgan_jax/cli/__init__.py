@@ -47,6 +47,7 @@ def schema() -> dict:
 
     In a tuple, the arguments named after the function come from the program.
     """
+    from afgan_jax.augment import control
     from afgan_jax.data import sets
     from afgan_jax.networks import discriminator, generator
     from afgan_jax.training import loop, snapshot, step
@@ -55,7 +56,8 @@ def schema() -> dict:
         "data": (sets.open_set, "cache_dir"),
         "generator": generator.make_generator,
         "discriminator": discriminator.make_discriminator,
-        "losses": (step.make_setup, "G", "D"),
+        "losses": (step.make_setup, "G", "D", "augment"),
+        "augment": control.make_control,
         "updates": (step.make_program, "setup", "devices"),
         "pictures": (snapshot.Snapshots, "folder", "G", "archive"),
         "train": (loop.train, "run", "program", "batches", "snapshots", "batch_size"),

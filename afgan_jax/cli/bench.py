@@ -124,6 +124,7 @@ def measure(part: str, settings: dict, batch: int):
     """Yields the rows of one part."""
     import functools
 
+    from afgan_jax.augment import control
     from afgan_jax.bench import aot, networks
     from afgan_jax.networks import discriminator, generator
     from afgan_jax.signal import forms
@@ -150,7 +151,8 @@ def measure(part: str, settings: dict, batch: int):
             else:
                 yield from networks.synthesis(G, batch, **options)
         return
-    setup = step.make_setup(G, D, **settings["losses"])
+    augment = control.make_control(**settings["augment"])
+    setup = step.make_setup(G, D, augment=augment, **settings["losses"])
     program = step.make_program(setup, **updates, devices=chips)
     if part == "aot":
         clock = aot.CLOCKS[FLAGS.topology.partition(":")[0]]

@@ -55,6 +55,7 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
     import jax
 
     from afgan_jax import config, runs
+    from afgan_jax.augment import control
     from afgan_jax.data import pipeline, sets
     from afgan_jax.networks import discriminator, generator
     from afgan_jax.training import loop, snapshot, step
@@ -64,7 +65,8 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
     loop.check(**settings["train"])
     G = generator.make_generator(**settings["generator"])
     D = discriminator.make_discriminator(**settings["discriminator"])
-    setup = step.make_setup(G, D, **settings["losses"])
+    augment = control.make_control(**settings["augment"])
+    setup = step.make_setup(G, D, augment=augment, **settings["losses"])
     updates = settings["updates"]
     kernel = step.usable_kernel(updates["kernel"])
     program = step.make_program(setup, **updates | {"kernel": kernel})

@@ -64,15 +64,15 @@ def train(
                 if index > 1:  # the very first iteration is a tick of its own
                     next_tick += tick_kimg * 1000
                 tick = report.tick
-                report.end_tick(nimg)
+                report.end_tick(nimg, progress(state))
                 if nimg >= total or tick % checkpoint_ticks == 0:
-                    run.save(index, vars(state))
+                    run.save(index, states.to_tree(state))
                 if nimg >= total or tick % image_ticks == 0:
                     snapshots.fakes(state.G_ema, f"fakes{nimg // 1000:06d}.png")
                 report.restart_clock()
         if interrupt.is_set():
             report.say(f"interrupted: saving at {nimg / 1000:.2f} kimg")
-            run.save(index, vars(state))
+            run.save(index, states.to_tree(state))
             run.close()
             raise KeyboardInterrupt
     finally:
@@ -111,10 +111,17 @@ def restore(run, program: steps.Program, key: jax.Array) -> states.TrainState:
         return program.init(key)
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=program.replicated),
-        vars(jax.eval_shape(program.init, key)),
+        states.to_tree(jax.eval_shape(program.init, key)),
     )
     _, tree = run.restore(abstract)
     return states.TrainState(**tree)
+
+
+def progress(state: states.TrainState) -> dict[str, float]:
+    """What a tick reports of the state, read back from the devices."""
+    if state.augment is None:
+        return {}
+    return {"Progress/augment": float(jax.device_get(state.augment["p"]))}
 
 
 def place(program: steps.Program, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:

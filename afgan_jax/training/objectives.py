@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from afgan_jax.augment import control
 from afgan_jax.training import losses
+
+REAL, FAKE = 1, 2  # whose augmentations are drawn
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,6 +34,7 @@ class Setup:
     blur_init_sigma: float
     blur_fade_kimg: float
     noise: dict  # keyword arguments of synthesis: {"noise": "random"} or {}
+    augment: control.Control | None = None
 
 
 class Models(NamedTuple):
@@ -40,6 +44,7 @@ class Models(NamedTuple):
     D: dict  # {"params"}
     pl_mean: jax.Array  # []
     nimg: jax.Array  # [] images shown so far
+    p: jax.Array | None = None  # [] strength of augmentation, if there is any
 
 
 class Inputs(NamedTuple):
@@ -52,7 +57,7 @@ class Inputs(NamedTuple):
     z_mix: jax.Array  # [N z_dim] second latents of style mixing
     mix_from: jax.Array  # [] first ws taken from z_mix; L for none
     pl_normal: jax.Array  # [N // pl_batch_shrink H W C] or []
-    key: jax.Array  # for noise inputs
+    key: jax.Array  # for noise inputs and augmentation
 
 
 class Outcome(NamedTuple):
@@ -67,7 +72,7 @@ def g_main(setup: Setup, params: dict, models: Models, inputs: Inputs):
     """Gmain: f(-D(G(z)))."""
     variables = {"params": params, "buffers": models.G["buffers"]}
     images, _ = generate(setup, variables, inputs)
-    logits = _critic(setup, models.D, models.nimg, inputs)(images, inputs.c)
+    logits = _critic(setup, models.D, models, inputs, FAKE)(images, inputs.c)
     loss = losses.g_logistic(logits)
     stats = _score_stats("fake", logits) | {"Loss/G/loss": loss}
     return jnp.mean(loss), Outcome(models.G["buffers"], models.pl_mean, stats)
@@ -97,7 +102,7 @@ def g_reg(setup: Setup, params: dict, models: Models, inputs: Inputs):
 def d_main(setup: Setup, params: dict, models: Models, inputs: Inputs):
     """Dmain: f(D(G(z))) + f(-D(x)). The one place where G's averages are updated."""
     loss_fake, buffers, stats = _d_fake(setup, params, models, inputs)
-    critic = _critic(setup, {"params": params}, models.nimg, inputs)
+    critic = _critic(setup, {"params": params}, models, inputs, REAL)
     logits = critic(inputs.real, inputs.real_c)
     loss_real = losses.d_logistic_real(logits)
     stats |= _score_stats("real", logits) | {"Loss/D/loss": loss_fake + loss_real}
@@ -106,7 +111,7 @@ def d_main(setup: Setup, params: dict, models: Models, inputs: Inputs):
 
 
 def d_reg(setup: Setup, params: dict, models: Models, inputs: Inputs):
-    """Dreg: R1, gamma/2 |d D(x) / dx|^2, through the blur."""
+    """Dreg: R1, gamma/2 |d D(x) / dx|^2, through blur and augmentation."""
     _, reg, stats = _d_real_with_r1(setup, params, models, inputs)
     return jnp.mean(reg), Outcome(models.G["buffers"], models.pl_mean, stats)
 
@@ -154,14 +159,14 @@ def generate(setup: Setup, variables: dict, inputs: Inputs, update_emas: bool = 
 def _d_fake(setup: Setup, params: dict, models: Models, inputs: Inputs):
     images, buffers = generate(setup, models.G, inputs, update_emas=True)
     images = jax.lax.stop_gradient(images)
-    critic = _critic(setup, {"params": params}, models.nimg, inputs)
+    critic = _critic(setup, {"params": params}, models, inputs, FAKE)
     logits = critic(images, inputs.c)
     buffers = jax.lax.stop_gradient(buffers)
     return losses.d_logistic_fake(logits), buffers, _score_stats("fake", logits)
 
 
 def _d_real_with_r1(setup: Setup, params: dict, models: Models, inputs: Inputs):
-    critic = _critic(setup, {"params": params}, models.nimg, inputs)
+    critic = _critic(setup, {"params": params}, models, inputs, REAL)
     penalty, logits = losses.r1_penalty(
         lambda images: critic(images, inputs.real_c), inputs.real
     )
@@ -201,13 +206,21 @@ def _synthesize(setup: Setup, variables: dict, ws, key, update_emas: bool = Fals
     return images, changed["buffers"]
 
 
-def _critic(setup: Setup, variables: dict, nimg: jax.Array, inputs: Inputs) -> Callable:
-    """Blur, then discriminate: (images, c) -> logits [N]."""
-    sigma = losses.blur_sigma(nimg, setup.blur_init_sigma, setup.blur_fade_kimg)
+def _critic(
+    setup: Setup, variables: dict, models: Models, inputs: Inputs, draw: int
+) -> Callable:
+    """Blur, augment, then discriminate: (images, c) -> logits [N].
+
+    Critics of one `draw`, REAL or FAKE, augment alike.
+    """
+    sigma = losses.blur_sigma(models.nimg, setup.blur_init_sigma, setup.blur_fade_kimg)
 
     def critic(images, c):
         if setup.blur_init_sigma:
             images = losses.blur(images, sigma, setup.blur_init_sigma)
+        if setup.augment is not None:
+            key = jax.random.fold_in(inputs.key, draw)
+            images = setup.augment.augment(key, images, models.p)
         return setup.D.apply(variables, images, c if c.shape[-1] else None)
 
     return critic

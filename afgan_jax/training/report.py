@@ -11,7 +11,12 @@ import numpy as np
 import tensorboardX
 import tqdm
 
-SHOWN = {"G": "Loss/G/loss", "D": "Loss/D/loss", "r1": "Loss/r1_penalty"}
+SHOWN = {
+    "G": "Loss/G/loss",
+    "D": "Loss/D/loss",
+    "r1": "Loss/r1_penalty",
+    "p": "Progress/augment",
+}
 
 
 class Report:
@@ -47,8 +52,8 @@ class Report:
         """Keep the statistics of one iteration, still on the device."""
         self._pending += stats
 
-    def end_tick(self, nimg: int) -> dict[str, float]:
-        """Read the tick's statistics back and write them; name -> mean."""
+    def end_tick(self, nimg: int, progress: dict[str, float]) -> dict[str, float]:
+        """Read the tick's statistics back, write them and `progress`; name -> mean."""
         stats = summarize(jax.device_get(self._pending))
         self._pending = []
         now = time.monotonic()
@@ -63,7 +68,7 @@ class Report:
             "Timing/sec_per_kimg": 1000 / max(rate, 1e-9),
             "Timing/images_per_sec": rate,
             "Resources/cpu_mem_gb": _peak_gigabytes(),
-        }
+        } | progress
         lines = stats | {
             name: {"num": 1, "mean": float(value), "std": 0.0}
             for name, value in single.items()

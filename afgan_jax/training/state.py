@@ -22,9 +22,10 @@ class TrainState:
     G_opt: optax.OptState
     D_opt: optax.OptState
     pl_mean: Array  # [] running mean of path lengths
+    augment: dict | None = None  # of augment.control; None if there is no augmentation
 
 
-def create(key: jax.Array, G, D, optimizers: dict) -> TrainState:
+def create(key: jax.Array, G, D, optimizers: dict, augment=None) -> TrainState:
     """A fresh state; G_ema starts as a copy of G (a donated buffer may appear once)."""
     key_g, key_d = jax.random.split(key)
     G_vars = G.initialize(key_g)
@@ -40,7 +41,16 @@ def create(key: jax.Array, G, D, optimizers: dict) -> TrainState:
         G_opt=optimizers["G"].init(G_vars["params"]),
         D_opt=optimizers["D"].init(D_vars["params"]),
         pl_mean=jnp.zeros(()),
+        augment=None if augment is None else augment.initial(),
     )
+
+
+def to_tree(state: TrainState) -> dict:
+    """The parts of a state by name, without those that are None.
+
+    So a run without augmentation has the checkpoints it had before there was any.
+    """
+    return {name: part for name, part in vars(state).items() if part is not None}
 
 
 def make_optimizer(

@@ -19,6 +19,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from afgan_jax.augment import control, pipeline
 from afgan_jax.signal import convolve, forms, nonlinearity
 from afgan_jax.training import draws, objectives, phases
 from afgan_jax.training import state as states
@@ -54,6 +55,7 @@ def make_setup(
     G,
     D,
     *,
+    augment: control.Control | None = None,
     r1_gamma: float,
     pl_weight: float = 0.0,
     pl_batch_shrink: int = 2,
@@ -63,7 +65,13 @@ def make_setup(
     blur_fade_kimg: float = 0.0,
 ) -> objectives.Setup:
     """Losses of a configuration: A mixes styles (0.9) and weighs path lengths (2), R
-    blurs D's inputs at first (10 pixels, gone after 200 kimg at batch 32)."""
+    blurs D's inputs at first (10 pixels, gone after 200 kimg at batch 32).
+
+    Raises ValueError if `augment` does not take D's images.
+    """
+    if augment is not None:
+        size = (D.resolution, D.resolution)
+        pipeline.check_images(augment.multipliers, size, D.img_channels)
     return objectives.Setup(
         G,
         D,
@@ -75,6 +83,7 @@ def make_setup(
         blur_init_sigma,
         blur_fade_kimg,
         G.synthesis.training_options,
+        augment,
     )
 
 
@@ -157,9 +166,9 @@ def make_program(
         )
 
     def create(key: jax.Array) -> states.TrainState:
-        return states.create(key, setup.G, setup.D, optimizers)
+        return states.create(key, setup.G, setup.D, optimizers, setup.augment)
 
-    finish = functools.partial(_finish, batch_size, ema_kimg, ema_rampup)
+    finish = functools.partial(_finish, setup, batch_size, ema_kimg, ema_rampup)
     on_all = {"in_shardings": replicated, "out_shardings": replicated}
     return Program(
         table,
@@ -239,11 +248,13 @@ def _update(setup, phase, optimizer, index, accumulate, rows, state, batch, key)
     parts = {name: draws.split(a, accumulate, group) for name, a in parts.items()}
     keys = jax.random.split(jax.random.fold_in(key, 2), accumulate)
 
+    p = None if state.augment is None else state.augment["p"]
+
     def one(carry, part):
         total, buffers, pl_mean = carry
         arrays, key = part
         models = objectives.Models(
-            state.G | {"buffers": buffers}, state.D, pl_mean, state.nimg
+            state.G | {"buffers": buffers}, state.D, pl_mean, state.nimg, p
         )
         inputs = draws.inputs(setup, key, arrays)
         grads, outcome = gradients(setup, phase, models, inputs)
@@ -260,12 +271,17 @@ def _update(setup, phase, optimizer, index, accumulate, rows, state, batch, key)
         stats = jax.tree.map(lambda s: jnp.sum(s, axis=0), stats)
     grads, buffers, pl_mean = carry
     state = state.replace(G=state.G | {"buffers": buffers}, pl_mean=pl_mean)
+    if state.augment is not None:
+        state = state.replace(augment=control.count_signs(state.augment, stats))
     return apply_gradients(state, phase, optimizer, grads), stats
 
 
-def _finish(batch_size: int, ema_kimg: float, ema_rampup: float | None, state):
-    """The end of an iteration: follow G with its average, count the images."""
+def _finish(setup, batch_size: int, ema_kimg: float, ema_rampup: float | None, state):
+    """The end of an iteration: follow G with its average, count the images, adapt p."""
     beta = states.ema_beta(state.nimg, batch_size, ema_kimg, ema_rampup)
+    if state.augment is not None:
+        adapted = setup.augment.adapt(state.augment, state.step + 1, batch_size)
+        state = state.replace(augment=adapted)
     return state.replace(
         G_ema=states.update_ema(state.G_ema, state.G, beta),
         step=state.step + 1,

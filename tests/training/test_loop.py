@@ -17,6 +17,7 @@ from PIL import Image
 
 from afgan_jax import runs
 from afgan_jax.__main__ import main as cli_main
+from afgan_jax.augment import control
 from afgan_jax.cli import train
 from afgan_jax.data import archive
 from afgan_jax.networks import discriminator, generator
@@ -49,7 +50,8 @@ def checkpoint(folder) -> dict:
     run = runs.Run.open(folder)
     G = generator.make_generator(**run.config["generator"])
     D = discriminator.make_discriminator(**run.config["discriminator"])
-    setup = step.make_setup(G, D, **run.config["losses"])
+    augment = control.make_control(**run.config["augment"])
+    setup = step.make_setup(G, D, augment=augment, **run.config["losses"])
     one = jax.devices()[:1]
     program = step.make_program(setup, devices=one, **run.config["updates"])
     state = loop.restore(run, program, jax.random.key(0))
@@ -66,11 +68,15 @@ def assert_same(a: dict, b: dict, tolerance: float):
 
 
 def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
-    train.train(SMOKE, tmp_path / "whole", settings(images, 0.064))
+    """With adaptive augmentation: the parts meet between two changes of p."""
+    ada = {"augment.mode": "ada", "augment.interval": 3, "augment.adjust_kimg": 0.24}
+    ada |= {"augment.target": -0.9}  # p rises, whatever the first signs are
+    train.train(SMOKE, tmp_path / "whole", settings(images, 0.064, **ada))
     for kimg in (0.032, 0.064):
-        train.train(SMOKE, tmp_path / "parts", settings(images, kimg))
+        train.train(SMOKE, tmp_path / "parts", settings(images, kimg, **ada))
     whole, parts = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "parts")
     assert_same(whole, parts, 0)
+    assert whole["['augment']['p']"] != 0 and whole["['augment']['signs']"][0] > 0
     names = {p.name for p in (tmp_path / "parts").iterdir()}
     assert {"reals.png", "fakes_init.png", "fakes000000.png", "events"} <= names
     lines = (tmp_path / "parts" / "stats.jsonl").read_text().splitlines()
@@ -78,6 +84,8 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
     assert nimgs == sorted(set(nimgs)) and nimgs[-1] == 64
     stats = json.loads(lines[-1])
     assert set(stats["Loss/D/loss"]) == {"num", "mean", "std"}
+    p = [json.loads(line)["Progress/augment"]["mean"] for line in lines]
+    assert p[0] == 0 and p[-1] == pytest.approx(float(whole["['augment']['p']"]))
     with Image.open(tmp_path / "parts" / "fakes000000.png") as picture:
         assert picture.size == (4 * 16, 2 * 16)
 
