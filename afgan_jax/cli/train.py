@@ -3,11 +3,15 @@
 python -m afgan_jax train --config=configs/earth64.py --workdir=runs/earth
 
 --config.SECTION.KEY=VALUE changes a setting, such as --config.train.total_kimg=50.
+--preview-augment[=P] trains nothing: it writes WORKDIR/augment.png, images of the set
+above what the discriminator sees of them (by default at p = 0.2, 0.5 and 1, or at the p
+that --config.augment.mode=fixed has).
 In a job of several processes each runs the same command, with --coordinator=auto where
 JAX finds the others by itself (TPU pods, SLURM, Kubernetes), or else with
 --coordinator=HOST:PORT --processes=N --process=I.
 """
 
+import math
 import os
 import sys
 
@@ -15,21 +19,43 @@ from absl import flags
 
 from afgan_jax import cli
 
+PREVIEW = "preview-augment"
+
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("config", None, "FILE.py or FILE.py:ARG", flag_values=FLAGS)
 flags.DEFINE_string("workdir", None, "new or resumed run directory", flag_values=FLAGS)
+flags.DEFINE_string(PREVIEW, None, "write a picture at this p", flag_values=FLAGS)
 flags.DEFINE_string("coordinator", None, "auto or HOST:PORT", flag_values=FLAGS)
 flags.DEFINE_integer("processes", None, "how many, in all", flag_values=FLAGS)
 flags.DEFINE_integer("process", None, "which one this is, from 0", flag_values=FLAGS)
 
 
 def main(argv: list[str]) -> None:
+    # Its value may be left out, which absl allows of switches only.
+    argv = [f"{a}=auto" if a.lstrip("-") == PREVIEW else a for a in argv]
     overrides = cli.parse(FLAGS, argv, required=("config", "workdir"))
+    p = None if FLAGS[PREVIEW].value is None else read_p(FLAGS[PREVIEW].value)
     if FLAGS.coordinator is not None:
         join(FLAGS.coordinator, FLAGS.processes, FLAGS.process)
     elif FLAGS.processes is not None or FLAGS.process is not None:
         raise ValueError("--processes and --process need --coordinator=HOST:PORT")
+    if FLAGS[PREVIEW].value is not None:
+        preview(FLAGS.config, FLAGS.workdir, overrides, p)
+        return
     train(FLAGS.config, FLAGS.workdir, overrides)
+
+
+def read_p(text: str) -> float | None:
+    """The strength to preview; None for "auto"."""
+    if text == "auto":
+        return None
+    try:
+        p = float(text)
+    except ValueError:
+        p = math.nan
+    if not 0 <= p <= 1:
+        raise ValueError(f"--{PREVIEW}={text} must be a number from 0 to 1")
+    return p
 
 
 def join(coordinator: str, processes: int | None, process: int | None) -> None:
@@ -99,6 +125,36 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
             batch_size=batch_size,
             **settings["train"],
         )
+
+
+def preview(
+    spec: str, workdir: str | os.PathLike, overrides: dict, p: float | None
+) -> None:
+    """Write what D would see of the set that a config names, in its run directory."""
+    import jax
+
+    from afgan_jax import config, runs
+    from afgan_jax.augment import control, pipeline
+    from afgan_jax.data import sets
+    from afgan_jax.training import preview
+
+    schema = cli.schema()
+    settings = config.load(spec, overrides, schema)
+    augment = control.make_control(**settings["augment"])
+    if augment is None:
+        raise ValueError(
+            f"--{PREVIEW}: augment.mode=noaug, D sees images as they are; pass"
+            " --config.augment.mode=ada or fixed"
+        )
+    cache = runs.Run.check(workdir, settings, schema) / ".cache"
+    archive = sets.open_set(cache_dir=cache, **settings["data"])
+    size = (archive.resolution, archive.resolution)
+    pipeline.check_images(augment.multipliers, size, archive.channels)
+    with runs.Run.create_or_open(workdir, settings, schema) as run:
+        path = run.path / "augment.png"
+        if jax.process_index() == 0:
+            preview.write(path, augment, archive, preview.strengths(augment, p))
+            print(f"wrote {path}", file=sys.stderr)
 
 
 def check_data(archive, settings: dict) -> None:
