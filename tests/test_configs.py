@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from afgan_jax import config
+from afgan_jax import cli, config
+from afgan_jax.augment import control, pipeline
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.training import step
 
@@ -16,6 +17,8 @@ PUBLISHED = {  # parameters of G and D
     "ffhqu256.py:t": (23_320_443, 24_001_089),
     "ffhqu256.py:r": (15_779_565, 24_001_089),
     "ffhqu256.py:a": (24_767_458, 24_001_089),
+    "afhqv2_512.py:t": (24_873_519, 28_982_849),
+    "afhqv2_512.py:r": (16_665_594, 28_982_849),
     "ffhq1024.py:t": (22_313_167, 29_012_513),
     "ffhq1024.py:r": (15_093_151, 29_012_513),
 }
@@ -53,7 +56,20 @@ def test_every_config_file_is_tested():
     assert tested == {path.name for path in CONFIGS.glob("*.py")}
 
 
-@pytest.mark.parametrize("name", ["ffhqu256.py", "ffhq1024.py", "earth64.py"])
+@pytest.mark.parametrize("spec", (*PUBLISHED, *DEMOS))
+def test_only_the_small_published_set_is_augmented(spec):
+    settings = config.load(str(CONFIGS / spec), schema=cli.schema())
+    ada = control.make_control(**settings["augment"])
+    assert (ada is not None) == spec.startswith("afhqv2")
+    if ada is not None:
+        assert (ada.p, ada.target, ada.interval, ada.adjust_kimg) == (0, 0.6, 4, 500)
+        on = [name for name, m in ada.multipliers.items() if m]
+        assert tuple(on) == pipeline.PRESETS["bgc"]
+
+
+@pytest.mark.parametrize(
+    "name", ["afhqv2_512.py", "ffhqu256.py", "ffhq1024.py", "earth64.py"]
+)
 def test_an_unknown_configuration_is_named(name):
     with pytest.raises(ValueError, match=f"{name}:x is unknown"):
         config.load(f"{CONFIGS / name}:x")
