@@ -5,13 +5,16 @@ continued by reflection, upsampled by 2, looked up bilinearly and downsampled by
 with the low-pass h of the symlet of 6 moments: details neither blur nor alias.
 
 The published program reflects as far as the batch at hand needs, at most size - 1
-pixels on each side; under jit it is always size - 1, and what lies further is 0 as
-there. The results agree, but where a picture shrinks to a half: there the published
-margins are a little short. No image depends on the others of its batch.
+pixels on each side, and upsamples all of that. Under jit the shape is fixed: the image
+and its mirror images are upsampled on their own, and look-ups beyond a border go to
+them, for size - 1 pixels; further out is 0, as there. The results agree, but for pixels
+that see where those zeros begin (of pictures shrunk to a half), which end more sharply
+here. No image depends on the others of its batch.
 
 Source: Training Generative Adversarial Networks with Limited Data, App. B.
 """
 
+import dataclasses
 import functools
 import math
 
@@ -84,14 +87,15 @@ def warp_images(
 ) -> Float[Array, "N H W C"]:
     """Images looked up at matrix @ position; linear in the images."""
     h, w = images.shape[1:3]
-    taps = low_pass()
-    half = taps.size // 4  # the filter's reach in pixels of the image, one side
-    border = ((0, 0), (h - 1, h - 1), (w - 1, w - 1), (0, 0))
-    x = jnp.pad(images, border, mode="reflect")
-    x = resample.upfirdn(x, taps, up=2, pad=(2 * half, 2 * half - 1), gain=4)
-    rows, cols = _positions(matrix, (h + 2 * half, w + 2 * half), x.shape[1:3])
-    x = warp.sample_bilinear(x, rows, cols)
-    return resample.upfirdn(x, taps[::-1], down=2, pad=-1)
+    rows, cols = _positions(matrix, (h, w))
+    rows, mirrored_y, beyond_y = _fold(rows, h)
+    cols, mirrored_x, beyond_x = _fold(cols, w)
+    # One below the other, so that a look-up in any of the four is a row and a column.
+    kinds = [(False, False), (False, True), (True, False), (True, True)]
+    x = jnp.concatenate([_upsample(images, kind) for kind in kinds], axis=1)
+    rows = rows + (2 * mirrored_y + mirrored_x) * (2 * h)
+    x = warp.sample_bilinear(x, jnp.where(beyond_y | beyond_x, -9, rows), cols)
+    return resample.upfirdn(x, low_pass()[::-1], down=2, pad=-1)
 
 
 @functools.cache
@@ -100,14 +104,45 @@ def low_pass() -> np.ndarray:
     return wavelets.symlet(6)
 
 
-def _positions(matrix, size_out: Size, size_in: Size):
-    """Rows and columns [N 2H 2W] to read, of an image of twice the rate."""
+def _positions(matrix, size: Size):
+    """Rows and columns [N 2H+12 2W+12] to read of the image at twice the rate.
+
+    That many output pixels, as the filter after them takes 6 from each side.
+    """
     # The first sample of a pair lies half a pixel of the doubled rate off its place.
     before, after = affine.translation(-0.5, -0.5), affine.translation(0.5, 0.5)
     doubled = affine.compose(
         before, affine.scaling(2, 2), matrix, affine.scaling(0.5, 0.5), after
     )
-    y, x = (jnp.arange(2 * n) + 0.5 - n for n in size_out)
+    margin = low_pass().size // 2
+    y, x = (jnp.arange(-margin, 2 * n + margin) + 0.5 - n for n in size)
     m = doubled[:, :2, :, None, None]
     cols, rows = (m[:, i, 0] * x + m[:, i, 1] * y[:, None] + m[:, i, 2] for i in (0, 1))
-    return rows + (size_in[0] - 1) / 2, cols + (size_in[1] - 1) / 2
+    return rows + size[0] - 0.5, cols + size[1] - 0.5
+
+
+def _fold(positions, size: int):
+    """(positions within the image, whether on its mirror image, whether beyond that).
+
+    Of an axis of so many pixels at twice the rate: its last one is at 2 (size - 1).
+    """
+    last = 2 * (size - 1)
+    mirrored = (positions < 0) | (positions > last)
+    beyond = (positions <= -last - 1) | (positions >= 2 * last + 2)
+    inside = jnp.abs(positions)
+    return jnp.where(inside > last, 2 * last - inside, inside), mirrored, beyond
+
+
+def _upsample(images, mirrored: tuple[bool, bool]):
+    """Images at twice the rate, [N 2H 2W C], for (vertical, horizontal) positions.
+
+    Along a mirrored axis: what upsampling makes of the mirror image beyond either
+    border, read backwards. The filter, not symmetric, is then the other way around.
+    """
+    margin = low_pass().size // 4
+    border = ((0, 0), (margin, margin), (margin, margin), (0, 0))
+    x = jnp.pad(images, border, mode="reflect")
+    pad = tuple((-1, 0) if m else (0, -1) for m in mirrored)
+    spec = resample.make_resampling(x.shape[1:3], low_pass(), up=2, pad=pad, gain=4)
+    taps = tuple(row[::-1] if m else row for row, m in zip(spec.taps, mirrored))
+    return resample.apply(dataclasses.replace(spec, taps=taps), x)
