@@ -173,7 +173,7 @@ def train(program, steps: int):
 
 def test_p_follows_the_signs_of_every_phase_that_sees_real_images():
     """Dmain at every step, Dreg at every other; p moves after each third."""
-    ps, state, stats = train(make_program(**ADA), 5)
+    ps, state, stats = train(make_program(**ADA, preset="color"), 5)  # compiles faster
     signs = [s["Loss/signs/real"] for s in stats if "Loss/signs/real" in s]
     assert len(signs) == 8
     count, total, _ = sum(signs[:5])
