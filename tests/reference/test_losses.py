@@ -12,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 
+from afgan_jax.augment import control
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.training import losses, objectives, phases, step
 from afgan_jax.training import state as states
@@ -320,6 +321,15 @@ def test_ema_beta_follows_the_recorded_table():
             row["ema_rampup"],
         )
         np.testing.assert_allclose(beta, row["ema_beta"], rtol=2e-5, atol=1e-30)
+
+
+def test_augmentation_strength_follows_the_recorded_table():
+    table = INDEX["ada_table"]
+    speed = table["batch_size"] * table["ada_interval"] / (1000 * table["ada_kimg"])
+    p = jnp.float32(table["p0"])
+    for mean, expected in zip(table["sign_means"], table["p_after"], strict=True):
+        p = control.adjust_p(p, jnp.float32(mean), table["ada_target"], speed)
+        np.testing.assert_allclose(p, expected, rtol=1e-5, atol=1e-9)
 
 
 def test_blur_ramp_follows_the_recorded_table():
