@@ -58,3 +58,22 @@ def check_intervals(
             f"G_reg_interval={G} regularises path lengths, but"
             " pl_weight=0: set losses.pl_weight, or G_reg_interval to none"
         )
+
+
+def check_batch(batch: int, accumulate: int, devices: int, group: int | None) -> None:
+    """Raises ValueError for a batch that parts, devices or D's groups do not divide."""
+    if min(batch, accumulate) < 1:
+        raise ValueError(
+            f"batch_size={batch} and accumulate={accumulate} must be at least 1"
+        )
+    if batch % (devices * accumulate):
+        raise ValueError(
+            f"batch_size={batch} is not divisible by {devices} devices"
+            f" x accumulate={accumulate}: choose a multiple of {devices * accumulate}"
+        )
+    size = min(group or batch, batch // accumulate)
+    if (batch // accumulate) % size:
+        raise ValueError(
+            f"batch_size={batch} / accumulate={accumulate} is not a multiple of"
+            f" mbstd_group_size={size}"
+        )

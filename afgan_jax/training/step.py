@@ -138,7 +138,7 @@ def make_program(
     """
     if devices is None:  # a process's devices side by side, as are its rows of a batch
         devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
-    _check_batch(batch_size, accumulate, len(devices), setup.D.mbstd_group_size)
+    phases.check_batch(batch_size, accumulate, len(devices), setup.D.mbstd_group_size)
     intervals = {"G": G_reg_interval, "D": D_reg_interval}
     phases.check_intervals(setup, batch_size // accumulate, **intervals)
     _check_kernel(kernel)
@@ -295,21 +295,3 @@ def _sums(stats: dict[str, jax.Array]) -> dict[str, jax.Array]:
         name: jnp.stack([jnp.float32(v.size), jnp.sum(v), jnp.sum(jnp.square(v))])
         for name, v in stats.items()
     }
-
-
-def _check_batch(batch: int, accumulate: int, devices: int, group: int | None) -> None:
-    if min(batch, accumulate) < 1:
-        raise ValueError(
-            f"batch_size={batch} and accumulate={accumulate} must be at least 1"
-        )
-    if batch % (devices * accumulate):
-        raise ValueError(
-            f"batch_size={batch} is not divisible by {devices} devices"
-            f" x accumulate={accumulate}: choose a multiple of {devices * accumulate}"
-        )
-    size = min(group or batch, batch // accumulate)
-    if (batch // accumulate) % size:
-        raise ValueError(
-            f"batch_size={batch} / accumulate={accumulate} is not a multiple of"
-            f" mbstd_group_size={size}"
-        )
