@@ -97,6 +97,22 @@ class Discriminator(nn.Module):
     num_half_res: int
     remat: str
 
+    @property
+    def block_layers(self) -> tuple[str, ...]:
+        """Paths of the blocks' layers from the highest resolution down.
+
+        Without the last block, at 4x4, and the mapping of labels.
+        """
+        found = []
+        for i, size in enumerate(stylegan2.block_resolutions(self.resolution)[:0:-1]):
+            names = ["conv0", "conv1"]
+            if i == 0 or self.architecture == "skip":
+                names.insert(0, "fromrgb")
+            if self.architecture == "resnet":
+                names.append("skip")
+            found += [f"b{size}/{name}" for name in names]
+        return tuple(found)
+
     @nn.compact
     def __call__(
         self, images: Float[Array, "N R R C"], c: Float[Array, "N c_dim"] | None = None

@@ -35,6 +35,7 @@ class Setup:
     blur_fade_kimg: float
     noise: dict  # keyword arguments of synthesis: {"noise": "random"} or {}
     augment: control.Control | None = None
+    frozen: tuple[str, ...] = ()  # paths of D's layers that do not train
 
 
 class Models(NamedTuple):

@@ -60,6 +60,15 @@ def check_intervals(
         )
 
 
+def check_frozen(count: int, layers: int) -> None:
+    """Raises ValueError unless D has `count` layers to freeze among its `layers`."""
+    if not 0 <= count <= layers:
+        raise ValueError(
+            f"losses.freeze_d={count} must be 0 to {layers}, the layers of D before its"
+            " last block"
+        )
+
+
 def check_batch(batch: int, accumulate: int, devices: int, group: int | None) -> None:
     """Raises ValueError for a batch that parts, devices or D's groups do not divide."""
     if min(batch, accumulate) < 1:

@@ -89,6 +89,17 @@ def keep_reg_free(new: optax.OptState, old: optax.OptState) -> optax.OptState:
     return new._replace(inner_states=inner)
 
 
+def freeze(params: dict, layers: tuple[str, ...]) -> dict:
+    """`params`, of which those below the paths `layers` get gradients of zero.
+
+    With no mean of gradients, Adam then leaves them bit for bit as they are.
+    """
+    return jax.tree_util.tree_map_with_path(
+        lambda path, p: jax.lax.stop_gradient(p) if _begins_with(path, layers) else p,
+        params,
+    )
+
+
 def clean_gradients(grads):
     """NaN to 0, +-inf to +-1e5; large finite values stay."""
     return jax.tree.map(
@@ -115,5 +126,12 @@ def update_ema(ema: dict, G: dict, beta: jax.Array) -> dict:
 
 
 def _ends_in(path, suffixes: tuple[str, ...]) -> bool:
-    name = "/".join(str(getattr(k, "key", k)) for k in path)
-    return name.endswith(suffixes) if suffixes else False
+    return _name(path).endswith(suffixes)
+
+
+def _begins_with(path, layers: tuple[str, ...]) -> bool:
+    return _name(path).startswith(tuple(f"{layer}/" for layer in layers))
+
+
+def _name(path) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -63,12 +63,16 @@ def make_setup(
     style_mixing_prob: float = 0.0,
     blur_init_sigma: float = 0.0,
     blur_fade_kimg: float = 0.0,
+    freeze_d: int = 0,
 ) -> objectives.Setup:
     """Losses of a configuration: A mixes styles (0.9) and weighs path lengths (2), R
     blurs D's inputs at first (10 pixels, gone after 200 kimg at batch 32).
 
-    Raises ValueError if `augment` does not take D's images.
+    The first `freeze_d` of D's layers stay as they are, from the images on: fromrgb,
+    conv0, conv1, skip of the first block, conv0, conv1, skip of the next.
+    Raises ValueError if `augment` does not take D's images, or D has fewer layers.
     """
+    phases.check_frozen(freeze_d, len(D.block_layers))
     if augment is not None:
         size = (D.resolution, D.resolution)
         pipeline.check_images(augment.multipliers, size, D.img_channels)
@@ -84,6 +88,7 @@ def make_setup(
         blur_fade_kimg,
         G.synthesis.training_options,
         augment,
+        D.block_layers[:freeze_d],
     )
 
 
@@ -205,8 +210,10 @@ def gradients(
 ):
     """Gradients of gain * objective for the phase's network, and the Outcome."""
     objective = objectives.OBJECTIVES[phase.name]
+    frozen = setup.frozen if phase.network == "D" else ()
 
     def loss(params):
+        params = states.freeze(params, frozen)
         value, outcome = objective(setup, params, models, inputs)
         return value * phase.gain, outcome
 

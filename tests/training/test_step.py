@@ -176,6 +176,53 @@ def test_regulariser_leaves_reg_free_moments_alone():
     assert [int(x) for x in ints(after["reg_free"])][0] == 1  # Dmain alone
 
 
+def test_frozen_layers_of_D_stay_bit_for_bit_and_the_next_one_learns():
+    frozen = make_setup(freeze_d=5)
+    assert frozen.frozen[3:] == ("b16/skip", "b8/conv0")
+    program = step.make_program(
+        frozen, batch_size=BATCH, D_reg_interval=2, devices=jax.devices()[:1]
+    )
+    state = program.init(jax.random.key(0))
+    start = jax.device_get(state.D["params"])
+    batch = jax.device_put(batch_of(0), program.batch_sharding)
+    key = jax.device_put(jax.random.key(1), program.replicated)
+    for name in ("Dmain", "Dreg"):
+        state, _ = program.updates[name](state, batch, key)
+    after = jax.device_get(state.D["params"])
+    same = jax.tree.map(lambda a, b: a.tobytes() == b.tobytes(), start, after)
+    assert all(jax.tree.leaves([same["b16"], same["b8"]["conv0"]]))
+    rest = [same["b8"]["conv1"], same["b8"]["skip"], same["b4"]]
+    assert not any(jax.tree.leaves(rest))
+
+
+@pytest.mark.parametrize(
+    "architecture, first, count",
+    [
+        ("resnet", "fromrgb conv0 conv1 skip", 7),
+        ("orig", "fromrgb conv0 conv1", 5),
+        ("skip", "fromrgb conv0 conv1", 6),
+    ],
+)
+def test_layers_of_D_are_counted_from_the_images_on(architecture, first, count):
+    D = discriminator.make_discriminator(resolution=16, architecture=architecture)
+    shapes = jax.eval_shape(D.init, jax.random.key(0), jnp.zeros((4, 16, 16, 3)))
+    assert len(D.block_layers) == count
+    assert D.block_layers[: len(first.split())] == tuple(
+        f"b16/{name}" for name in first.split()
+    )
+    for path in D.block_layers:
+        block, layer = path.split("/")
+        assert layer in shapes["params"][block]
+
+
+@pytest.mark.parametrize("count", [-1, 8])
+def test_impossible_numbers_of_frozen_layers_are_refused(count):
+    with pytest.raises(
+        ValueError, match=f"freeze_d={count} must be 0 to 7, the layers of D"
+    ):
+        make_setup(freeze_d=count)
+
+
 def test_averages_follow_G_in_the_discriminators_phase_only():
     program = make_program()
     start = jax.device_get(program.init(jax.random.key(0)))
