@@ -114,6 +114,11 @@ class Run:
         saved = checkpoints.Checkpoints(path / "checkpoints", read_only=True)
         return cls(path, config, saved)
 
+    @staticmethod
+    def has_begun(workdir: str | Path) -> bool:
+        """Whether the run in workdir has a checkpoint to go on from."""
+        return bool(checkpoints.saved_steps(_local(workdir) / "checkpoints"))
+
     def latest_step(self) -> int | None:
         """Returns the newest completely saved step; None if there is none."""
         return max(self.checkpoints.steps(), default=None)

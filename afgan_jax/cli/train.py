@@ -6,6 +6,11 @@ python -m afgan_jax train --config=configs/earth64.py --workdir=runs/earth
 --preview-augment[=P] trains nothing: it writes WORKDIR/augment.png, images of the set
 above what the discriminator sees of them (by default at p = 0.2, 0.5 and 1, or at the p
 that --config.augment.mode=fixed has).
+--init-from=RUN or RUN@STEP begins a new run with the weights of another: same networks,
+or the same without labels. --partial takes over what fits of other networks, such as
+those of another resolution. The rest starts anew; see WORKDIR/transfer.txt. ADA then
+adapts over 100 kimg, and there is no ramp-up of the average and no blur, unless a
+--config flag says otherwise. --config.losses.freeze_d=N keeps N layers of D fixed.
 In a job of several processes each runs the same command, with --coordinator=auto where
 JAX finds the others by itself (TPU pods, SLURM, Kubernetes), or else with
 --coordinator=HOST:PORT --processes=N --process=I.
@@ -14,6 +19,7 @@ JAX finds the others by itself (TPU pods, SLURM, Kubernetes), or else with
 import math
 import os
 import sys
+from pathlib import Path
 
 from absl import flags
 
@@ -25,6 +31,8 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string("config", None, "FILE.py or FILE.py:ARG", flag_values=FLAGS)
 flags.DEFINE_string("workdir", None, "new or resumed run directory", flag_values=FLAGS)
 flags.DEFINE_string(PREVIEW, None, "write a picture at this p", flag_values=FLAGS)
+flags.DEFINE_string("init-from", None, "begin with these weights", flag_values=FLAGS)
+flags.DEFINE_bool("partial", False, "with those that fit", flag_values=FLAGS)
 flags.DEFINE_string("coordinator", None, "auto or HOST:PORT", flag_values=FLAGS)
 flags.DEFINE_integer("processes", None, "how many, in all", flag_values=FLAGS)
 flags.DEFINE_integer("process", None, "which one this is, from 0", flag_values=FLAGS)
@@ -39,10 +47,13 @@ def main(argv: list[str]) -> None:
         join(FLAGS.coordinator, FLAGS.processes, FLAGS.process)
     elif FLAGS.processes is not None or FLAGS.process is not None:
         raise ValueError("--processes and --process need --coordinator=HOST:PORT")
+    source = FLAGS["init-from"].value
+    if FLAGS.partial and source is None:
+        raise ValueError("--partial is for --init-from=RUN")
     if FLAGS[PREVIEW].value is not None:
-        preview(FLAGS.config, FLAGS.workdir, overrides, p)
+        preview(FLAGS.config, FLAGS.workdir, overrides, p, source)
         return
-    train(FLAGS.config, FLAGS.workdir, overrides)
+    train(FLAGS.config, FLAGS.workdir, overrides, source, FLAGS.partial)
 
 
 def read_p(text: str) -> float | None:
@@ -73,21 +84,44 @@ def join(coordinator: str, processes: int | None, process: int | None) -> None:
     jax.distributed.initialize(coordinator, processes, process)
 
 
-def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
-    """Open everything that a config names and train until it is done."""
+def load(
+    spec: str, workdir: str | os.PathLike, overrides: dict, source: str | None
+) -> dict:
+    """The settings of the run in workdir, those of a transfer if it is or was one."""
+    from afgan_jax import config, runs
+    from afgan_jax.training import donor
+
+    settings = config.load(spec, overrides, cli.schema())
+    transferred = source is not None
+    if runs.Run.has_begun(workdir):
+        transferred = (Path(workdir).expanduser() / donor.RECORD).exists()
+    return donor.adapt(settings, overrides) if transferred else settings
+
+
+def train(
+    spec: str,
+    workdir: str | os.PathLike,
+    overrides: dict,
+    source: str | None = None,
+    partial: bool = False,
+) -> None:
+    """Open everything that a config names and train until it is done.
+
+    A run that has no checkpoint yet begins with the weights of the run `source`.
+    """
     # Here, not on top: --help must not wait for JAX.
     import functools
 
     import jax
 
-    from afgan_jax import config, runs
+    from afgan_jax import runs
     from afgan_jax.augment import control
     from afgan_jax.data import pipeline, sets
     from afgan_jax.networks import discriminator, generator
-    from afgan_jax.training import loop, snapshot, step
+    from afgan_jax.training import donor, loop, snapshot, step
 
     schema = cli.schema()
-    settings = config.load(spec, overrides, schema)
+    settings = load(spec, workdir, overrides, source)
     loop.check(**settings["train"])
     G = generator.make_generator(**settings["generator"])
     D = discriminator.make_discriminator(**settings["discriminator"])
@@ -98,6 +132,7 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
     program = step.make_program(setup, **updates | {"kernel": kernel})
     # A hidden folder: a run directory may hold it before the run begins.
     cache = runs.Run.check(workdir, settings, schema) / ".cache"
+    beginning = begin(workdir, settings, program, source, partial)
     archive = sets.open_set(cache_dir=cache, **settings["data"])
     check_data(archive, settings)
     if jax.process_index() == 0:
@@ -107,6 +142,11 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
             file=sys.stderr,
         )
     with runs.Run.create_or_open(workdir, settings, schema) as run:
+        if beginning is not None:
+            donor.save(run, *beginning)
+        elif run.latest_step() is None:  # an earlier try may have left one
+            (run.path / donor.RECORD).unlink(missing_ok=True)
+        del beginning
         batch_size, seed = updates["batch_size"], settings["train"]["seed"]
         batches = functools.partial(
             pipeline.batches,
@@ -127,19 +167,47 @@ def train(spec: str, workdir: str | os.PathLike, overrides: dict) -> None:
         )
 
 
+def begin(workdir: str | os.PathLike, settings: dict, program, source, partial: bool):
+    """(state, record) to begin with; None if the run has begun or starts from noise."""
+    import jax
+
+    from afgan_jax import runs
+    from afgan_jax.training import donor
+
+    if source is None:
+        return None
+    is_main = jax.process_index() == 0
+    if runs.Run.has_begun(workdir):
+        if is_main:
+            print(f"{workdir} goes on; --init-from is ignored", file=sys.stderr)
+        return None
+    try:
+        found = donor.find(source)
+        state, record = donor.begin(found, settings, program, partial=partial)
+    except ValueError as error:
+        raise ValueError(f"--init-from={source}: {error}") from None
+    if is_main:
+        print(record, end="", file=sys.stderr)
+    return state, record
+
+
 def preview(
-    spec: str, workdir: str | os.PathLike, overrides: dict, p: float | None
+    spec: str,
+    workdir: str | os.PathLike,
+    overrides: dict,
+    p: float | None,
+    source: str | None = None,
 ) -> None:
     """Write what D would see of the set that a config names, in its run directory."""
     import jax
 
-    from afgan_jax import config, runs
+    from afgan_jax import runs
     from afgan_jax.augment import control, pipeline
     from afgan_jax.data import sets
     from afgan_jax.training import preview
 
     schema = cli.schema()
-    settings = config.load(spec, overrides, schema)
+    settings = load(spec, workdir, overrides, source)
     augment = control.make_control(**settings["augment"])
     if augment is None:
         raise ValueError(

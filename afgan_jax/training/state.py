@@ -27,11 +27,7 @@ class TrainState:
 
 def create(key: jax.Array, G, D, optimizers: dict, augment=None) -> TrainState:
     """A fresh state; G_ema starts as a copy of G (a donated buffer may appear once)."""
-    key_g, key_d = jax.random.split(key)
-    G_vars = G.initialize(key_g)
-    images = jnp.zeros((1, D.resolution, D.resolution, D.img_channels))
-    c = jnp.zeros((1, D.c_dim)) if D.c_dim else None
-    D_vars = dict(jax.jit(D.init)(key_d, images, c))
+    G_vars, D_vars = initialize(key, G, D)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         nimg=jnp.zeros((), jnp.int32),
@@ -43,6 +39,15 @@ def create(key: jax.Array, G, D, optimizers: dict, augment=None) -> TrainState:
         pl_mean=jnp.zeros(()),
         augment=None if augment is None else augment.initial(),
     )
+
+
+def initialize(key: jax.Array, G, D) -> tuple[dict, dict]:
+    """Fresh variables of both networks."""
+    key_g, key_d = jax.random.split(key)
+    G_vars = G.initialize(key_g)
+    images = jnp.zeros((1, D.resolution, D.resolution, D.img_channels))
+    c = jnp.zeros((1, D.c_dim)) if D.c_dim else None
+    return G_vars, dict(jax.jit(D.init)(key_d, images, c))
 
 
 def to_tree(state: TrainState) -> dict:
