@@ -11,12 +11,11 @@ import dataclasses
 import importlib.util
 import os
 import re
-import time
 from collections.abc import Iterator
 
-import jax
-import jax.numpy as jnp
 from jax.experimental import topologies
+
+from afgan_jax.bench import clock, memory
 
 # Clocks in Hz by which cycles become time.
 CLOCKS = {"v4": 1.05e9, "v5e": 1.5e9, "v5p": 1.75e9, "v6e": 1.75e9}
@@ -102,7 +101,7 @@ def devices(topology: str) -> list:
 
 
 def updates(
-    program, D, batch: int, clock: float, phases: tuple[str, ...] = ()
+    program, D, batch: int, hertz: float, phases: tuple[str, ...] = ()
 ) -> Iterator[Report]:
     """Compiles updates of a program made for the chips of `devices`: all, or `phases`.
 
@@ -111,47 +110,27 @@ def updates(
     for name in set(phases) - set(program.updates):
         known = ", ".join(program.updates)
         raise ValueError(f"--phases: there is no {name!r}: use some of {known}")
-
-    def placed(shapes, sharding):
-        return jax.tree.map(
-            lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
-            shapes,
-            sharding,
-        )
-
-    key = jax.eval_shape(jax.random.key, 0)
-    state = jax.eval_shape(program.init, key)
-    state = placed(state, jax.tree.map(lambda _: program.replicated, state))
-    size = (batch, D.resolution, D.resolution, D.img_channels)
-    data = {
-        "image": jax.ShapeDtypeStruct(size, jnp.uint8),
-        "label": jax.ShapeDtypeStruct((batch, D.c_dim), jnp.float32),
-        "gen_label": jax.ShapeDtypeStruct((2, batch, D.c_dim), jnp.float32),
-    }
-    data = placed(data, program.batch_sharding)
-    key = placed(key, program.replicated)
+    arguments = memory.arguments(program, D, batch)
     images = batch // program.replicated.mesh.size
     for name in phases or program.updates:
         update = program.updates[name]
-        yield report(name, update, (state, data, key), images, clock)
+        yield report(name, update, arguments, images, hertz)
 
 
-def report(name: str, jitted, arguments: tuple, images: int, clock: float) -> Report:
+def report(name: str, jitted, arguments: tuple, images: int, hertz: float) -> Report:
     """Compile for the devices that the arguments' shardings name, and read the result.
 
-    `images` is the number on each chip, `clock` in Hz.
+    `images` is the number on each chip, `hertz` its clock.
     """
-    start = time.perf_counter()
-    compiled = jitted.lower(*arguments).compile()
-    seconds = time.perf_counter() - start
-    memory, text = compiled.memory_analysis(), compiled.as_text()
+    compiled, seconds = clock.compile_timed(jitted, arguments)
+    sizes, text = compiled.memory_analysis(), compiled.as_text()
     cycles, uncounted = count_cycles(text)
     return Report(
         name,
         images,
-        memory.argument_size_in_bytes,
-        memory.temp_size_in_bytes,
-        cycles / clock,
+        sizes.argument_size_in_bytes,
+        sizes.temp_size_in_bytes,
+        cycles / hertz,
         uncounted,
         seconds,
         count_collectives(text),

@@ -87,12 +87,17 @@ def measure(
     return Row(name, images, seconds, compiling, gflop, naive_seconds, peak)
 
 
+def compile_timed(jitted, arguments: tuple):
+    """(the compiled function, seconds of compiling) for arguments or their shapes."""
+    start = time.perf_counter()
+    compiled = jitted.lower(*arguments).compile()
+    return compiled, time.perf_counter() - start
+
+
 def _clock(function, arguments, repeats: int):
     """(median seconds, seconds of compiling, the compiled function)."""
     jitted = function if hasattr(function, "lower") else jax.jit(function)
-    start = time.perf_counter()
-    compiled = jitted.lower(*arguments()).compile()
-    compiling = time.perf_counter() - start
+    compiled, compiling = compile_timed(jitted, arguments())
     times = []
     for _ in range(repeats + 1):  # the first warms up
         inputs = jax.block_until_ready(arguments())

@@ -11,11 +11,14 @@ or the same without labels. --partial takes over what fits of other networks, su
 those of another resolution. The rest starts anew; see WORKDIR/transfer.txt. ADA then
 adapts over 100 kimg, and there is no ramp-up of the average and no blur, unless a
 --config flag says otherwise. --config.losses.freeze_d=N keeps N layers of D fixed.
+--dry-run trains and writes nothing: it prints the generator's layers, parameter counts,
+and what memory the compiler finds every update to take on each device.
 In a job of several processes each runs the same command, with --coordinator=auto where
 JAX finds the others by itself (TPU pods, SLURM, Kubernetes), or else with
 --coordinator=HOST:PORT --processes=N --process=I.
 """
 
+import itertools
 import math
 import os
 import sys
@@ -33,6 +36,7 @@ flags.DEFINE_string("workdir", None, "new or resumed run directory", flag_values
 flags.DEFINE_string(PREVIEW, None, "write a picture at this p", flag_values=FLAGS)
 flags.DEFINE_string("init-from", None, "begin with these weights", flag_values=FLAGS)
 flags.DEFINE_bool("partial", False, "with those that fit", flag_values=FLAGS)
+flags.DEFINE_bool("dry-run", False, "only show what it takes", flag_values=FLAGS)
 flags.DEFINE_string("coordinator", None, "auto or HOST:PORT", flag_values=FLAGS)
 flags.DEFINE_integer("processes", None, "how many, in all", flag_values=FLAGS)
 flags.DEFINE_integer("process", None, "which one this is, from 0", flag_values=FLAGS)
@@ -47,11 +51,16 @@ def main(argv: list[str]) -> None:
         join(FLAGS.coordinator, FLAGS.processes, FLAGS.process)
     elif FLAGS.processes is not None or FLAGS.process is not None:
         raise ValueError("--processes and --process need --coordinator=HOST:PORT")
+    if FLAGS["dry-run"].value and FLAGS[PREVIEW].value is not None:
+        raise ValueError(f"--dry-run writes nothing: leave out --{PREVIEW}")
     source = FLAGS["init-from"].value
     if FLAGS.partial and source is None:
         raise ValueError("--partial is for --init-from=RUN")
     if FLAGS[PREVIEW].value is not None:
         preview(FLAGS.config, FLAGS.workdir, overrides, p, source)
+        return
+    if FLAGS["dry-run"].value:
+        dry_run(FLAGS.config, FLAGS.workdir, overrides, source, FLAGS.partial)
         return
     train(FLAGS.config, FLAGS.workdir, overrides, source, FLAGS.partial)
 
@@ -115,21 +124,12 @@ def train(
     import jax
 
     from afgan_jax import runs
-    from afgan_jax.augment import control
     from afgan_jax.data import pipeline, sets
-    from afgan_jax.networks import discriminator, generator
-    from afgan_jax.training import donor, loop, snapshot, step
+    from afgan_jax.training import donor, loop, snapshot
 
     schema = cli.schema()
     settings = load(spec, workdir, overrides, source)
-    loop.check(**settings["train"])
-    G = generator.make_generator(**settings["generator"])
-    D = discriminator.make_discriminator(**settings["discriminator"])
-    augment = control.make_control(**settings["augment"])
-    setup = step.make_setup(G, D, augment=augment, **settings["losses"])
-    updates = settings["updates"]
-    kernel = step.usable_kernel(updates["kernel"])
-    program = step.make_program(setup, **updates | {"kernel": kernel})
+    setup, program = build(settings)
     # A hidden folder: a run directory may hold it before the run begins.
     cache = runs.Run.check(workdir, settings, schema) / ".cache"
     beginning = begin(workdir, settings, program, source, partial)
@@ -147,16 +147,18 @@ def train(
         elif run.latest_step() is None:  # an earlier try may have left one
             (run.path / donor.RECORD).unlink(missing_ok=True)
         del beginning
-        batch_size, seed = updates["batch_size"], settings["train"]["seed"]
+        batch_size = settings["updates"]["batch_size"]
         batches = functools.partial(
             pipeline.batches,
             archive,
             batch_size=batch_size,
-            seed=seed,
+            seed=settings["train"]["seed"],
             process_index=jax.process_index(),
             process_count=jax.process_count(),
         )
-        snapshots = snapshot.Snapshots(run.path, G, archive, **settings["pictures"])
+        snapshots = snapshot.Snapshots(
+            run.path, setup.G, archive, **settings["pictures"]
+        )
         loop.train(
             run,
             program,
@@ -165,6 +167,49 @@ def train(
             batch_size=batch_size,
             **settings["train"],
         )
+
+
+def build(settings: dict):
+    """(setup, program) of the training that these settings describe."""
+    from afgan_jax.augment import control
+    from afgan_jax.networks import discriminator, generator
+    from afgan_jax.training import loop, step
+
+    loop.check(**settings["train"])
+    G = generator.make_generator(**settings["generator"])
+    D = discriminator.make_discriminator(**settings["discriminator"])
+    augment = control.make_control(**settings["augment"])
+    setup = step.make_setup(G, D, augment=augment, **settings["losses"])
+    updates = settings["updates"]
+    kernel = step.usable_kernel(updates["kernel"])
+    return setup, step.make_program(setup, **updates | {"kernel": kernel})
+
+
+def dry_run(
+    spec: str,
+    workdir: str | os.PathLike,
+    overrides: dict,
+    source: str | None = None,
+    partial: bool = False,
+) -> None:
+    """Print what the training would consist of and take, without beginning it."""
+    import jax
+
+    from afgan_jax import runs
+    from afgan_jax.bench import memory
+    from afgan_jax.training import donor, transfer
+
+    settings = load(spec, workdir, overrides, source)
+    setup, program = build(settings)
+    runs.Run.check(workdir, settings, cli.schema())
+    lines = memory.report(setup.G, setup.D, program, settings["updates"]["batch_size"])
+    if source is not None and not runs.Run.has_begun(workdir):
+        shapes = donor.shapes_of(program)
+        rows = donor.check(donor.find(source), settings, shapes, partial)
+        lines = itertools.chain([transfer.table(rows)], lines)
+    for line in lines:
+        if jax.process_index() == 0:
+            print(line, flush=True)
 
 
 def begin(workdir: str | os.PathLike, settings: dict, program, source, partial: bool):
@@ -181,11 +226,8 @@ def begin(workdir: str | os.PathLike, settings: dict, program, source, partial: 
         if is_main:
             print(f"{workdir} goes on; --init-from is ignored", file=sys.stderr)
         return None
-    try:
-        found = donor.find(source)
-        state, record = donor.begin(found, settings, program, partial=partial)
-    except ValueError as error:
-        raise ValueError(f"--init-from={source}: {error}") from None
+    found = donor.find(source)
+    state, record = donor.begin(found, settings, program, partial=partial)
     if is_main:
         print(record, end="", file=sys.stderr)
     return state, record

@@ -211,6 +211,18 @@ class Synthesis(nn.Module):
     def num_ws(self) -> int:
         return 2 * len(block_resolutions(self.resolution))
 
+    def describe(self) -> str:
+        """A table of the blocks."""
+        lines = ["name            size  channels"]
+        for size in block_resolutions(self.resolution):
+            channels = min(self.channel_base // size, self.channel_max)
+            dtype = layers.dtype_at(
+                size, self.resolution, self.dtype, self.num_half_res
+            )
+            half = "" if dtype == "float32" else f"  {dtype}"
+            lines.append(f"b{size:<13} {size:5} {channels:9}{half}")
+        return "\n".join(lines)
+
     @nn.compact
     def __call__(self, ws, transform=None, update_emas: bool = False, noise="const"):
         """Raises ValueError if a `transform` is given: there is no input to move."""

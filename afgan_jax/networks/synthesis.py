@@ -150,6 +150,10 @@ class Synthesis(nn.Module):
     def num_ws(self) -> int:
         return len(self.layers) + 1
 
+    def describe(self) -> str:
+        """A table of the layers."""
+        return plan.describe(self.layers)
+
     @nn.compact
     def __call__(self, ws, transform=None, update_emas: bool = False):
         """`transform`: see FourierInput. With `update_emas`, magnitudes follow x."""

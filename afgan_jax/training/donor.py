@@ -63,7 +63,7 @@ def find(text: str) -> Donor:
         path, step = text, None
     if Path(path).is_file():
         raise ValueError(
-            f"{path} is a file; name a run directory, RUN or RUN@STEP"
+            f"--init-from={text} is a file; name a run directory, RUN or RUN@STEP"
             " (published pickles cannot be read)"
         )
     with runs.Run.open(path) as run:
@@ -76,7 +76,9 @@ def find(text: str) -> Donor:
             ) from None
         steps = run.checkpoints.steps()
         if not steps or (step is not None and int(step) not in steps):
-            raise ValueError(f"{path} has no checkpoint {step or ''}; steps: {steps}")
+            raise ValueError(
+                f"--init-from={text} has no such checkpoint; steps: {steps}"
+            )
     settings = config_lib.complete(settings, NETWORKS)
     networks = [make(**settings[name]) for name, make in NETWORKS.items()]
     G, D = jax.eval_shape(
@@ -120,6 +122,11 @@ def check(
     raise ValueError(_refusal(donor, differing, misfits))
 
 
+def shapes_of(program) -> dict:
+    """The tree of a program's networks, as `check` takes it."""
+    return _parts(jax.eval_shape(program.init, jax.random.key(0)))
+
+
 def begin(
     donor: Donor, settings: config_lib.Config, program, *, partial: bool
 ) -> tuple[states.TrainState, str]:
@@ -128,8 +135,7 @@ def begin(
     Raises ValueError as `check` does, and if the donor's checkpoints are damaged.
     """
     _, key = loop.keys(program, settings["train"]["seed"])
-    shapes = _parts(jax.eval_shape(program.init, key))
-    rows = check(donor, settings, shapes, partial)
+    rows = check(donor, settings, shapes_of(program), partial)
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=program.replicated),
         donor.shapes,
@@ -165,12 +171,15 @@ def _refusal(donor: Donor, differing: list[str], misfits: list) -> str:
     if misfits:
         lost += f", such as {misfits[0].target or misfits[0].source}"
     if not differing:
-        return f"{donor.path}: {lost}, though the settings agree; pass --partial"
+        return (
+            f"--init-from={donor.path}: {lost}, though the settings agree: pass"
+            " --partial to take over the others"
+        )
     names = [line.partition(":")[0] for line in differing]
     flags = [f"--config.{name}={_value(donor.settings, name)}" for name in names]
     return (
-        f"{donor.path} has other networks: {', '.join(differing)}; {lost}: pass"
-        f" {' '.join(flags)}, or --partial to take over what fits"
+        f"--init-from={donor.path} has other networks: {', '.join(differing)}; {lost}:"
+        f" pass {' '.join(flags)}, or --partial to take over what fits"
     )
 
 

@@ -199,10 +199,10 @@ def test_other_networks_are_refused_in_a_line_and_leave_nothing(
 def test_what_is_no_donor_is_named(trained, tmp_path):
     (tmp_path / "a.pkl").write_bytes(b"")
     for text, message in (
-        (f"{tmp_path}/a.pkl", "a.pkl is a file; name a run directory, RUN or RUN@STEP"),
+        (f"{tmp_path}/a.pkl", "a.pkl is a file; name a run"),
         (f"{tmp_path}/none", "there is no run in"),
         (f"{tmp_path}", "is not a run"),
-        (f"{trained}@4", r"has no checkpoint 4; steps: \[3, 5\]"),
+        (f"{trained}@4", r"donor@4 has no such checkpoint; steps: .3, 5"),
     ):
         with pytest.raises(ValueError, match=message):
             donor.find(text)
