@@ -99,8 +99,12 @@ def make_control(
 def adjust_p(
     p: Float[Array, ""], sign_mean: Float[Array, ""], target: float, speed: float
 ) -> Float[Array, ""]:
-    """p moved by `speed` towards holding `sign_mean` at `target`; at least 0."""
-    return jnp.maximum(p + jnp.sign(sign_mean - target) * speed, 0)
+    """p moved by `speed` towards holding `sign_mean` at `target`; at least 0.
+
+    Logits that are NaN leave it: it would be NaN for the rest of the run.
+    """
+    direction = jnp.nan_to_num(jnp.sign(sign_mean - target))
+    return jnp.maximum(p + direction * speed, 0)
 
 
 def count_signs(state: State, stats: Mapping[str, Array]) -> State:

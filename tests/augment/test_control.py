@@ -52,6 +52,12 @@ def test_p_stays_on_target():
     assert run(ada, [0.5] * 8)[0][-1] == pytest.approx(0.3)
 
 
+def test_p_survives_logits_that_are_nan():
+    ada = control.make_control(mode="ada", p=0.3, adjust_kimg=1.28)
+    ps, _ = run(ada, [float("nan"), 1, 1, 1, 1, 1, 1, 1])
+    np.testing.assert_allclose(ps, [0.3] * 7 + [0.4], rtol=1e-6)
+
+
 def test_regulariser_counts_too_and_generated_images_do_not():
     state = control.make_control(mode="ada").initial()
     state = control.count_signs(
