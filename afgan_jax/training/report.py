@@ -11,6 +11,8 @@ import numpy as np
 import tensorboardX
 import tqdm
 
+from afgan_jax.training import alarms
+
 SHOWN = {
     "G": "Loss/G/loss",
     "D": "Loss/D/loss",
@@ -29,6 +31,8 @@ class Report:
         self.tick_nimg = nimg
         self.tick = run.truncate_stats(nimg)  # a line a tick
         self._pending: list[dict] = []
+        self._alarms: dict[str, alarms.Status] = {}
+        self._before: dict[str, float] = {}  # means of the last tick
         self._has_compiled = False
         self._is_main = jax.process_index() == 0
         self._stream = sys.stderr
@@ -61,7 +65,7 @@ class Report:
         rate = images / max(seconds, 1e-9)
         left = (self.total_nimg - nimg) / max(rate, 1e-9)
         single = {
-            "Progress/tick": self.tick,
+            "Progress/tick": float(self.tick),
             "Progress/kimg": nimg / 1000,
             "Timing/total_sec": now - self.started,
             "Timing/sec_per_tick": seconds,
@@ -69,18 +73,24 @@ class Report:
             "Timing/images_per_sec": rate,
             "Resources/cpu_mem_gb": _peak_gigabytes(),
         } | progress
+        means = {name: line["mean"] for name, line in stats.items()} | single
+        self._alarms, warnings = alarms.watch(self._alarms, means, self._before)
+        self._before = means
+        single |= {f"Alarm/{name}": one.on for name, one in self._alarms.items()}
         lines = stats | {
             name: {"num": 1, "mean": float(value), "std": 0.0}
             for name, value in single.items()
         }
-        means = {name: line["mean"] for name, line in lines.items()}
         if self._is_main:
             self.run.append_stats({"nimg": nimg} | lines)
-            # Its writing thread dies of a full disk, and then its queue would block.
-            if self._events.file_writer.event_writer._worker.is_alive():
-                for name, mean in means.items():
-                    self._events.add_scalar(name, mean, nimg)
+            if self._can_write_events():
+                for name, line in lines.items():
+                    self._events.add_scalar(name, line["mean"], nimg)
+                for text in warnings:
+                    self._events.add_text("alarms", text, nimg)
             self._show(nimg, rate, left, means)
+            for text in warnings:
+                self.say(text)
         self.tick_nimg = nimg
         self.tick += 1
         self._has_compiled = True
@@ -103,6 +113,10 @@ class Report:
             self._bar.close()
         if self._events is not None:
             self._events.close()
+
+    def _can_write_events(self) -> bool:
+        # Their writing thread dies of a full disk, and then its queue would block.
+        return self._events.file_writer.event_writer._worker.is_alive()
 
     def _show(self, nimg: int, rate: float, left: float, means: dict) -> None:
         shown = {k: f"{means[name]:.3g}" for k, name in SHOWN.items() if name in means}

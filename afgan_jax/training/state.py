@@ -112,6 +112,12 @@ def clean_gradients(grads):
     )
 
 
+def any_nonfinite(grads) -> jax.Array:
+    """1 if there is NaN or infinity among the gradients, else 0: float32 []."""
+    finite = [jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(grads)]
+    return jnp.float32(~jnp.all(jnp.stack(finite)))
+
+
 def ema_beta(
     nimg: jax.Array, batch_size: int, ema_kimg: float, rampup: float | None
 ) -> jax.Array:

@@ -280,6 +280,8 @@ def _update(setup, phase, optimizer, index, accumulate, rows, state, batch, key)
     state = state.replace(G=state.G | {"buffers": buffers}, pl_mean=pl_mean)
     if state.augment is not None:
         state = state.replace(augment=control.count_signs(state.augment, stats))
+    broken = states.any_nonfinite(grads)
+    stats |= _sums({f"Gradients/{phase.network}/nonfinite": broken})
     return apply_gradients(state, phase, optimizer, grads), stats
 
 

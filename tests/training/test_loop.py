@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import signal
 import socket
 import subprocess
@@ -14,50 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from training.smoke import ROOT, SMOKE, checkpoint, settings
 
 from afgan_jax import runs
 from afgan_jax.__main__ import main as cli_main
-from afgan_jax.augment import control
 from afgan_jax.cli import train
-from afgan_jax.data import archive
-from afgan_jax.networks import discriminator, generator
-from afgan_jax.training import loop, step
 from afgan_jax.viz import grid
-
-ROOT = pathlib.Path(__file__).parents[2]
-SMOKE = str(ROOT / "configs" / "smoke.py")
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    """A small archive: the runs of this module need not build the embedded set."""
-    path = tmp_path_factory.mktemp("images") / "noise.zip"
-    rng = np.random.default_rng(0)
-    archive.write_archive(path, rng.integers(0, 256, (40, 16, 16, 3), np.uint8))
-    return path
-
-
-def settings(images, kimg: float, **more) -> dict:
-    return {
-        "data.path": str(images),
-        "train.total_kimg": kimg,
-        "train.tick_kimg": 0.032,
-    } | more
-
-
-def checkpoint(folder) -> dict:
-    """Every array of the newest checkpoint, by path, on one device."""
-    run = runs.Run.open(folder)
-    G = generator.make_generator(**run.config["generator"])
-    D = discriminator.make_discriminator(**run.config["discriminator"])
-    augment = control.make_control(**run.config["augment"])
-    setup = step.make_setup(G, D, augment=augment, **run.config["losses"])
-    one = jax.devices()[:1]
-    program = step.make_program(setup, devices=one, **run.config["updates"])
-    state = loop.restore(run, program, jax.random.key(0))
-    run.close()
-    leaves = jax.tree_util.tree_leaves_with_path(vars(state))
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
 def assert_same(a: dict, b: dict, tolerance: float):

@@ -1,0 +1,40 @@
+"""Runs of the configuration `smoke`: how they are set up, what they leave behind."""
+
+import pathlib
+
+import jax
+import numpy as np
+
+from afgan_jax import runs
+from afgan_jax.augment import control
+from afgan_jax.networks import discriminator, generator
+from afgan_jax.training import loop, step
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMOKE = str(ROOT / "configs" / "smoke.py")
+
+
+def settings(images, kimg: float, **more) -> dict:
+    return {
+        "data.path": str(images),
+        "train.total_kimg": kimg,
+        "train.tick_kimg": 0.032,
+    } | more
+
+
+def program(config) -> step.Program:
+    """Of these settings, on one device."""
+    G = generator.make_generator(**config["generator"])
+    D = discriminator.make_discriminator(**config["discriminator"])
+    augment = control.make_control(**config["augment"])
+    setup = step.make_setup(G, D, augment=augment, **config["losses"])
+    return step.make_program(setup, devices=jax.devices()[:1], **config["updates"])
+
+
+def checkpoint(folder) -> dict:
+    """Every array of the newest checkpoint, by path, on one device."""
+    run = runs.Run.open(folder)
+    state = loop.restore(run, program(run.config), jax.random.key(0))
+    run.close()
+    leaves = jax.tree_util.tree_leaves_with_path(vars(state))
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
