@@ -16,8 +16,11 @@ from afgan_jax.training import alarms
 SHOWN = {
     "G": "Loss/G/loss",
     "D": "Loss/D/loss",
+    "real": "Loss/scores/real",
+    "fake": "Loss/scores/fake",
     "r1": "Loss/r1_penalty",
     "p": "Progress/augment",
+    "device GB": "Resources/device_peak_gb",
 }
 
 
@@ -49,7 +52,7 @@ class Report:
                 unit="kimg",
                 file=self._stream,
                 bar_format="{percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} kimg "
-                "[{elapsed}<{remaining}{postfix}]",
+                "[{elapsed}{postfix}]",
             )
 
     def add(self, stats: list[dict]) -> None:
@@ -72,7 +75,8 @@ class Report:
             "Timing/sec_per_kimg": 1000 / max(rate, 1e-9),
             "Timing/images_per_sec": rate,
             "Resources/cpu_mem_gb": _peak_gigabytes(),
-        } | progress
+        }
+        single |= device_memory(jax.local_devices()) | progress
         means = {name: line["mean"] for name, line in stats.items()} | single
         self._alarms, warnings = alarms.watch(self._alarms, means, self._before)
         self._before = means
@@ -119,16 +123,17 @@ class Report:
         return self._events.file_writer.event_writer._worker.is_alive()
 
     def _show(self, nimg: int, rate: float, left: float, means: dict) -> None:
-        shown = {k: f"{means[name]:.3g}" for k, name in SHOWN.items() if name in means}
+        speed = "compiled"
+        if self._has_compiled:
+            speed = f"{rate:.1f} img/s  {1000 / rate:.1f} s/kimg"
+            speed += f"  left {format_time(left)}"
+        shown = [f"{k} {means[n]:.3g}" for k, n in SHOWN.items() if n in means]
+        text = "  ".join([speed, *shown])
         if self._bar is not None:
-            self._bar.set_postfix({"img/s": f"{rate:.1f}"} | shown, refresh=False)
+            self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(nimg / 1000 - self._bar.n)
             return
-        losses = "  ".join(f"{k} {v}" for k, v in shown.items())
-        speed = f"{rate:.1f} img/s  left {format_time(left)}"
-        if not self._has_compiled:
-            speed = "compiled"
-        self.say(f"tick {self.tick:<4d} kimg {nimg / 1000:<8.2f} {speed}  {losses}")
+        self.say(f"tick {self.tick:<4d} kimg {nimg / 1000:<8.2f} {text}")
 
 
 def summarize(sums: list[dict]) -> dict[str, dict[str, float]]:
@@ -157,6 +162,16 @@ def format_time(seconds: float) -> str:
         if seconds >= unit:
             return f"{seconds // unit}{name} {seconds % unit // rest:02d}{rest_name}"
     return f"{seconds}s"
+
+
+def device_memory(devices) -> dict[str, float]:
+    """The highest use since the start, in GB, of the fullest of these devices.
+
+    {} where the platform does not count: a CPU's is the process's own memory.
+    """
+    stats = [device.memory_stats() or {} for device in devices]
+    peaks = [s["peak_bytes_in_use"] for s in stats if "peak_bytes_in_use" in s]
+    return {"Resources/device_peak_gb": max(peaks) / 1e9} if peaks else {}
 
 
 def _peak_gigabytes() -> float:
