@@ -45,8 +45,8 @@ def train(
     total = int(total_kimg * 1000)
     report = reports.Report(run, total, nimg)
     if nimg == 0:
-        snapshots.reals()
-        snapshots.fakes(state.G_ema, "fakes_init.png")
+        report.picture("reals", snapshots.reals(), nimg)
+        report.picture("fakes", snapshots.fakes(state.G_ema, "fakes_init.png"), nimg)
     if nimg < total:
         report.say(f"compiling; from {nimg / 1000:g} to {total / 1000:g} kimg")
     try:
@@ -68,7 +68,8 @@ def train(
                 if nimg >= total or tick % checkpoint_ticks == 0:
                     run.save(index, states.to_tree(state))
                 if nimg >= total or tick % image_ticks == 0:
-                    snapshots.fakes(state.G_ema, f"fakes{nimg // 1000:06d}.png")
+                    name = f"fakes{nimg // 1000:06d}.png"
+                    report.picture("fakes", snapshots.fakes(state.G_ema, name), nimg)
                 report.restart_clock()
         if interrupt.is_set():
             report.say(f"interrupted: saving at {nimg / 1000:.2f} kimg")

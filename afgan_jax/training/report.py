@@ -10,6 +10,8 @@ import jax
 import numpy as np
 import tensorboardX
 import tqdm
+from PIL import Image
+from tensorboardX.proto import summary_pb2
 
 from afgan_jax.training import alarms
 
@@ -111,6 +113,22 @@ class Report:
             self._bar.write(text, file=self._stream)
         elif self._is_main:
             print(text, file=self._stream, flush=True)
+
+    def picture(self, name: str, path: Path | None, nimg: int) -> None:
+        """Show the PNG file at `path` in TensorBoard, as it is; nothing if None."""
+        if path is None or not self._can_write_events():
+            return
+        with Image.open(path) as file:
+            size, channels = file.size, len(file.getbands())
+        image = summary_pb2.Summary.Image(
+            width=size[0],
+            height=size[1],
+            colorspace=channels,
+            encoded_image_string=path.read_bytes(),
+        )
+        value = summary_pb2.Summary.Value(tag=name, image=image)
+        summary = summary_pb2.Summary(value=[value])
+        self._events.file_writer.add_summary(summary, nimg)
 
     def close(self) -> None:
         if self._bar is not None:

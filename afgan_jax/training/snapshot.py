@@ -45,16 +45,15 @@ class Snapshots:
             lambda variables, z, c: G.apply(variables, z, c if c.shape[1] else None)
         )
 
-    def reals(self) -> None:
-        """Write reals.png."""
-        self._save(
-            "reals.png", np.stack([self._archive[int(i)][0] for i in self._items])
-        )
+    def reals(self) -> Path | None:
+        """Write reals.png and return its path; None from all processes but 0."""
+        images = np.stack([self._archive[int(i)][0] for i in self._items])
+        return self._save("reals.png", images)
 
-    def fakes(self, variables: dict, name: str) -> None:
-        """Write the generator's pictures of the fixed latents to `name`."""
+    def fakes(self, variables: dict, name: str) -> Path | None:
+        """Write the generator's pictures of the fixed latents to `name`, as `reals`."""
         if jax.process_index() != 0:
-            return
+            return None
         # One device of this process draws them, whatever the mesh of the training.
         variables = jax.tree.map(lambda x: x.addressable_data(0), variables)
         pictures = []
@@ -63,8 +62,10 @@ class Snapshots:
             z, c = jnp.asarray(self._z[rows]), jnp.asarray(self._c[rows])
             pictures.append(np.asarray(self._render(variables, z, c)))
         images = np.concatenate(pictures)[: len(self._z)]
-        self._save(name, grid.to_uint8(images))
+        return self._save(name, grid.to_uint8(images))
 
-    def _save(self, name: str, images: np.ndarray) -> None:
-        if jax.process_index() == 0:
-            grid.save_png(self._folder / name, grid.tile(images, self._columns))
+    def _save(self, name: str, images: np.ndarray) -> Path | None:
+        if jax.process_index() != 0:
+            return None
+        grid.save_png(self._folder / name, grid.tile(images, self._columns))
+        return self._folder / name

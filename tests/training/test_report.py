@@ -2,13 +2,17 @@
 
 import json
 import re
+import struct
 import types
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from tensorboardX.proto import event_pb2
 
 from afgan_jax import runs
 from afgan_jax.training import report as reports
+from afgan_jax.viz import grid
 
 
 @pytest.fixture
@@ -81,6 +85,38 @@ def test_bar_tells_the_same(run, clock, monkeypatch):
     assert re.search(
         r"1\.1/10\.0 kimg .*50\.0 img/s  20.0 s/kimg  left 2m 58s", screen.text
     )
+
+
+def test_pictures_reach_tensorboard_byte_by_byte(run, clock):
+    report = reports.Report(run, 10_000, 0)
+    paths = {"reals": run.path / "reals.png", "fakes": run.path / "fakes000001.png"}
+    for value, (name, path) in enumerate(paths.items()):
+        grid.save_png(path, np.full((8, 16, 3 - 2 * value), value, np.uint8))
+        report.picture(name, path, 1000 * value)
+    report.picture("fakes", None, 2000)  # a process that drew none
+    report.close()
+    found = {
+        (event.step, value.tag): value.image
+        for event in events(run)
+        for value in event.summary.value
+    }
+    assert set(found) == {(0, "reals"), (1000, "fakes")}
+    reals, fakes = found[0, "reals"], found[1000, "fakes"]
+    assert reals.encoded_image_string == paths["reals"].read_bytes()
+    assert (reals.width, reals.height, reals.colorspace) == (16, 8, 3)
+    assert fakes.colorspace == 1
+
+
+def events(run) -> list:
+    """Every record of the run's event files: length, its checksum, data, another."""
+    out = []
+    for path in (run.path / "events").iterdir():
+        data = path.read_bytes()
+        while data:
+            (length,) = struct.unpack("<Q", data[:8])
+            out.append(event_pb2.Event.FromString(data[12 : 12 + length]))
+            data = data[16 + length :]
+    return out
 
 
 class _Terminal:
