@@ -60,5 +60,13 @@ def schema() -> dict:
         "augment": control.make_control,
         "updates": (step.make_program, "setup", "devices"),
         "pictures": (snapshot.Snapshots, "folder", "G", "archive"),
-        "train": (loop.train, "run", "program", "batches", "snapshots", "batch_size"),
+        "train": (
+            loop.train,
+            "run",
+            "program",
+            "batches",
+            "snapshots",
+            "batch_size",
+            "profile",
+        ),
     }

@@ -13,6 +13,7 @@ adapts over 100 kimg, and there is no ramp-up of the average and no blur, unless
 --config flag says otherwise. --config.losses.freeze_d=N keeps N layers of D fixed.
 --dry-run trains and writes nothing: it prints the generator's layers, parameter counts,
 and what memory the compiler finds every update to take on each device.
+--profile trains as usual and writes a trace of 5 steps to WORKDIR/profile.
 In a job of several processes each runs the same command, with --coordinator=auto where
 JAX finds the others by itself (TPU pods, SLURM, Kubernetes), or else with
 --coordinator=HOST:PORT --processes=N --process=I.
@@ -37,6 +38,7 @@ flags.DEFINE_string(PREVIEW, None, "write a picture at this p", flag_values=FLAG
 flags.DEFINE_string("init-from", None, "begin with these weights", flag_values=FLAGS)
 flags.DEFINE_bool("partial", False, "with those that fit", flag_values=FLAGS)
 flags.DEFINE_bool("dry-run", False, "only show what it takes", flag_values=FLAGS)
+flags.DEFINE_bool("profile", False, "trace 5 steps", flag_values=FLAGS)
 flags.DEFINE_string("coordinator", None, "auto or HOST:PORT", flag_values=FLAGS)
 flags.DEFINE_integer("processes", None, "how many, in all", flag_values=FLAGS)
 flags.DEFINE_integer("process", None, "which one this is, from 0", flag_values=FLAGS)
@@ -57,12 +59,17 @@ def main(argv: list[str]) -> None:
     if FLAGS.partial and source is None:
         raise ValueError("--partial is for --init-from=RUN")
     if FLAGS[PREVIEW].value is not None:
+        if FLAGS.profile:
+            raise ValueError(f"--{PREVIEW} trains nothing: leave out --profile")
         preview(FLAGS.config, FLAGS.workdir, overrides, p, source)
         return
     if FLAGS["dry-run"].value:
+        if FLAGS.profile:
+            raise ValueError("--dry-run trains nothing: leave out --profile")
         dry_run(FLAGS.config, FLAGS.workdir, overrides, source, FLAGS.partial)
         return
-    train(FLAGS.config, FLAGS.workdir, overrides, source, FLAGS.partial)
+    options = {"partial": FLAGS.partial, "profile": FLAGS.profile}
+    train(FLAGS.config, FLAGS.workdir, overrides, source, **options)
 
 
 def read_p(text: str) -> float | None:
@@ -113,6 +120,7 @@ def train(
     overrides: dict,
     source: str | None = None,
     partial: bool = False,
+    profile: bool = False,
 ) -> None:
     """Open everything that a config names and train until it is done.
 
@@ -165,6 +173,7 @@ def train(
             lambda start: batches(start_step=start),
             snapshots,
             batch_size=batch_size,
+            profile=profile,
             **settings["train"],
         )
 

@@ -11,6 +11,7 @@ import numpy as np
 from afgan_jax.training import report as reports
 from afgan_jax.training import state as states
 from afgan_jax.training import step as steps
+from afgan_jax.training import trace as traces
 
 
 def train(
@@ -20,6 +21,7 @@ def train(
     snapshots,
     *,
     batch_size: int,
+    profile: bool = False,
     total_kimg: float,
     tick_kimg: float = 4.0,
     checkpoint_ticks: int = 50,
@@ -30,7 +32,8 @@ def train(
 
     `batches(step)` yields this process's share of each step's batch, from that step on.
     Every tick reports; every so many ticks a checkpoint and a picture are written, and
-    both at the end. Raises KeyboardInterrupt after saving if interrupted (one process).
+    both at the end. `profile` writes a trace of a few steps to the run's folder profile
+    (see `trace`). Raises KeyboardInterrupt after saving if interrupted (one process).
     """
     check(
         total_kimg=total_kimg,
@@ -43,6 +46,14 @@ def train(
     state = restore(run, program, init_key)
     index, nimg = (int(x) for x in jax.device_get((state.step, state.nimg)))
     total = int(total_kimg * 1000)
+    interval = max(phase.interval for phase in program.phases)
+    if profile:
+        left = math.ceil((total - nimg) / batch_size)
+        traces.check(
+            tick_kimg=tick_kimg, batch_size=batch_size, interval=interval, left=left
+        )
+    traced = profile and jax.process_index() == 0
+    trace = traces.Trace(run.path / "profile" if traced else None, interval, index)
     report = reports.Report(run, total, nimg)
     if nimg == 0:
         report.picture("reals", snapshots.reals(), nimg)
@@ -55,7 +66,10 @@ def train(
             next_tick = nimg + tick_kimg * 1000
             while nimg < total and not interrupt.is_set():
                 batch = place(program, next(feed))
-                state, stats = program.step(index, state, batch, key)
+                room = math.ceil((min(next_tick, total) - nimg) / batch_size)
+                with trace.step(index, room, state):
+                    state, stats = program.step(index, state, batch, key)
+                trace.end_step(index, state, report)
                 report.add(stats)
                 index, nimg = index + 1, nimg + batch_size
 
@@ -77,6 +91,7 @@ def train(
             run.close()
             raise KeyboardInterrupt
     finally:
+        trace.close()
         report.close()
     return state
 

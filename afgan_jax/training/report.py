@@ -107,6 +107,10 @@ class Report:
         """Leave out of the tick's speed what came since its last step."""
         self.tick_started = time.monotonic()
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave out of the tick's speed what took so long just now."""
+        self.tick_started += seconds
+
     def say(self, text: str) -> None:
         """One line of plain text, beside the progress bar if there is one."""
         if self._bar is not None:

@@ -51,6 +51,16 @@ def test_line_tells_speed_time_left_scores_and_losses(run, clock, capsys):
     assert line["Resources/cpu_mem_gb"]["mean"] > 0.05
 
 
+def test_speed_leaves_out_what_is_no_training(run, clock):
+    report = reports.Report(run, 10_000, 0)
+    clock.now += 100
+    report.restart_clock()
+    clock.now += 70
+    report.leave_out(60)
+    assert report.end_tick(1000, {})["Timing/images_per_sec"] == pytest.approx(100)
+    report.close()
+
+
 def test_device_memory_is_that_of_the_fullest_that_counts():
     def device(stats):
         return types.SimpleNamespace(memory_stats=lambda: stats)

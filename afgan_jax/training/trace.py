@@ -1,0 +1,85 @@
+"""A trace of a few steps as the devices and the host spent them, by JAX's profiler.
+
+The steps lie within one tick, so that no report, checkpoint or picture is among them;
+come after each phase has run, and so was compiled; and hold one iteration in which all
+phases run, if their intervals divide one another.
+"""
+
+import contextlib
+import time
+from pathlib import Path
+
+import jax
+
+from afgan_jax.training import report as reports
+
+STEPS = 5
+
+
+class Trace:
+    """Traces STEPS steps of this process, once."""
+
+    def __init__(self, folder: Path | None, interval: int, first: int):
+        """Into `folder`, never if None; `interval` is the longest of a phase, `first`
+        the first step that this process runs."""
+        self._folder, self._interval, self._first = folder, interval, first
+        self._last: int | None = None  # step of the trace, once it has begun
+        self._is_open = False
+
+    def step(self, index: int, room: int, state) -> contextlib.AbstractContextManager:
+        """To run step `index` in, `room` steps before the tick ends; may begin."""
+        waits = self._folder is not None and self._last is None
+        has_run = index - self._first > self._interval
+        if waits and has_run and is_window(index, room, self._interval):
+            jax.block_until_ready(state)  # what is queued belongs to steps before
+            options = jax.profiler.ProfileOptions()
+            options.python_tracer_level = 0  # calls of Python would slow the steps
+            jax.profiler.start_trace(
+                self._folder, create_perfetto_trace=True, profiler_options=options
+            )
+            self._last, self._is_open = index + STEPS - 1, True
+        if not self._is_open:
+            return contextlib.nullcontext()
+        return jax.profiler.StepTraceAnnotation("train", step_num=index)
+
+    def end_step(self, index: int, state, report: reports.Report) -> None:
+        """Ends the trace with its last step; reports where it is, how to open it."""
+        if not self._is_open or index != self._last:
+            return
+        jax.block_until_ready(state)
+        ended = time.monotonic()
+        self.close()
+        files = self._folder.glob("plugins/profile/*/perfetto_trace.json.gz")
+        file = max(files, key=lambda path: path.stat().st_mtime)
+        report.say(
+            f"profile: traced {STEPS} steps from {index - STEPS + 1}; open {file} at"
+            " https://ui.perfetto.dev, or pip install xprof and run"
+            f" xprof --logdir={self._folder}"
+        )
+        report.leave_out(time.monotonic() - ended)
+
+    def close(self) -> None:
+        """Ends the trace if it is still going on."""
+        if self._is_open:
+            self._is_open = False
+            jax.profiler.stop_trace()
+
+
+def check(*, tick_kimg: float, batch_size: int, interval: int, left: int) -> None:
+    """Raises ValueError if a run of `left` more steps may have no place for a trace."""
+    if tick_kimg * 1000 < STEPS * batch_size:
+        raise ValueError(
+            f"--profile traces {STEPS} steps of one tick: raise train.tick_kimg from"
+            f" {tick_kimg} to {STEPS * batch_size / 1000:g} at least"
+        )
+    need = 2 * interval + 2 * STEPS
+    if left < need:
+        raise ValueError(
+            f"--profile takes {need} steps, as phases must have run before, and {left}"
+            " are left: raise train.total_kimg"
+        )
+
+
+def is_window(index: int, room: int, interval: int) -> bool:
+    """Whether STEPS steps from `index` fit in and hold a multiple of `interval`."""
+    return room >= STEPS and -index % interval < STEPS
