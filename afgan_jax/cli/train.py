@@ -133,7 +133,7 @@ def train(
 
     from afgan_jax import runs
     from afgan_jax.data import pipeline, sets
-    from afgan_jax.training import donor, loop, snapshot
+    from afgan_jax.training import compiled, donor, loop, snapshot
 
     schema = cli.schema()
     settings = load(spec, workdir, overrides, source)
@@ -150,6 +150,7 @@ def train(
             file=sys.stderr,
         )
     with runs.Run.create_or_open(workdir, settings, schema) as run:
+        compiled.keep(cache / "compiled")
         if beginning is not None:
             donor.save(run, *beginning)
         elif run.latest_step() is None:  # an earlier try may have left one
