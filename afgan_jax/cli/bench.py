@@ -128,7 +128,7 @@ def measure(part: str, settings: dict, batch: int):
     from afgan_jax.bench import aot, networks
     from afgan_jax.networks import discriminator, generator
     from afgan_jax.signal import forms
-    from afgan_jax.training import loop, step
+    from afgan_jax.training import kernels, loop, step
 
     options = {"repeats": FLAGS.repeats, "naive": FLAGS.naive}
     if part == "data":
@@ -143,9 +143,9 @@ def measure(part: str, settings: dict, batch: int):
     if part == "aot":
         chips = aot.devices(FLAGS.topology)
     else:
-        chips, updates["kernel"] = None, step.usable_kernel(updates["kernel"])
+        chips, updates["kernel"] = None, kernels.usable(updates["kernel"])
     if part in ("ops", "synthesis"):
-        with forms.prefer(**step.KERNELS[updates["kernel"]]):
+        with forms.prefer(**kernels.KERNELS[updates["kernel"]]):
             if part == "ops":
                 yield from networks.operations(G, D, batch, **options)
             else:

@@ -183,7 +183,7 @@ def build(settings: dict):
     """(setup, program) of the training that these settings describe."""
     from afgan_jax.augment import control
     from afgan_jax.networks import discriminator, generator
-    from afgan_jax.training import loop, step
+    from afgan_jax.training import kernels, loop, step
 
     loop.check(**settings["train"])
     G = generator.make_generator(**settings["generator"])
@@ -191,7 +191,7 @@ def build(settings: dict):
     augment = control.make_control(**settings["augment"])
     setup = step.make_setup(G, D, augment=augment, **settings["losses"])
     updates = settings["updates"]
-    kernel = step.usable_kernel(updates["kernel"])
+    kernel = kernels.usable(updates["kernel"])
     return setup, step.make_program(setup, **updates | {"kernel": kernel})
 
 

@@ -8,47 +8,19 @@ and the step alone, so results do not depend on the number of devices or process
 
 import dataclasses
 import functools
-import logging
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from afgan_jax.augment import control, pipeline
-from afgan_jax.signal import convolve, forms, nonlinearity
-from afgan_jax.training import draws, objectives, phases
+from afgan_jax.signal import convolve, forms
+from afgan_jax.training import draws, kernels, objectives, phases
 from afgan_jax.training import state as states
-
-# What computes filtered nonlinearities: forms to prefer. "pallas" is for TPUs.
-KERNELS = {"xla": {}, "pallas": {"filtered": "fused"}}
-_log = logging.getLogger(__name__)
-
-
-def usable_kernel(kernel: str) -> str:
-    """The kernel asked for if this machine computes with it rightly, or else "xla".
-
-    Says in one line of the log why another is taken.
-    """
-    if kernel != "pallas":
-        return kernel
-    platform = jax.default_backend()
-    fault = f"it is for TPUs, this is a {platform}"
-    if platform == "tpu":
-        fault = nonlinearity.fault_of_kernel()
-    if jax.process_count() > 1:  # all compile the same program, or wait for ever
-        fine = multihost_utils.process_allgather(np.array(fault is None))
-        if fault is None and not fine.all():
-            fault = "it failed in another process"
-    if fault is None:
-        _log.warning("kernel=pallas: passed its test, used from here on")
-        return kernel
-    _log.warning("kernel=pallas: %s; using kernel=xla", fault)
-    return "xla"
 
 
 def make_setup(
@@ -139,14 +111,14 @@ def make_program(
     after another, whose gradients are averaged. A regulariser runs every so many steps
     (lazily), or with the main loss if its interval is None. The generator's average has
     a half-life of `ema_kimg`, or of `ema_rampup` times the images shown if less.
-    `kernel` is one of KERNELS. Raises ValueError if the batch does not divide.
+    `kernel` is one of kernels.KERNELS. Raises ValueError if the batch does not divide.
     """
     if devices is None:  # a process's devices side by side, as are its rows of a batch
         devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
     phases.check_batch(batch_size, accumulate, len(devices), setup.D.mbstd_group_size)
     intervals = {"G": G_reg_interval, "D": D_reg_interval}
     phases.check_intervals(setup, batch_size // accumulate, **intervals)
-    _check_kernel(kernel)
+    kernels.check(kernel)
     mesh = Mesh(np.asarray(devices), ("data",))
     rows, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
     batch_sharding = {
@@ -157,7 +129,7 @@ def make_program(
     table = phases.make_phases(**intervals)
     optimizers = _make_optimizers(setup, {"G": G_lr, "D": D_lr}, beta2, intervals)
     options, inner_forms = convolve.compiling_for(devices[0].platform)
-    with_forms = forms.prefer(**inner_forms | KERNELS[kernel])
+    with_forms = forms.prefer(**inner_forms | kernels.KERNELS[kernel])
     update = forms.split_over(mesh)(with_forms(_update))
 
     def jitted(i: int, phase: phases.Phase):
@@ -193,13 +165,6 @@ def _make_optimizers(setup, rates: dict, beta2: float, intervals: dict) -> dict:
         )
         for name, lr in rates.items()
     }
-
-
-def _check_kernel(kernel: str) -> None:
-    if kernel not in KERNELS:
-        raise ValueError(
-            f"kernel={kernel!r} is unknown: use one of {', '.join(KERNELS)}"
-        )
 
 
 def gradients(

@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from afgan_jax.bench import aot
 from afgan_jax.signal import banded, filters, forms, fused, nonlinearity, resample, walk
-from afgan_jax.training import step
+from afgan_jax.training import kernels
 
 UP = filters.lowpass(12, 2, 2, 32)
 DOWN = filters.lowpass(12, 2, 2.5, 32)
@@ -191,11 +191,11 @@ def test_batch_that_does_not_divide_is_left_to_xla():
     op = operation(SETTINGS["separable"], (6, 7))
     mesh = Mesh(np.asarray(jax.devices()[:8]), ("data",))
     split = forms.split_over(mesh)(forms.prefer(filtered="fused")(nonlinearity._apply))
-    for samples, kernels in ((4, False), (8, True)):
+    for samples, fits in ((4, False), (8, True)):
         x = jax.ShapeDtypeStruct((samples, 6, 7, 2), jnp.float32)
         f = jax.jit(lambda x: split(op, x))
         text = f.trace(x).lower(lowering_platforms=("tpu",)).as_text()
-        assert ("tpu_custom_call" in text) == kernels
+        assert ("tpu_custom_call" in text) == fits
 
 
 def test_kernel_is_tested_before_it_is_trusted(monkeypatch):
@@ -212,13 +212,13 @@ def test_kernel_is_tested_before_it_is_trusted(monkeypatch):
 
 
 def test_kernel_that_cannot_be_used_is_replaced_with_a_word(monkeypatch, caplog):
-    assert step.usable_kernel("xla") == "xla" and not caplog.text
-    assert step.usable_kernel("pallas") == "xla"
+    assert kernels.usable("xla") == "xla" and not caplog.text
+    assert kernels.usable("pallas") == "xla"
     assert (
         "kernel=pallas: it is for TPUs, this is a cpu; using kernel=xla" in caplog.text
     )
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     monkeypatch.setattr(nonlinearity, "fault_of_kernel", lambda: "it is wrong")
-    assert step.usable_kernel("pallas") == "xla" and "it is wrong" in caplog.text
+    assert kernels.usable("pallas") == "xla" and "it is wrong" in caplog.text
     monkeypatch.setattr(nonlinearity, "fault_of_kernel", lambda: None)
-    assert step.usable_kernel("pallas") == "pallas"
+    assert kernels.usable("pallas") == "pallas"
