@@ -3,7 +3,6 @@
 import json
 import pathlib
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,13 +13,6 @@ from afgan_jax.cli import bench as bench_verb
 from afgan_jax.data import archive
 
 SMOKE = str(pathlib.Path(__file__).parents[2] / "configs" / "smoke.py")
-
-
-@pytest.fixture(autouse=True)
-def compilation_cache_as_before():
-    before = jax.config.jax_enable_compilation_cache
-    yield
-    jax.config.update("jax_enable_compilation_cache", before)
 
 
 def bench(*flags):
