@@ -16,6 +16,8 @@ import pytest  # noqa: E402
 
 jaxtyping.install_import_hook("afgan_jax", "typecheck.check")
 
+pytest_plugins = ["reference.summary"]  # here: workers collect, not who sums up
+
 
 def pytest_configure(config):
     # A folder for each worker: files of programs are not written at one stroke.
