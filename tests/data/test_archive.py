@@ -12,6 +12,7 @@ import zlib
 
 import numpy as np
 import pytest
+from data.pictures import folder
 from PIL import Image
 from reference import official
 
@@ -30,14 +31,6 @@ def encoded(mode="RGB", size=(8, 8), suffix="png", **options):
     file = io.BytesIO()
     Image.new(mode, size).save(file, format=suffix, **options)
     return file.getvalue()
-
-
-def folder(path, files):
-    """A folder of files given as {name: bytes}."""
-    for name, content in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return path
 
 
 def labelled(path, count=3, **table):

@@ -138,8 +138,6 @@ class TinyShapes(tfds.core.GeneratorBasedBuilder):
 @pytest.fixture(scope="module")
 def tiny_shapes(tmp_path_factory):
     """A set of TensorFlow Datasets, registered for the module, prepared when read."""
-    pytest.importorskip("tensorflow_datasets")
-    pytest.importorskip("array_record")
     top = tmp_path_factory.mktemp("tfds")
     folder(top, {"tiny/__init__.py": b"", "tiny/shapes.py": BUILDER.encode()})
     with pytest.MonkeyPatch.context() as patch:

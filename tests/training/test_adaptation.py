@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from training import collectives
 
 from afgan_jax.augment import control
-from afgan_jax.bench import aot
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.training import losses, objectives, step
 from afgan_jax.training import state as states
@@ -195,14 +195,7 @@ def test_one_and_eight_devices_augment_alike():
 def test_devices_keep_their_images_to_themselves():
     """Only gradients and statistics pass between them, as without augmentation."""
     program = make_program(8, **ADA)
-    state = jax.eval_shape(program.init, jax.random.key(0))
-    key = jax.eval_shape(jax.random.key, 0)
-    for phase in program.phases:
-        lowered = program.updates[phase.name].lower(state, batch_of(0), key)
-        moved = aot.count_collectives(lowered.compile().as_text())
-        assert set(moved) == {"all-reduce"}, phase.name
-        params = jax.tree.leaves(getattr(state, phase.network)["params"])
-        assert moved["all-reduce"][1] <= 2.5 * sum(4 * p.size for p in params)
+    collectives.assert_only_gradients_and_statistics_pass(program, batch_of(0))
 
 
 def test_no_augmentation_leaves_no_trace():

@@ -8,8 +8,8 @@ import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from training import collectives
 
-from afgan_jax.bench import aot
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.training import draws, phases, step
 
@@ -95,15 +95,7 @@ def test_one_and_eight_devices_train_alike():
 
 def test_only_gradients_and_statistics_pass_between_devices():
     program = make_program(devices=8)
-    state = jax.eval_shape(program.init, jax.random.key(0))
-    key = jax.eval_shape(jax.random.key, 0)
-    for phase in program.phases:
-        lowered = program.updates[phase.name].lower(state, batch_of(0), key)
-        moved = aot.count_collectives(lowered.compile().as_text())
-        assert set(moved) == {"all-reduce"}, phase.name
-        params = jax.tree.leaves(getattr(state, phase.network)["params"])
-        size = sum(4 * p.size for p in params)
-        assert size <= moved["all-reduce"][1] <= 2.5 * size, phase.name
+    collectives.assert_only_gradients_and_statistics_pass(program, batch_of(0))
 
 
 def test_one_update_equals_two_accumulated_half_updates():
