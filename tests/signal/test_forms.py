@@ -27,10 +27,10 @@ def test_cpu_sums_slices_and_multiplies_taps():
     assert text.count("dot_general") == 1  # the weight gradient
 
 
-@pytest.mark.parametrize("platform, channels", [("tpu", 128), ("cuda", 8)])
-def test_accelerators_multiply_banded_matrices(platform, channels):
-    text = lowered_gradient(platform, channels, radial=False)
-    assert text.count("dot_general") == 6  # up again, down's transpose, up's
+@pytest.mark.parametrize("platform, radial, least", [("tpu", 0, 6), ("cuda", 1, 10)])
+def test_accelerators_multiply_banded_matrices(platform, radial, least):
+    text = lowered_gradient(platform, channels=128, radial=bool(radial))
+    assert text.count("dot_general") >= least  # up again, transposes of down and up
     assert text.count("stablehlo.slice") < 20
 
 
