@@ -16,9 +16,15 @@ def pytest_terminal_summary(terminalreporter):
     for group in sorted(p.parent.name for p in official.folder().glob("*/index.json")):
         good, bad = passed.count(group), failed.count(group)
         terminalreporter.line(
-            f"{group:12} {len(official.index(group).get('cases', [])):4} recorded,"
+            f"{group:12} {recorded(official.index(group)):4} recorded,"
             f" {good + bad:4} ran, {good:4} passed"
         )
+
+
+def recorded(index):
+    """How many cases an index has, also where they lie in sections."""
+    sections = [index, *(v for v in index.values() if isinstance(v, dict))]
+    return sum(len(section.get("cases", [])) for section in sections)
 
 
 def groups(terminalreporter, outcome):
