@@ -42,21 +42,24 @@ def check_intervals(
     """Raises ValueError for an interval of no use; `part` is the batch of a pass."""
     if setup.pl_weight and part < setup.pl_batch_shrink:
         raise ValueError(
-            f"path lengths take 1 image of pl_batch_shrink={setup.pl_batch_shrink}, but"
-            f" only {part} are trained on at a time: raise batch_size"
+            f"path lengths take 1 image of losses.pl_batch_shrink="
+            f"{setup.pl_batch_shrink}, but only {part} are trained on at a time: raise"
+            " updates.batch_size or updates.microbatch"
         )
     for name, value in (("G", G), ("D", D)):
         if value is not None and value < 1:
-            raise ValueError(f"{name}_reg_interval={value} must be at least 1")
+            raise ValueError(
+                f"updates.{name}_reg_interval={value} must be at least 1, or none"
+            )
     if D is not None and setup.r1_gamma == 0:
         raise ValueError(
-            f"D_reg_interval={D} penalises gradients, but r1_gamma=0: set"
-            " losses.r1_gamma, or D_reg_interval to none"
+            f"updates.D_reg_interval={D} penalises gradients, but r1_gamma=0: set"
+            " losses.r1_gamma, or updates.D_reg_interval to none"
         )
     if G is not None and setup.pl_weight == 0:
         raise ValueError(
-            f"G_reg_interval={G} regularises path lengths, but"
-            " pl_weight=0: set losses.pl_weight, or G_reg_interval to none"
+            f"updates.G_reg_interval={G} regularises path lengths, but"
+            " pl_weight=0: set losses.pl_weight, or updates.G_reg_interval to none"
         )
 
 
@@ -69,20 +72,26 @@ def check_frozen(count: int, layers: int) -> None:
         )
 
 
-def check_batch(batch: int, accumulate: int, devices: int, group: int | None) -> None:
+def check_batch(
+    batch: int, microbatch: int | None, devices: int, group: int | None
+) -> None:
     """Raises ValueError for a batch that parts, devices or D's groups do not divide."""
-    if min(batch, accumulate) < 1:
+    if batch < 1 or batch % devices:
         raise ValueError(
-            f"batch_size={batch} and accumulate={accumulate} must be at least 1"
+            f"updates.batch_size={batch} is not divisible by {devices} devices: choose"
+            f" a multiple of {devices}"
         )
-    if batch % (devices * accumulate):
+    parts = [n for n in range(devices, batch + 1, devices) if batch % n == 0]
+    if microbatch is not None and microbatch not in parts:
         raise ValueError(
-            f"batch_size={batch} is not divisible by {devices} devices"
-            f" x accumulate={accumulate}: choose a multiple of {devices * accumulate}"
+            f"updates.microbatch={microbatch} does not divide updates.batch_size="
+            f"{batch} on {devices} devices: use none or {', '.join(map(str, parts))}"
         )
-    size = min(group or batch, batch // accumulate)
-    if (batch // accumulate) % size:
+    name = "batch_size" if microbatch is None else "microbatch"
+    together = microbatch or batch
+    size = min(group or together, together)
+    if together % size:
         raise ValueError(
-            f"batch_size={batch} / accumulate={accumulate} is not a multiple of"
-            f" mbstd_group_size={size}"
+            f"updates.{name}={together} is not a multiple of"
+            f" discriminator.mbstd_group_size={size}: change one of them"
         )

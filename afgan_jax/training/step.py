@@ -94,7 +94,7 @@ def make_program(
     setup: objectives.Setup,
     *,
     batch_size: int,
-    accumulate: int = 1,
+    microbatch: int | None = None,
     G_lr: float = 0.0025,
     D_lr: float = 0.002,
     beta2: float = 0.99,
@@ -107,17 +107,19 @@ def make_program(
 ) -> Program:
     """Updates for all `devices` (default: every device of every process).
 
-    `batch_size` is the global one; `accumulate` splits it into that many parts, one
-    after another, whose gradients are averaged. A regulariser runs every so many steps
-    (lazily), or with the main loss if its interval is None. The generator's average has
-    a half-life of `ema_kimg`, or of `ema_rampup` times the images shown if less.
-    `kernel` is one of kernels.KERNELS. Raises ValueError if the batch does not divide.
+    `batch_size` is the global one. Of it `microbatch` images, also of all devices
+    together, are computed at a time to save memory (None: all), and the gradients of
+    these parts averaged. A regulariser runs every so many steps (lazily), or with the
+    main loss if its interval is None. The generator's average has a half-life of
+    `ema_kimg`, or of `ema_rampup` times the images shown if less. `kernel` is one of
+    kernels.KERNELS. Raises ValueError if the batch does not divide.
     """
     if devices is None:  # a process's devices side by side, as are its rows of a batch
         devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
-    phases.check_batch(batch_size, accumulate, len(devices), setup.D.mbstd_group_size)
+    phases.check_batch(batch_size, microbatch, len(devices), setup.D.mbstd_group_size)
+    microbatch = microbatch or batch_size
     intervals = {"G": G_reg_interval, "D": D_reg_interval}
-    phases.check_intervals(setup, batch_size // accumulate, **intervals)
+    phases.check_intervals(setup, microbatch, **intervals)
     kernels.check(kernel)
     mesh = Mesh(np.asarray(devices), ("data",))
     rows, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
@@ -133,7 +135,7 @@ def make_program(
     update = forms.split_over(mesh)(with_forms(_update))
 
     def jitted(i: int, phase: phases.Phase):
-        fixed = (setup, phase, optimizers[phase.network], i, accumulate, rows)
+        fixed = (setup, phase, optimizers[phase.network], i, microbatch, rows)
         return jax.jit(
             functools.partial(update, *fixed),
             compiler_options=options,
@@ -207,18 +209,19 @@ def apply_gradients(
     return state.replace(**changes)
 
 
-def _update(setup, phase, optimizer, index, accumulate, rows, state, batch, key):
+def _update(setup, phase, optimizer, index, microbatch, rows, state, batch, key):
     key = jax.random.fold_in(jax.random.fold_in(key, state.step), index)
     n = batch["image"].shape[0]
-    group = min(setup.D.mbstd_group_size or n, n // accumulate)
+    count = n // microbatch
+    group = min(setup.D.mbstd_group_size or n, microbatch)
     parts = {
         "real": batch["image"].astype(jnp.float32) / 127.5 - 1,
         "real_c": batch["label"],
         "c": batch["gen_label"][0 if phase.network == "G" else 1],
         **draws.latents(setup, key, n, rows),
     }
-    parts = {name: draws.split(a, accumulate, group) for name, a in parts.items()}
-    keys = jax.random.split(jax.random.fold_in(key, 2), accumulate)
+    parts = {name: draws.split(a, count, group) for name, a in parts.items()}
+    keys = jax.random.split(jax.random.fold_in(key, 2), count)
 
     p = None if state.augment is None else state.augment["p"]
 
@@ -230,12 +233,12 @@ def _update(setup, phase, optimizer, index, accumulate, rows, state, batch, key)
         )
         inputs = draws.inputs(setup, key, arrays)
         grads, outcome = gradients(setup, phase, models, inputs)
-        total = jax.tree.map(lambda t, g: t + g / accumulate, total, grads)
+        total = jax.tree.map(lambda t, g: t + g / count, total, grads)
         return (total, outcome.G_buffers, outcome.pl_mean), _sums(outcome.stats)
 
     params = getattr(state, phase.network)["params"]
     carry = (jax.tree.map(jnp.zeros_like, params), state.G["buffers"], state.pl_mean)
-    if accumulate == 1:
+    if count == 1:
         part = ({name: a[0] for name, a in parts.items()}, keys[0])
         carry, stats = one(carry, part)
     else:

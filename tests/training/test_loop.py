@@ -181,6 +181,8 @@ def test_interrupted_run_saves_and_goes_on(images, tmp_path):
         ({"generator.w_dim": 0}, "w_dim=0 must be at least 1"),
         ({"discriminator.channel_max": 0}, "channel_max=0 must be at least 1"),
         ({"discriminator.mbstd_group_size": 0}, "mbstd_group_size=0 must be"),
+        ({"train.microbatch": 4}, "did you mean updates.microbatch?"),
+        ({"updates.microbatch": 4}, "updates.microbatch=4 .*8 devices: use none or 8"),
     ],
 )
 def test_bad_settings_get_one_line_and_leave_nothing(

@@ -98,8 +98,8 @@ def test_only_gradients_and_statistics_pass_between_devices():
     collectives.assert_only_gradients_and_statistics_pass(program, batch_of(0))
 
 
-def test_one_update_equals_two_accumulated_half_updates():
-    whole, halves = (run(make_program(accumulate=n), 1)[0] for n in (1, 2))
+def test_one_update_equals_that_of_two_microbatches():
+    whole, halves = (run(make_program(microbatch=n), 1)[0] for n in (None, 4))
     for network in ("G", "D"):
         a = getattr(whole, network)["params"]
         b = getattr(halves, network)["params"]
@@ -236,9 +236,14 @@ def test_averages_follow_G_in_the_discriminators_phase_only():
     "settings, message",
     [
         ({"batch_size": 6, "devices": 4}, "batch_size=6 is not divisible by 4 devices"),
-        ({"batch_size": 8, "accumulate": 3}, "accumulate=3: choose a multiple of 3"),
-        ({"batch_size": 6, "accumulate": 2}, "mbstd_group_size=2"),
-        ({"batch_size": 0}, "batch_size=0 and accumulate=1 must be at least 1"),
+        ({"batch_size": 8, "microbatch": 3}, "microbatch=3 .* use none or 1, 2, 4, 8"),
+        (
+            {"batch_size": 8, "microbatch": 2, "devices": 4},
+            "4 devices: .* or 4, 8",
+        ),
+        ({"batch_size": 6, "microbatch": 3}, "microbatch=3 .*mbstd_group_size=2"),
+        ({"batch_size": 8, "microbatch": 0}, "microbatch=0 does not divide"),
+        ({"batch_size": 0}, "batch_size=0 is not divisible by 1 devices"),
         ({"batch_size": 8, "D_reg_interval": 0}, "D_reg_interval=0 must be at least 1"),
         ({"batch_size": 8, "G_reg_interval": 4}, "pl_weight=0: set losses.pl_weight"),
     ],
