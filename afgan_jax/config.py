@@ -8,12 +8,13 @@ Sequences are tuples, whether they come from a config file or from JSON.
 """
 
 import ast
+import contextlib
 import difflib
 import importlib.util
 import inspect
 import json
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,18 @@ def check(config: Config, schema: Schema, *, complete: bool = True) -> None:
                     f"the config does not set {section}.{key}; state it in the config "
                     f"file or pass --config.{section}.{key}=..."
                 )
+
+
+@contextlib.contextmanager
+def naming(section: str) -> Iterator[None]:
+    """Names the section in a ValueError that begins with one of its keys, "key=..."."""
+    try:
+        yield
+    except ValueError as error:
+        key, equals, _ = str(error).partition("=")
+        if not (equals and key.isidentifier()):
+            raise
+        raise ValueError(f"{section}.{error}") from error
 
 
 def difference(old: Config, new: Config) -> list[str]:

@@ -119,6 +119,15 @@ def test_check_accepts_what_the_functions_accept(spec):
     config.check(config.load(spec), SCHEMA)
 
 
+def test_an_error_about_a_setting_names_its_section():
+    with pytest.raises(ValueError, match="^net.size=3 is odd: make it even$"):
+        with config.naming("net"):
+            raise ValueError("size=3 is odd: make it even")
+    with pytest.raises(ValueError, match="^the disk is full$"):
+        with config.naming("net"):
+            raise ValueError("the disk is full")
+
+
 def test_missing_file_names_the_nearest(spec):
     with pytest.raises(ValueError, match=r"file .*smal\.py; did you mean .*small\.py"):
         config.load(spec.replace("small", "smal"))

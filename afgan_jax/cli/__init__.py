@@ -70,3 +70,15 @@ def schema() -> dict:
             "profile",
         ),
     }
+
+
+def make_networks(settings: dict) -> tuple:
+    """(G, D) of a config, whose sections are named in what is wrong with them."""
+    from afgan_jax import config
+    from afgan_jax.networks import discriminator, generator
+
+    with config.naming("generator"):
+        G = generator.make_generator(**settings["generator"])
+    with config.naming("discriminator"):
+        D = discriminator.make_discriminator(**settings["discriminator"])
+    return G, D

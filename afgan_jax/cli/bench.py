@@ -126,7 +126,6 @@ def measure(part: str, settings: dict, batch: int):
 
     from afgan_jax.augment import control
     from afgan_jax.bench import aot, networks
-    from afgan_jax.networks import discriminator, generator
     from afgan_jax.signal import forms
     from afgan_jax.training import kernels, loop, step
 
@@ -134,8 +133,7 @@ def measure(part: str, settings: dict, batch: int):
     if part == "data":
         yield read_data(settings, batch)
         return
-    G = generator.make_generator(**settings["generator"])
-    D = discriminator.make_discriminator(**settings["discriminator"])
+    G, D = cli.make_networks(settings)
     if part == "scaling":
         yield from networks.scaling(settings["generator"], batch, **options)
         return

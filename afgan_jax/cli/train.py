@@ -181,13 +181,14 @@ def train(
 
 def build(settings: dict):
     """(setup, program) of the training that these settings describe."""
+    from afgan_jax import config
     from afgan_jax.augment import control
-    from afgan_jax.networks import discriminator, generator
-    from afgan_jax.training import kernels, loop, step
+    from afgan_jax.training import kernels, loop, snapshot, step
 
-    loop.check(**settings["train"])
-    G = generator.make_generator(**settings["generator"])
-    D = discriminator.make_discriminator(**settings["discriminator"])
+    with config.naming("train"):
+        loop.check(**settings["train"])
+    snapshot.check(**settings["pictures"])
+    G, D = cli.make_networks(settings)
     augment = control.make_control(**settings["augment"])
     setup = step.make_setup(G, D, augment=augment, **settings["losses"])
     updates = settings["updates"]

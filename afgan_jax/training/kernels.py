@@ -39,5 +39,5 @@ def check(kernel: str) -> None:
     """Raises ValueError for a kernel that is not in the table."""
     if kernel not in KERNELS:
         raise ValueError(
-            f"kernel={kernel!r} is unknown: use one of {', '.join(KERNELS)}"
+            f"updates.kernel={kernel!r} is unknown: use one of {', '.join(KERNELS)}"
         )

@@ -6,7 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from afgan_jax.training import ranges
 from afgan_jax.viz import grid
+
+
+def check(
+    *, rows: int | None = None, columns: int | None = None, batch: int = 16
+) -> None:
+    """Raises ValueError for settings of pictures that cannot work."""
+    ranges.check("pictures", rows=rows, columns=columns, batch=batch)
 
 
 class Snapshots:
@@ -26,11 +34,7 @@ class Snapshots:
 
         `archive` is the image set, whose labels the pictures take, in shuffled order.
         """
-        if min(rows or 1, columns or 1, batch) < 1:
-            raise ValueError(
-                f"pictures: rows={rows}, columns={columns} and batch={batch} must be"
-                " at least 1"
-            )
+        check(rows=rows, columns=columns, batch=batch)
         usual = grid.grid_size(archive.resolution)
         rows, self._columns = rows or usual[0], columns or usual[1]
         count = rows * self._columns

@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec as P
 
 from afgan_jax.augment import control, pipeline
 from afgan_jax.signal import convolve, forms
-from afgan_jax.training import draws, kernels, objectives, phases
+from afgan_jax.training import draws, kernels, objectives, phases, ranges
 from afgan_jax.training import state as states
 
 
@@ -42,8 +42,19 @@ def make_setup(
 
     The first `freeze_d` of D's layers stay as they are, from the images on: fromrgb,
     conv0, conv1, skip of the first block, conv0, conv1, skip of the next.
-    Raises ValueError if `augment` does not take D's images, or D has fewer layers.
+    Raises ValueError if `augment` does not take D's images, D has fewer layers, or a
+    number is out of its range.
     """
+    ranges.check(
+        "losses",
+        r1_gamma=r1_gamma,
+        pl_weight=pl_weight,
+        pl_batch_shrink=pl_batch_shrink,
+        pl_decay=pl_decay,
+        style_mixing_prob=style_mixing_prob,
+        blur_init_sigma=blur_init_sigma,
+        blur_fade_kimg=blur_fade_kimg,
+    )
     phases.check_frozen(freeze_d, len(D.block_layers))
     if augment is not None:
         size = (D.resolution, D.resolution)
@@ -112,11 +123,14 @@ def make_program(
     these parts averaged. A regulariser runs every so many steps (lazily), or with the
     main loss if its interval is None. The generator's average has a half-life of
     `ema_kimg`, or of `ema_rampup` times the images shown if less. `kernel` is one of
-    kernels.KERNELS. Raises ValueError if the batch does not divide.
+    kernels.KERNELS. Raises ValueError if the batch does not divide or a number is out
+    of its range.
     """
     if devices is None:  # a process's devices side by side, as are its rows of a batch
         devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
     phases.check_batch(batch_size, microbatch, len(devices), setup.D.mbstd_group_size)
+    rates = {"G_lr": G_lr, "D_lr": D_lr, "beta2": beta2}
+    ranges.check("updates", **rates, ema_kimg=ema_kimg, ema_rampup=ema_rampup)
     microbatch = microbatch or batch_size
     intervals = {"G": G_reg_interval, "D": D_reg_interval}
     phases.check_intervals(setup, microbatch, **intervals)

@@ -183,6 +183,11 @@ def test_interrupted_run_saves_and_goes_on(images, tmp_path):
         ({"discriminator.mbstd_group_size": 0}, "mbstd_group_size=0 must be"),
         ({"train.microbatch": 4}, "did you mean updates.microbatch?"),
         ({"updates.microbatch": 4}, "updates.microbatch=4 .*8 devices: use none or 8"),
+        ({"updates.kernel": "palas"}, "updates.kernel='palas' .* one of xla, pallas"),
+        ({"updates.beta2": 2.0}, "updates.beta2=2.0 must be at least 0 and below 1"),
+        ({"generator.remat": "some"}, "generator.remat='some' .* none, conv, layer"),
+        ({"pictures.rows": 0}, "pictures.rows=0 must be at least 1"),
+        ({"losses.r1_gamma": -1.0}, "losses.r1_gamma=-1.0 must be at least 0"),
     ],
 )
 def test_bad_settings_get_one_line_and_leave_nothing(
