@@ -42,5 +42,6 @@ def split(a: jax.Array, parts: int, group: int) -> jax.Array:
     """
     if parts == 1:
         return a[None]
-    dealt = a.reshape(-1, parts, group, *a.shape[1:]).swapaxes(0, 1)
-    return dealt.reshape(parts, -1, *a.shape[1:])
+    n, *rest = a.shape  # no -1 below: labels may have no numbers
+    dealt = a.reshape(n // (parts * group), parts, group, *rest).swapaxes(0, 1)
+    return dealt.reshape(parts, n // parts, *rest)

@@ -110,6 +110,10 @@ def test_one_update_equals_that_of_two_microbatches():
     assert max(jax.tree.leaves(moved)) > 1e-3
 
 
+def test_labels_of_no_numbers_are_dealt_out_like_others():
+    assert draws.split(jnp.zeros((8, 0)), 2, 2).shape == (2, 4, 0)
+
+
 def test_gradients_of_halves_average_to_those_of_the_whole():
     """Exactly the accumulation, before Adam: only the order of sums differs."""
     setup = make_setup()
