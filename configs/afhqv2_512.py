@@ -3,9 +3,13 @@
 python -m afgan_jax train --config=configs/afhqv2_512.py:r --workdir=runs/afhqv2-r
 
 `:t` (default) or `:r`. Expects the 15803 images, of all three classes, as
-data/afhqv2_512.zip. Published after 25000 kimg on 8 GPUs: FID 4.04 (T), 4.40 (R); EQ-T
-60.2 dB (T), 64.9 dB (R); EQ-R 40.3 dB (R). The published program runs T at 10.2
-images/s per A100. --preview-augment shows what D sees.
+data/afhqv2_512.zip. Published after 25000 kimg on 8 GPUs, whose times are those of the
+published program:
+
+    T  FID 4.04  EQ-T 60.2 dB                85 h on A100, 128 h on V100
+    R  FID 4.40  EQ-T 64.9 dB  EQ-R 40.3 dB  98 h on A100, 142 h on V100
+
+--preview-augment shows what D sees.
 """
 
 from ml_collections import ConfigDict

@@ -2,7 +2,7 @@
 
 python -m afgan_jax train --config=configs/earth64.py --workdir=runs/earth64
 
-`:r` (default) or `:t`.
+`:r` (default) or `:t`. About 22 images/s on 2 CPU cores: 36 minutes.
 """
 
 from ml_collections import ConfigDict

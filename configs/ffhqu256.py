@@ -3,9 +3,14 @@
 python -m afgan_jax train --config=configs/ffhqu256.py:r --workdir=runs/ffhqu256-r
 
 `:t` (default), `:r` or `:a`. Expects the 70000 images as data/ffhqu256.zip (another
-place: --config.data.path=...). Published after 25000 kimg on 8 GPUs: FID 4.62 (T), 4.50
-(R), 5.14 (A); EQ-T 63.0 dB (T), 66.7 dB (R); EQ-R 40.5 dB (R). The published program
-runs at 33 (T) and 26 (R) images/s per A100. A set of this size needs no augmentation.
+place: --config.data.path=...). Published after 25000 kimg on 8 GPUs, whose times are
+those of the published program:
+
+    T  FID 4.62  EQ-T 63.0 dB                26 h on A100, 51 h on V100
+    R  FID 4.50  EQ-T 66.7 dB  EQ-R 40.5 dB  33 h on A100, 47 h on V100
+    A  FID 5.14                              15 h on A100, 25 h on V100
+
+A set of this size needs no augmentation.
 """
 
 from ml_collections import ConfigDict

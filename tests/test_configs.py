@@ -9,8 +9,10 @@ import pytest
 
 from afgan_jax import cli, config
 from afgan_jax.augment import control, pipeline
+from afgan_jax.cli import train
+from afgan_jax.data import advice
 from afgan_jax.networks import discriminator, generator
-from afgan_jax.training import step
+from afgan_jax.training import losses, step
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 PUBLISHED = {  # parameters of G and D
@@ -21,6 +23,27 @@ PUBLISHED = {  # parameters of G and D
     "afhqv2_512.py:r": (16_665_594, 28_982_849),
     "ffhq1024.py:t": (22_313_167, 29_012_513),
     "ffhq1024.py:r": (15_093_151, 29_012_513),
+}
+SAME_NETWORKS = {  # those of MetFaces begin as those of FFHQ
+    "ffhq1024.py:t-u": "ffhq1024.py:t",
+    "ffhq1024.py:r-u": "ffhq1024.py:r",
+    "metfaces1024.py:t": "ffhq1024.py:t",
+    "metfaces1024.py:r": "ffhq1024.py:r",
+    "metfaces1024.py:t-u": "ffhq1024.py:t",
+    "metfaces1024.py:r-u": "ffhq1024.py:r",
+}
+GAMMAS = {  # appendix F, Fig. 16
+    "ffhqu256.py": {"t": 1, "r": 1, "a": 1},
+    "afhqv2_512.py": {"t": 8.2, "r": 16.4},
+    "ffhq1024.py": {"t": 32.8, "r": 32.8, "t-u": 32.8, "r-u": 32.8},
+    "metfaces1024.py": {"t": 6.6, "r": 3.3, "t-u": 16.4, "r-u": 6.6},
+}
+# Batch, length in kimg, learning rate of D, half-life of the average in kimg.
+LENGTHS = {
+    "ffhqu256.py": (64, 25000, 0.0025, 20),
+    "afhqv2_512.py": (32, 25000, 0.002, 10),
+    "ffhq1024.py": (32, 25000, 0.002, 10),
+    "metfaces1024.py": (32, 5000, 0.002, 10),
 }
 DEMOS = ("earth32.py", "earth64.py", "earth64.py:t", "smoke.py")
 
@@ -33,7 +56,6 @@ def parameters(spec: str) -> tuple[int, int]:
     settings = config.load(str(CONFIGS / spec))
     G = generator.make_generator(**settings["generator"])
     D = discriminator.make_discriminator(**settings["discriminator"])
-    step.make_setup(G, D, **settings["losses"])
     one = jax.devices()[:1]
     setup = step.make_setup(G, D, **settings["losses"])
     program = step.make_program(setup, devices=one, **settings["updates"])
@@ -46,21 +68,58 @@ def test_published_configs_have_the_published_parameter_counts(spec):
     assert parameters(spec) == PUBLISHED[spec]
 
 
+@pytest.mark.parametrize("spec", SAME_NETWORKS)
+def test_configs_share_networks_between_which_weights_are_taken_over(spec):
+    these, others = (config.load(str(CONFIGS / s)) for s in (spec, SAME_NETWORKS[spec]))
+    for network in ("generator", "discriminator"):
+        assert these[network] == others[network]
+
+
+@pytest.mark.parametrize("spec", (*PUBLISHED, *SAME_NETWORKS))
+def test_published_configs_have_the_published_constants(spec):
+    name, _, arg = spec.partition(":")
+    settings = config.load(str(CONFIGS / spec), schema=cli.schema())
+    updates = settings["updates"]
+    assert settings["losses"]["r1_gamma"] == GAMMAS[name][arg]
+    lengths = (updates["batch_size"], settings["train"]["total_kimg"])
+    assert (*lengths, updates["D_lr"], updates["ema_kimg"]) == LENGTHS[name]
+    rest = (updates["G_lr"], updates["beta2"], updates["D_reg_interval"])
+    assert rest == (0.0025, 0.99, 16)
+    depth = 8 if arg == "a" else 2
+    assert settings["generator"]["mapping_layers"] == depth
+    assert settings["data"]["mirror"]
+
+
+def test_data_and_sizes_are_all_that_a_config_must_state(tmp_path):
+    sizes = {"generator": {"resolution": 64}, "discriminator": {"resolution": 64}}
+    minimal = {"data": {"path": "earth"}} | sizes
+    path = tmp_path / "minimal.py"
+    path.write_text(f"def get_config():\n    return {minimal}\n")
+    settings = config.load(str(path), schema=cli.schema())
+    (line,) = cli.fill_in(settings)
+    assert "losses.r1_gamma=0.128" in line and "0.001 x 64^2 pixels / batch 32" in line
+    setup, program = train.build(settings)
+    assert setup.r1_gamma == pytest.approx(0.001 * 64 * 64 / 32)
+    assert [phase.name for phase in program.phases] == ["Gboth", "Dmain", "Dreg"]
+    assert settings["train"]["total_kimg"] == 25000
+    assert cli.fill_in(settings) == []
+
+
 @pytest.mark.parametrize("spec", DEMOS)
 def test_demo_configs_fit_a_small_machine(spec):
     assert max(parameters(spec)) < 1_000_000
 
 
 def test_every_config_file_is_tested():
-    tested = {spec.partition(":")[0] for spec in (*PUBLISHED, *DEMOS)}
+    tested = {spec.partition(":")[0] for spec in (*PUBLISHED, *SAME_NETWORKS, *DEMOS)}
     assert tested == {path.name for path in CONFIGS.glob("*.py")}
 
 
-@pytest.mark.parametrize("spec", (*PUBLISHED, *DEMOS))
-def test_only_the_small_published_set_is_augmented(spec):
+@pytest.mark.parametrize("spec", (*PUBLISHED, *SAME_NETWORKS, *DEMOS))
+def test_only_the_small_published_sets_are_augmented(spec):
     settings = config.load(str(CONFIGS / spec), schema=cli.schema())
     ada = control.make_control(**settings["augment"])
-    assert (ada is not None) == spec.startswith("afhqv2")
+    assert (ada is not None) == spec.startswith(("afhqv2", "metfaces"))
     if ada is not None:
         assert (ada.p, ada.target, ada.interval, ada.adjust_kimg) == (0, 0.6, 4, 500)
         on = [name for name, m in ada.multipliers.items() if m]
@@ -68,7 +127,8 @@ def test_only_the_small_published_set_is_augmented(spec):
 
 
 @pytest.mark.parametrize(
-    "name", ["afhqv2_512.py", "ffhqu256.py", "ffhq1024.py", "earth64.py"]
+    "name",
+    ["afhqv2_512.py", "ffhqu256.py", "ffhq1024.py", "metfaces1024.py", "earth64.py"],
 )
 def test_an_unknown_configuration_is_named(name):
     with pytest.raises(ValueError, match=f"{name}:x is unknown"):
@@ -79,3 +139,7 @@ def test_config_r_blurs_as_published():
     settings = config.load(str(CONFIGS / "ffhq1024.py:r"))["losses"]
     assert (settings["blur_init_sigma"], settings["blur_fade_kimg"]) == (10, 200)
     assert set(settings) <= set(inspect.signature(step.make_setup).parameters)
+
+
+def test_the_check_of_a_set_and_training_agree_on_gamma():
+    assert advice.GAMMA_0 == losses.GAMMA_0 == 0.001

@@ -82,3 +82,19 @@ def make_networks(settings: dict) -> tuple:
     with config.naming("discriminator"):
         D = discriminator.make_discriminator(**settings["discriminator"])
     return G, D
+
+
+def fill_in(settings: dict) -> list[str]:
+    """Sets what depends on other settings and is left open; says so, a line each."""
+    from afgan_jax.training import losses
+
+    if settings["losses"]["r1_gamma"] is not None:
+        return []
+    resolution = settings["discriminator"]["resolution"]
+    batch = max(settings["updates"]["batch_size"], 1)  # less is refused later
+    gamma = losses.usual_r1_gamma(resolution, batch)
+    settings["losses"]["r1_gamma"] = gamma
+    return [
+        f"losses.r1_gamma={gamma:.4g}, as none is given: {losses.GAMMA_0} x"
+        f" {resolution}^2 pixels / batch {batch} (StyleGAN3 paper, appendix F)"
+    ]

@@ -101,6 +101,7 @@ def main(argv: list[str]) -> None:
     settings = config.load(FLAGS.config, overrides, cli.schema())
     batch = FLAGS.batch or settings["updates"]["batch_size"]
     settings["updates"]["batch_size"] = batch
+    cli.fill_in(settings)
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
     rows, header, theirs = [], clock.HEADER, theirs_of(settings, batch)
     if parts == ("aot",):

@@ -104,10 +104,15 @@ def load(
     spec: str, workdir: str | os.PathLike, overrides: dict, source: str | None
 ) -> dict:
     """The settings of the run in workdir, those of a transfer if it is or was one."""
+    import jax
+
     from afgan_jax import config, runs
     from afgan_jax.training import donor
 
     settings = config.load(spec, overrides, cli.schema())
+    for line in cli.fill_in(settings):
+        if jax.process_index() == 0:
+            print(line, file=sys.stderr)
     transferred = source is not None
     if runs.Run.has_begun(workdir):
         transferred = (Path(workdir).expanduser() / donor.RECORD).exists()

@@ -22,7 +22,7 @@ def train(
     *,
     batch_size: int,
     profile: bool = False,
-    total_kimg: float,
+    total_kimg: float = 25000.0,
     tick_kimg: float = 4.0,
     checkpoint_ticks: int = 50,
     image_ticks: int = 50,

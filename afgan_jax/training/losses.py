@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+GAMMA_0 = 0.001  # of usual_r1_gamma; searched from 0.0002 to 0.005 in App. F
+
 
 def g_logistic(fake: Float[Array, " N"]) -> Float[Array, " N"]:
     """f(-D(G(z))): the generator's loss."""
@@ -25,6 +27,11 @@ def d_logistic_fake(fake: Float[Array, " N"]) -> Float[Array, " N"]:
 def d_logistic_real(real: Float[Array, " N"]) -> Float[Array, " N"]:
     """f(-D(x)): the discriminator's loss on real images."""
     return jax.nn.softplus(-real)
+
+
+def usual_r1_gamma(resolution: int, batch_size: int) -> float:
+    """Weight of R1 to begin with: GAMMA_0 x pixels / batch (Alias-Free GAN, App. F)."""
+    return GAMMA_0 * resolution**2 / batch_size
 
 
 def r1_penalty(

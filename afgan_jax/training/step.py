@@ -28,7 +28,7 @@ def make_setup(
     D,
     *,
     augment: control.Control | None = None,
-    r1_gamma: float,
+    r1_gamma: float | None = None,
     pl_weight: float = 0.0,
     pl_batch_shrink: int = 2,
     pl_decay: float = 0.01,
@@ -38,13 +38,16 @@ def make_setup(
     freeze_d: int = 0,
 ) -> objectives.Setup:
     """Losses of a configuration: A mixes styles (0.9) and weighs path lengths (2), R
-    blurs D's inputs at first (10 pixels, gone after 200 kimg at batch 32).
+    blurs D's inputs at first (10 pixels, gone after 200 kimg at batch 32). The command
+    line replaces an `r1_gamma` of None by losses.usual_r1_gamma of the batch.
 
     The first `freeze_d` of D's layers stay as they are, from the images on: fromrgb,
     conv0, conv1, skip of the first block, conv0, conv1, skip of the next.
-    Raises ValueError if `augment` does not take D's images, D has fewer layers, or a
-    number is out of its range.
+    Raises ValueError if `r1_gamma` is None, `augment` does not take D's images, D has
+    fewer layers, or a number is out of its range.
     """
+    if r1_gamma is None:
+        raise ValueError("losses.r1_gamma depends on the batch: give a number")
     ranges.check(
         "losses",
         r1_gamma=r1_gamma,
@@ -104,7 +107,7 @@ class Program:
 def make_program(
     setup: objectives.Setup,
     *,
-    batch_size: int,
+    batch_size: int = 32,
     microbatch: int | None = None,
     G_lr: float = 0.0025,
     D_lr: float = 0.002,
