@@ -156,3 +156,27 @@ def test_a_conditional_generator_asks_for_the_class(trained, tmp_path, capsys):
         assert __main__.main(["generate", *flags]) == 2
         assert "must be one of 0 to 1" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_labels_are_a_class_or_numbers():
+    assert generate.read_label(0, None, None) is None
+    assert generate.read_label(3, 1, None) == [0, 1, 0]
+    assert generate.read_label(3, None, "1,0,1") == [1, 0, 1]
+    assert generate.read_label(2, None, "-0.5,2e1") == [-0.5, 20]
+
+
+@pytest.mark.parametrize(
+    "c_dim, number, text, message",
+    [
+        (0, 1, None, "--class=1, but this generator knows no labels"),
+        (0, None, "1", "--label=1, but this generator knows no labels"),
+        (2, 1, "0,1", "exclude each other"),
+        (2, None, "1", "--label=1 must be 2 numbers"),
+        (2, None, "1,nan", "--label=1,nan must be 2 numbers"),
+        (2, None, "1,cat", "--label=1,cat must be 2 numbers"),
+        (2, -1, None, "--class=-1 must be one of 0 to 1"),
+    ],
+)
+def test_bad_labels_are_named(c_dim, number, text, message):
+    with pytest.raises(ValueError, match=message):
+        generate.read_label(c_dim, number, text)

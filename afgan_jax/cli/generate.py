@@ -2,6 +2,9 @@
 
 python -m afgan_jax generate --run=runs/earth --seeds=0-15 --psi=0.7 --outdir=out
 
+A generator trained on labels needs one: --class=3, or all its numbers, as --label=0,1,1
+for several classes at once or --label=0.5,-2 for any vector.
+
 A seed means the same latent everywhere: numpy's RandomState(seed).randn(1, z_dim).
 """
 
@@ -20,6 +23,7 @@ flags.DEFINE_float(
     "psi", 1.0, "truncation: 1 none, 0 the average image", flag_values=FLAGS
 )
 flags.DEFINE_integer("class", None, "class of a conditional net", flag_values=FLAGS)
+flags.DEFINE_string("label", None, "or its label: numbers a,b,c", flag_values=FLAGS)
 flags.DEFINE_float(
     "rotate", 0.0, "turn the image counterclockwise, degrees", flag_values=FLAGS
 )
@@ -52,7 +56,7 @@ def main(argv: list[str]) -> None:
 
     jax.config.update("jax_default_matmul_precision", "highest")  # alike everywhere
     G, variables = runs.load_generator(FLAGS.run, FLAGS.step)
-    label = _one_hot(G.mapping.c_dim, FLAGS["class"].value)
+    label = read_label(G.mapping.c_dim, FLAGS["class"].value, FLAGS.label)
     motion = (math.radians(FLAGS.rotate), *shift)
     # StyleGAN2 takes no transform, so none is passed where none is asked for.
     transform = affine.user_transform(*motion) if any(motion) else None
@@ -62,7 +66,7 @@ def main(argv: list[str]) -> None:
     c = None if label is None else jnp.tile(jnp.asarray(label), (FLAGS.batch, 1))
 
     @jax.jit
-    def render(variables, z):
+    def render(variables, z, c):
         return G.apply(variables, z, c, psi=FLAGS.psi, transform=transform)
 
     outdir = Path(FLAGS.outdir)
@@ -71,7 +75,7 @@ def main(argv: list[str]) -> None:
     for start in range(0, len(seeds), FLAGS.batch):
         part = z[start : start + FLAGS.batch]
         full = np.resize(part, (FLAGS.batch, z_dim))  # one shape, compiled once
-        images = np.asarray(render(variables, full))[: len(part)]
+        images = np.asarray(render(variables, full, c))[: len(part)]
         for seed, picture in zip(seeds[start:], grid.to_uint8(images), strict=False):
             grid.save_png(outdir / f"seed{seed:04d}.png", picture)
             pictures.append(picture)
@@ -109,12 +113,26 @@ def parse_vec2(flag: str, text: str) -> tuple[float, float]:
     return x, y
 
 
-def _one_hot(c_dim: int, label: int | None):
-    """Returns the label vector; None for a generator without classes."""
-    if c_dim == 0 and label is None:
+def read_label(c_dim: int, number: int | None, text: str | None) -> list | None:
+    """The label that --class=number or --label=text means; None for c_dim 0."""
+    given = f"--class={number}" if text is None else f"--label={text}"
+    if number is not None and text is not None:
+        raise ValueError(f"{given} and --class={number} exclude each other")
+    if c_dim == 0 and number is None and text is None:
         return None
     if c_dim == 0:
-        raise ValueError(f"--class={label}, but this generator knows no classes")
-    if label is None or not 0 <= label < c_dim:
-        raise ValueError(f"--class={label} must be one of 0 to {c_dim - 1}")
-    return [float(i == label) for i in range(c_dim)]
+        raise ValueError(f"{given}, but this generator knows no labels: leave it out")
+    if text is None:
+        if number is None or not 0 <= number < c_dim:
+            raise ValueError(
+                f"{given} must be one of 0 to {c_dim - 1}; or pass --label with"
+                f" {c_dim} numbers"
+            )
+        return [float(i == number) for i in range(c_dim)]
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != c_dim or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{given} must be {c_dim} numbers, such as 0.5,1,...")
+    return numbers

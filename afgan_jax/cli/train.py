@@ -23,6 +23,7 @@ import itertools
 import math
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from absl import flags
@@ -149,11 +150,8 @@ def train(
     archive = sets.open_set(cache_dir=cache, **settings["data"])
     check_data(archive, settings)
     if jax.process_index() == 0:
-        print(
-            f"{archive.name}: {len(archive)} images of {archive.resolution} pixels;"
-            f" {jax.device_count()} x {jax.devices()[0].device_kind}",
-            file=sys.stderr,
-        )
+        for line in introduce(archive):
+            print(line, file=sys.stderr)
     with runs.Run.create_or_open(workdir, settings, schema) as run:
         compiled.keep(cache / "compiled")
         if beginning is not None:
@@ -283,6 +281,22 @@ def preview(
             print(f"wrote {path}", file=sys.stderr)
 
 
+def introduce(archive) -> Iterator[str]:
+    """Lines on the set, its labels, used or not, and the devices."""
+    import jax
+
+    from afgan_jax.data import labels
+
+    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    size = f"{archive.resolution} pixels"
+    yield f"{archive.name}: {len(archive)} images of {size}; {devices}"
+    if archive.label_dim:
+        yield labels.describe(archive.labels, archive.class_names)
+    else:
+        warning = labels.unused(archive.files, archive.images)
+        yield from () if warning is None else (warning,)
+
+
 def check_data(archive, settings: dict) -> None:
     """Raise ValueError unless both networks fit the images and labels of the set."""
     facts = {
@@ -290,10 +304,19 @@ def check_data(archive, settings: dict) -> None:
         "img_channels": archive.channels,
         "c_dim": archive.label_dim,
     }
-    for section in ("generator", "discriminator"):
-        for name, fact in facts.items():
-            if settings[section][name] != fact:
-                raise ValueError(
-                    f"{section}.{name}={settings[section][name]} does not fit the data"
-                    f" {archive.name!r}: pass --config.{section}.{name}={fact}"
-                )
+    misfits = {
+        f"{section}.{name}": fact
+        for section in ("generator", "discriminator")
+        for name, fact in facts.items()
+        if settings[section][name] != fact
+    }
+    if not misfits:
+        return
+    section, name = next(iter(misfits)).split(".")
+    fix = " ".join(f"--config.{key}={fact}" for key, fact in misfits.items())
+    if name == "c_dim" and not archive.label_dim:
+        fix += ", or --config.data.use_labels=True if the set has labels"
+    raise ValueError(
+        f"{section}.{name}={settings[section][name]} does not fit the data"
+        f" {archive.name!r}: pass {fix}"
+    )

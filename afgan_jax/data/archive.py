@@ -42,6 +42,7 @@ class Archive:
     mirrored: int
     images: tuple[str, ...]
     files: Files
+    class_names: tuple[str, ...] | None = None
 
     @classmethod
     def open(
@@ -68,9 +69,9 @@ class Archive:
         if not images:
             raise ValueError(f"{path} holds no images (PNG, JPEG or WebP)")
         resolution, mode = _check_headers(files, images, resolution)
-        vectors = np.zeros([len(images), 0], np.float32)
+        vectors, class_names = np.zeros([len(images), 0], np.float32), None
         if use_labels:
-            vectors = _read_labels(files, images)
+            vectors, class_names = _read_labels(files, images)
         items = _choose(len(images), max_images, seed)
         mirrored = len(items)
         if mirror:
@@ -84,6 +85,7 @@ class Archive:
             mirrored=mirrored,
             images=images,
             files=files,
+            class_names=class_names,
         )
 
     @property
@@ -193,7 +195,10 @@ def _choose(count: int, keep: int | None, seed: int) -> Int[np.ndarray, "N"]:
     return np.sort(items[:keep])
 
 
-def _read_labels(files: Files, images: Sequence[str]) -> Float[np.ndarray, "N c_dim"]:
+def _read_labels(
+    files: Files, images: Sequence[str]
+) -> tuple[Float[np.ndarray, "N c_dim"], tuple[str, ...] | None]:
+    """A label for each image, and the names of classes if they have any."""
     table = labels.read_table(files)
     if table is None:
         raise ValueError(
@@ -201,4 +206,4 @@ def _read_labels(files: Files, images: Sequence[str]) -> Float[np.ndarray, "N c_
             "use_labels=False"
         )
     values = table.of(images, fix="add them, or set use_labels=False")
-    return labels.vectors(values, table.where)
+    return labels.vectors(values, table.where), table.class_names

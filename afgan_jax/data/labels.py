@@ -19,6 +19,7 @@ from jaxtyping import Float
 from afgan_jax.data.files import Files
 
 MAX_CLASSES = 100_000  # a label is a vector of that many numbers
+LISTED = 20  # entries of labels that `describe` tells one by one
 TABLE = "dataset.json"
 
 
@@ -123,3 +124,41 @@ def vectors(values: Sequence, where: str) -> Float[np.ndarray, "N c_dim"]:
             "or all lists of equally many finite numbers"
         )
     return rows
+
+
+def describe(
+    rows: Float[np.ndarray, "N c_dim"], class_names: Sequence[str] | None = None
+) -> str:
+    """What the labels of images are, in a line: how many images have each class (or
+    each of several), or the range of each number."""
+    dim = rows.shape[1]
+    names = class_names or ()
+    titles = [f"{i} ({names[i]})" if i < len(names) else str(i) for i in range(dim)]
+    if np.isin(rows, (0, 1)).all():
+        single = (rows.sum(axis=1) == 1).all()
+        kind = f"{dim} classes" if single else f"any of {dim} classes"
+        facts = [f"{n:.0f}" for n in rows.sum(axis=0)]
+        kind += "; images of each"
+    else:
+        kind = f"vectors of {dim}; mean of each number (least to largest)"
+        columns = zip(rows.mean(axis=0), rows.min(axis=0), rows.max(axis=0))
+        facts = ["{:.3g} ({:.3g} to {:.3g})".format(*column) for column in columns]
+    told = [f"{t}: {f}" for t, f in zip(titles, facts, strict=True)]
+    more = f", and {dim - LISTED} more" if dim > LISTED else ""
+    return f"labels: {kind}: {', '.join(told[:LISTED])}{more}"
+
+
+def unused(files: Files, images: Sequence[str]) -> str | None:
+    """A warning for who trains without the labels that there are; None if none are."""
+    try:
+        table = read_table(files)
+        if table is None:
+            return None
+        dim = vectors(table.of(images, fix="labels need all"), table.where).shape[1]
+    except ValueError as error:
+        return f"WARNING: labels are not used, and could not be: {error}"
+    flags = f"--config.generator.c_dim={dim} --config.discriminator.c_dim={dim}"
+    return (
+        f"WARNING: {files.path} has labels (c_dim={dim}), and they are NOT used: to"
+        f" generate by label, pass --config.data.use_labels=True {flags}"
+    )

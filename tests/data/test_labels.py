@@ -1,5 +1,6 @@
 """Labels out of folders, CSVs and dataset.json."""
 
+import numpy as np
 import pytest
 
 from afgan_jax.data import labels
@@ -58,3 +59,33 @@ def test_malformed_csvs_are_named(tmp_path, text, message):
 def test_a_missing_csv_is_named(tmp_path):
     with pytest.raises(ValueError, match="labels=.*none.csv cannot be read"):
         labels.read_csv(labels.epath.Path(tmp_path / "none.csv"), IMAGES)
+
+
+ONE_HOT = np.eye(3, dtype=np.float32)[[0, 2, 2, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "names", "text"),
+    [
+        (ONE_HOT, None, "3 classes; images of each: 0: 3, 1: 0, 2: 2"),
+        (ONE_HOT, ("a", "b"), "3 classes; images of each: 0 (a): 3, 1 (b): 0, 2: 2"),
+        (
+            np.float32([[1, 1], [0, 1], [0, 0]]),
+            None,
+            "any of 2 classes; images of each: 0: 1, 1: 2",
+        ),
+        (
+            np.float32([[0.5, 4], [-1.5, 4]]),
+            None,
+            "vectors of 2; mean of each number (least to largest):"
+            " 0: -0.5 (-1.5 to 0.5), 1: 4 (4 to 4)",
+        ),
+    ],
+)
+def test_labels_are_told_by_what_they_are(rows, names, text):
+    assert labels.describe(rows, names) == f"labels: {text}"
+
+
+def test_only_so_many_classes_are_told_one_by_one():
+    line = labels.describe(np.eye(23, dtype=np.float32))
+    assert line.endswith("19: 1, and 3 more")

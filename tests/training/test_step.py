@@ -219,6 +219,23 @@ def test_impossible_numbers_of_frozen_layers_are_refused(count):
         make_setup(freeze_d=count)
 
 
+def test_each_phase_takes_labels_to_generate_of_its_own():
+    program = make_program()
+    key = jax.device_put(jax.random.key(1), program.replicated)
+
+    def loss(phase, changed=None):
+        batch = batch_of(0)
+        if changed is not None:
+            batch["gen_label"][changed] = 1 - batch["gen_label"][changed]
+        batch = jax.device_put(batch, program.batch_sharding)
+        state = program.init(jax.random.key(0))
+        _, stats = program.updates[phase](state, batch, key)
+        return float(stats["Loss/scores/fake"][1])
+
+    for phase, own in (("Gboth", 0), ("Dmain", 1)):
+        assert loss(phase) == loss(phase, changed=1 - own) != loss(phase, changed=own)
+
+
 def test_averages_follow_G_in_the_discriminators_phase_only():
     program = make_program()
     start = jax.device_get(program.init(jax.random.key(0)))
