@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from afgan_jax import __main__, runs
+from afgan_jax import __main__, cli, runs
 from afgan_jax.cli import generate
 
 ROOT = Path(__file__).parents[1]
@@ -68,6 +69,32 @@ def test_bad_flags_are_one_line_and_exit_2(capsys, monkeypatch, arguments, messa
     assert __main__.main(arguments) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ") and message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--config=configs/smoke.py", "--workdir=FILE/run"],
+        ["train", "--config=configs/smoke.py", "--workdir=FILE", "--preview-augment"],
+        ["generate", "--run=a", "--outdir=FILE/out"],
+        ["equivariance", "--run=a", "--outdir=FILE/deep/out"],
+        ["bench", "--config=configs/smoke.py", "--json=FILE/a.json"],
+    ],
+)
+def test_where_nothing_can_be_written_is_named(tmp_path, capsys, arguments):
+    (tmp_path / "file").write_text("")
+    file = str(tmp_path / "file")
+    assert __main__.main([word.replace("FILE", file) for word in arguments]) == 2
+    err = capsys.readouterr().err
+    assert f"{file} is a file; name a folder" in err and err.count("\n") == 1
+
+
+def test_a_closed_folder_is_named(tmp_path, monkeypatch):
+    # To the superuser none is closed, but on file systems that are read-only.
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(ValueError, match=f"--outdir: nothing .* in {tmp_path}; name"):
+        cli.check_writable("outdir", tmp_path / "a" / "b")
+    cli.check_writable("outdir", tmp_path.parent / "c")
 
 
 def test_traceback_on_request(monkeypatch):

@@ -1,6 +1,8 @@
 """The verbs of the command line, a module each, and how their flags are read."""
 
 import math
+import os
+from pathlib import Path
 
 from absl import flags
 
@@ -40,6 +42,20 @@ def check_finite(flag: str, value: float) -> None:
     """Raises ValueError for infinity and for what is no number."""
     if not math.isfinite(value):
         raise ValueError(f"--{flag}={value} must be a finite number")
+
+
+def check_writable(flag: str, folder: str | os.PathLike) -> None:
+    """Raises ValueError if the folder is not there and cannot be made, or is closed."""
+    home = Path(folder).expanduser().absolute()
+    while not home.exists():
+        home = home.parent
+    if not home.is_dir():
+        raise ValueError(f"--{flag}: {home} is a file; name a folder for {folder}")
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"--{flag}: nothing can be written in {home}; name another place than"
+            f" {folder}"
+        )
 
 
 def schema() -> dict:

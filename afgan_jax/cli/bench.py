@@ -84,6 +84,7 @@ def main(argv: list[str]) -> None:
         if file and Path(file).is_dir():
             raise ValueError(f"--{flag}={file} is a folder; name a file")
         if file:
+            cli.check_writable(flag, Path(file).parent)
             Path(file).parent.mkdir(parents=True, exist_ok=True)
     if FLAGS.plot and "scaling" not in parts:
         raise ValueError("--plot draws scaling: ask for it, as in bench scaling")

@@ -46,6 +46,7 @@ ZOOM = 3
 def main(argv: list[str]) -> None:
     cli.parse(FLAGS, argv, required=("run",))
     cli.check_finite("psi", FLAGS.psi)
+    cli.check_writable("outdir", FLAGS.outdir)
 
     # Here, not on top: --help must not wait for JAX.
     import jax

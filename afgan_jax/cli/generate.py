@@ -44,6 +44,7 @@ def main(argv: list[str]) -> None:
     for flag in ("psi", "rotate"):
         cli.check_finite(flag, FLAGS[flag].value)
     shift = parse_vec2("translate", FLAGS.translate)
+    cli.check_writable("outdir", FLAGS.outdir)
 
     # Here, not on top: --help must not wait for JAX.
     import jax

@@ -62,6 +62,7 @@ def main(argv: list[str]) -> None:
     if FLAGS[PREVIEW].value is not None:
         if FLAGS.profile:
             raise ValueError(f"--{PREVIEW} trains nothing: leave out --profile")
+        cli.check_writable("workdir", FLAGS.workdir)
         preview(FLAGS.config, FLAGS.workdir, overrides, p, source)
         return
     if FLAGS["dry-run"].value:
@@ -69,6 +70,7 @@ def main(argv: list[str]) -> None:
             raise ValueError("--dry-run trains nothing: leave out --profile")
         dry_run(FLAGS.config, FLAGS.workdir, overrides, source, FLAGS.partial)
         return
+    cli.check_writable("workdir", FLAGS.workdir)
     options = {"partial": FLAGS.partial, "profile": FLAGS.profile}
     train(FLAGS.config, FLAGS.workdir, overrides, source, **options)
 

@@ -172,6 +172,7 @@ def test_interrupted_run_saves_and_goes_on(images, tmp_path):
         ({"generator.resolution": 32}, "generator.resolution=16"),
         ({"data.resolution": 32, "generator.resolution": 32}, "16x16"),
         ({"data.use_labels": True}, "labels"),
+        ({"data.path": "/no/such.zip"}, "/no/such.zip does not exist: give a zip or"),
         ({"updates.batch_size": 7}, "batch_size=7 is not divisible by 8 devices"),
         ({"generator.resolution": 8}, "resolution=8 is not supported"),
         ({"discriminator.architecture": "skp"}, "architecture='skp'"),
