@@ -6,6 +6,7 @@ equal parts. So runs on any number of processes see the same global batches, and
 resumed run starts at its step without reading what came before.
 """
 
+import os
 from collections.abc import Iterator
 
 import grain
@@ -14,6 +15,7 @@ from jaxtyping import Int
 
 from afgan_jax.data.archive import Archive
 
+MAX_THREADS = 16  # each holds a batch: 100 MB for 32 images of 1024 pixels
 _SHUFFLE, _LABELS = 0, 1  # the purposes that random numbers serve here
 
 
@@ -25,14 +27,15 @@ def batches(
     start_step: int = 0,
     process_index: int = 0,
     process_count: int = 1,
-    num_threads: int = 2,
+    num_threads: int | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
     """This process's share of every global batch from `start_step` on, for ever.
 
     A batch holds image uint8 [n H W C], label float32 [n c_dim] and gen_label float32
     [2 n c_dim], labels of images drawn at random: one set for the update of G, one for
     that of D. n = batch_size / process_count; batch_size is the global one.
-    Threads decode ahead; num_threads=0 decodes when asked.
+    Threads decode ahead, a batch each: one for every processor, but at most MAX_THREADS
+    (None), or `num_threads`; 0 decodes when asked.
     Raises ValueError if process_count does not divide batch_size.
     """
     if batch_size < 1 or batch_size % process_count:
@@ -56,8 +59,10 @@ def batches(
     # Nothing remains of an endless order, but grain rounds its length up otherwise.
     steps = order.batch(batch_size, drop_remainder=True).map_with_index(load)
     steps = steps[start_step:]
+    if num_threads is None:
+        num_threads = min(os.cpu_count() or 1, MAX_THREADS)
     ahead = grain.ReadOptions(
-        num_threads=num_threads, prefetch_buffer_size=2 * num_threads
+        num_threads=num_threads, prefetch_buffer_size=num_threads and num_threads + 2
     )
     return iter(steps.to_iter_dataset(ahead))
 

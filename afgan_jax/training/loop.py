@@ -1,5 +1,7 @@
 """The training loop: batches in, a run directory out."""
 
+import collections
+import functools
 import math
 import signal
 import threading
@@ -62,10 +64,10 @@ def train(
         report.say(f"compiling; from {nimg / 1000:g} to {total / 1000:g} kimg")
     try:
         with _Interrupt() as interrupt:
-            feed = batches(index)
+            feed = prefetch(batches(index), functools.partial(place, program))
             next_tick = nimg + tick_kimg * 1000
             while nimg < total and not interrupt.is_set():
-                batch = place(program, next(feed))
+                batch = next(feed)
                 room = math.ceil((min(next_tick, total) - nimg) / batch_size)
                 with trace.step(index, room, state):
                     state, stats = program.step(index, state, batch, key)
@@ -148,6 +150,22 @@ def place(program: steps.Program, batch: dict[str, np.ndarray]) -> dict[str, jax
         )
         for name, array in batch.items()
     }
+
+
+def prefetch(
+    batches: Iterator[dict], placed: Callable[[dict], dict], ahead: int = 2
+) -> Iterator[dict]:
+    """`placed(batch)` of each, begun while that of `ahead` before it is the next due.
+
+    Neither copies to devices nor steps are waited for where they are started: so
+    batches travel, and are decoded, while steps run.
+    """
+    waiting = collections.deque()
+    for batch in batches:
+        waiting.append(placed(batch))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting
 
 
 class _Interrupt:

@@ -18,6 +18,7 @@ from training.smoke import ROOT, SMOKE, checkpoint, settings
 from afgan_jax import runs
 from afgan_jax.__main__ import main as cli_main
 from afgan_jax.cli import train
+from afgan_jax.training import loop
 from afgan_jax.viz import grid
 
 
@@ -75,6 +76,21 @@ def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
         assert set(measured[network]) == {"eqt_int", "eqt_frac", "eqr"}
     with Image.open(tmp_path / "equivariance" / "rotation.gif") as film:
         assert film.n_frames == 2
+
+
+def test_batches_are_placed_two_steps_before_they_are_due():
+    placed = []
+
+    def place(batch):
+        placed.append(batch)
+        return -batch
+
+    feed = loop.prefetch(iter(range(5)), place)
+    given = []
+    for due in range(5):
+        given.append(next(feed))
+        assert placed == list(range(min(due + 3, 5)))
+    assert given == [0, -1, -2, -3, -4]
 
 
 def command(images, workdir, *flags: str) -> list[str]:
