@@ -140,7 +140,7 @@ def scaling(settings: dict, batch: int, **options) -> Iterator[clock.Row]:
 
 
 def updates(program, D, batch: int, place, **options) -> Iterator[clock.Row]:
-    """One training update of every phase, on images of noise.
+    """One training update of every phase, on images of noise, and the mean "step".
 
     `place(host arrays)` puts a batch on the devices.
     """
@@ -158,8 +158,13 @@ def updates(program, D, batch: int, place, **options) -> Iterator[clock.Row]:
     def fresh():  # an update consumes the state that it is given
         return jax.tree.map(jnp.copy, state), data, key
 
-    for name, update in program.updates.items():
-        yield clock.measure(f"update {name}", update, fresh, batch, **options)
+    seconds = 0.0
+    for phase in program.phases:
+        update = program.updates[phase.name]
+        row = clock.measure(f"update {phase.name}", update, fresh, batch, **options)
+        seconds += row.seconds / phase.interval
+        yield row
+    yield clock.Row("step", batch, seconds)
 
 
 def data(batches, batch: int, *, seconds: float = 5.0) -> clock.Row:

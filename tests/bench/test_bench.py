@@ -28,18 +28,23 @@ def test_every_part_is_timed_against_plain_xla(tmp_path, capsys):
     assert bench("ops,synthesis,update,data", *options) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "images/s" in lines[1]
-    rows = json.loads(file.read_text())["rows"]
-    assert len(rows) == len(lines) - 2
+    content = json.loads(file.read_text())
+    rows = content["rows"]
+    assert len(rows) == len(lines) - 3
     names = [row["name"] for row in rows]
     updates = ["update Gboth", "update Dmain", "update Dreg"]
-    assert names[-5:] == ["synthesis", *updates, "data"]
-    operations = names[:-5]
+    assert names[-6:] == ["synthesis", *updates, "step", "data"]
+    operations = names[:-6]
     assert len(set(operations)) == len(operations) >= 8
     assert any(name.startswith("lrelu 16-") for name in operations)
-    for row in rows[:-1]:
+    for row in rows[:-2]:
         assert min(row["seconds"], row["naive_seconds"], row["gflop"]) > 0
         assert row["peak_bytes"] > 0 and row["compile_seconds"] > 0
-    assert rows[-1]["seconds"] > 0 and rows[-1]["gflop"] is None
+    G, D, R1, step, data = (row["seconds"] for row in rows[-5:])
+    assert step == pytest.approx(G + D + R1 / 4)  # configs/smoke.py
+    assert content["step_over_data"] == pytest.approx(step / data)
+    times = f"{step / data:.1f} times as fast"
+    assert lines[-1] == f"images are read {times} as they are trained on"
 
 
 def test_synthesis_and_data_are_timed(tmp_path, capsys):
