@@ -189,6 +189,8 @@ def make_discriminator(
     settings = dict(locals())
     sizes = ("img_channels", "channel_base", "channel_max", "mbstd_group_size")
     layers.check_sizes(settings, *sizes)
+    counts = ("c_dim", "cmap_dim", "mapping_layers", "mbstd_num_channels")
+    layers.check_not_negative(settings, *counts)
     layers.check_precision(settings)
     stylegan2.block_resolutions(resolution)
     known = {

@@ -96,7 +96,10 @@ def make_generator(
     """
     settings = dict(locals())
     sizes = ("z_dim", "w_dim", "img_channels", "channel_base", "channel_max")
-    layers.check_sizes(settings, *sizes)
+    layers.check_sizes(settings, *sizes, "conv_kernel", "filter_size", "act_up")
+    bands = ("first_cutoff", "first_stopband", "last_stopband_rel")
+    layers.check_above_0(settings, *bands, "mapping_lr_multiplier")
+    layers.check_not_negative(settings, "c_dim", "mapping_layers", "margin")
     layers.check_precision(settings)
     make = SYNTHESES.get(synthesis)
     if make is None:

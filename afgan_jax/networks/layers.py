@@ -101,6 +101,20 @@ def check_sizes(settings: dict, *names: str) -> None:
             raise ValueError(f"{name}={settings[name]} must be at least 1")
 
 
+def check_above_0(settings: dict, *names: str) -> None:
+    """Raises ValueError unless each of these settings is above 0 and finite."""
+    for name in names:
+        if not 0 < settings[name] < math.inf:
+            raise ValueError(f"{name}={settings[name]} must be above 0 and finite")
+
+
+def check_not_negative(settings: dict, *names: str) -> None:
+    """Raises ValueError unless each of these settings is at least 0, or None."""
+    for name in names:
+        if settings[name] is not None and settings[name] < 0:
+            raise ValueError(f"{name}={settings[name]} must be at least 0")
+
+
 def normalize_2nd_moment(x: Array, axis: int = -1) -> Array:
     """x scaled to unit mean square along `axis`."""
     return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis, keepdims=True) + 1e-8)
