@@ -7,20 +7,30 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics", "convert"}
-EVERYTHING |= {"bench", "viz", "config", "checkpoints", "checksums", "runs", "cli"}
+EVERYTHING |= {
+    "bench",
+    "viz",
+    "config",
+    "checkpoints",
+    "checksums",
+    "runs",
+    "cli",
+    "interop",
+}
 MAY_IMPORT = {
     "signal": set(),
     "data": set(),
+    "interop": set(),
     "config": set(),
     "checksums": set(),
     "checkpoints": {"checksums"},
     "networks": {"signal"},
     "augment": {"signal"},
-    "metrics": {"signal"},
+    "metrics": {"signal", "interop"},
     "viz": {"signal"},
     "runs": {"config", "checkpoints", "checksums", "networks"},
     "training": {"networks", "augment", "signal", "viz", "config", "runs"},
-    "convert": {"networks", "config", "runs"},
+    "convert": {"interop", "networks", "config", "runs"},
     "bench": {"networks", "signal"},
     "cli": EVERYTHING,
     "__main__": {"cli"},
@@ -34,6 +44,7 @@ ONLY_IN = {
     "matplotlib": ("viz.plot",),
     "etils": ("data",),
     "tensorflow_datasets": ("data.tfds",),
+    "pickle": ("interop.unpickle", "data.originals"),
     "torch": (),
 }
 

@@ -1,0 +1,1 @@
+"""Files of other programs, read as data: nothing in them is run."""

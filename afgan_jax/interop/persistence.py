@@ -1,0 +1,142 @@
+"""Snapshots of the published program (its `persistence` pickles), without it.
+
+A module is a call of one function with a dict: the name of its class, the source text
+of that class (never read here) and its state, whose `_parameters` and `_buffers` hold
+tensors or None, and whose `_modules` hold modules or None. Hooks and other attributes
+are passed over. Every tensor's storage is a file of PyTorch's own inside the pickle.
+"""
+
+import io
+import os
+import pathlib
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from afgan_jax.interop import tensors, unpickle
+
+
+class Module(NamedTuple):
+    """A network: how it was constructed, and its arrays by dotted name."""
+
+    class_name: str
+    args: tuple
+    kwargs: dict
+    arrays: dict[str, np.ndarray]
+
+
+def read(path: str | os.PathLike) -> Any:
+    """What a snapshot holds: dicts, plain values and, for every network, a Module.
+
+    Snapshots of training are {"G", "D", "G_ema", "augment_pipe",
+    "training_set_kwargs"}; the published feature networks are a single Module.
+    Raises ValueError if the file holds anything else; nothing in it is run.
+    """
+    names = NAMES | {"dnnlib.util.EasyDict": type("EasyDict", (dict,), {})}
+    with open(path, "rb") as file:
+        try:
+            return _plain(unpickle.load(file, names))
+        except (*unpickle.MALFORMED, zipfile.BadZipFile) as error:
+            name = pathlib.Path(path).name
+            raise ValueError(
+                f"{name} is not a snapshot of networks: {error}"
+            ) from error
+
+
+class _Saved:
+    """A module as pickled: {"class_name", "state", ...}."""
+
+    __slots__ = ("meta",)
+
+    def __init__(self, meta):
+        self.meta = meta
+
+
+class _Dtype:
+    """A numpy.dtype in the making: its letters, then its byte order as a state."""
+
+    def __init__(self, letters, *_):
+        self.letters, self.order = letters, "="
+
+    def __setstate__(self, state):
+        self.order = state[1]
+
+    def dtype(self) -> np.dtype:
+        found = np.dtype(self.letters)
+        if found.kind not in "biuf":
+            raise ValueError(f"it holds an array of {found}")
+        return found if self.order == "|" else found.newbyteorder(self.order)
+
+
+class _Array:
+    """A numpy.ndarray in the making: (version, shape, dtype, by columns, bytes)."""
+
+    def __init__(self, *_):
+        self.state = ()
+
+    def __setstate__(self, state):
+        self.state = state
+
+    def array(self) -> np.ndarray:
+        _, shape, dtype, by_columns, data = self.state
+        order = "F" if by_columns else "C"
+        return np.frombuffer(data, dtype.dtype()).reshape(shape, order=order)
+
+
+def _scalar(dtype, data) -> Any:
+    data = data.encode("latin1") if isinstance(data, str) else data
+    return np.frombuffer(data, dtype.dtype())[0].item()
+
+
+def _storage(data) -> tensors.Storage:
+    """The storage in a file of its own."""
+    return tensors.read_container(io.BytesIO(data))
+
+
+NAMES = {
+    "torch_utils.persistence._reconstruct_persistent_obj": _Saved,
+    "torch._utils._rebuild_parameter": tensors.rebuild_parameter,
+    "torch._utils._rebuild_tensor_v2": tensors.rebuild_tensor,
+    "torch.storage._load_from_bytes": _storage,
+    "collections.OrderedDict": OrderedDict,
+    "numpy.dtype": _Dtype,
+    "numpy.ndarray": "ndarray",  # said to _reconstruct only
+    "numpy.core.multiarray._reconstruct": _Array,
+    "numpy.core.multiarray.scalar": _scalar,
+    "numpy._core.multiarray._reconstruct": _Array,
+    "numpy._core.multiarray.scalar": _scalar,
+}
+
+
+def _plain(value: Any) -> Any:
+    """The value with modules, arrays and kinds of dict in their plain form."""
+    if isinstance(value, _Saved):
+        state = value.meta["state"]
+        return Module(
+            class_name=str(value.meta["class_name"]),
+            args=_plain(state.get("_init_args", ())),
+            kwargs=_plain(state.get("_init_kwargs", {})),
+            arrays=dict(_arrays(state, "")),
+        )
+    if isinstance(value, tensors.Tensor | _Array):
+        return value.array()
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(inner) for inner in value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(f"it holds a {type(value).__name__}")
+
+
+def _arrays(state: Mapping, start: str):
+    """(dotted name, array) of all parameters and buffers of a module's state."""
+    for name, tensor in [*state["_parameters"].items(), *state["_buffers"].items()]:
+        if tensor is not None:
+            yield start + name, tensor.array()
+    for name, module in state["_modules"].items():
+        if module is not None:
+            yield from _arrays(module.meta["state"], f"{start}{name}.")
