@@ -39,7 +39,7 @@ OS_SYSTEM = Global("os", "system")
 
 def pickled(value) -> bytes:
     """A whole pickle of the value."""
-    return b"\x80\x02" + _opcodes(value) + b"."
+    return b"\x80\x03" + _opcodes(value) + b"."
 
 
 def _opcodes(value) -> bytes:
@@ -52,6 +52,8 @@ def _opcodes(value) -> bytes:
             return _opcodes(made) + _opcodes(state) + b"b"
         case Persistent(pid):
             return _opcodes(pid) + b"Q"
+        case bytes():
+            return b"B" + struct.pack("<I", len(value)) + value
         case tuple():
             return b"(" + b"".join(map(_opcodes, value)) + b"t"
         case dict():
@@ -73,6 +75,34 @@ def tensor(array, key: str, *, size=None, stride=None) -> Call:
     return Call(Global("torch._utils", "_rebuild_tensor_v2"), args)
 
 
+def module(arrays, **children) -> Call:
+    """A network as a snapshot has it; its arrays are parameters."""
+    ordered = Call(Global("collections", "OrderedDict"), ())
+    parameters = {
+        name: Call(
+            Global("torch._utils", "_rebuild_parameter"),
+            (_own_storage(np.ascontiguousarray(array)), True, ordered),
+        )
+        for name, array in arrays.items()
+    }
+    state = {"_parameters": parameters, "_buffers": {"none": None}}
+    state["_modules"] = children
+    rebuild = Global("torch_utils.persistence", "_reconstruct_persistent_obj")
+    return Call(rebuild, ({"class_name": "Net", "state": state},))
+
+
+def _own_storage(array) -> Call:
+    """A tensor whose storage is a file inside the pickle."""
+    name = STORAGES[array.dtype].removeprefix("torch.")
+    pid = ("storage", Global("torch", name), "0", "cpu", array.size, None)
+    blob = legacy({"0": array}, Persistent(pid))
+    storage = Call(Global("torch.storage", "_load_from_bytes"), (blob,))
+    stride = tuple(step // array.itemsize for step in array.strides)
+    ordered = Call(Global("collections", "OrderedDict"), ())
+    args = (storage, 0, array.shape, stride, False, ordered)
+    return Call(Global("torch._utils", "_rebuild_tensor_v2"), args)
+
+
 def write_zip(path, arrays, content=None, compression=zipfile.ZIP_STORED) -> None:
     """A state dict as PyTorch writes it since 1.6; `content` replaces its pickle."""
     keys = [str(i) for i in range(len(arrays))]
@@ -86,6 +116,10 @@ def write_zip(path, arrays, content=None, compression=zipfile.ZIP_STORED) -> Non
 
 def write_legacy(path, arrays, content=None) -> None:
     """The same in the older container."""
+    path.write_bytes(legacy(arrays, content))
+
+
+def legacy(arrays, content=None) -> bytes:
     keys = [str(i) for i in range(len(arrays))]
     if content is None:
         content = dict(zip(arrays, map(tensor, arrays.values(), keys)))
@@ -95,4 +129,4 @@ def write_legacy(path, arrays, content=None) -> None:
         file.write(pickled(value))
     for array in map(np.asarray, arrays.values()):
         file.write(struct.pack("<q", array.size) + array.tobytes())
-    path.write_bytes(file.getvalue())
+    return file.getvalue()

