@@ -16,6 +16,7 @@ VERBS = {
     "train": ("afgan_jax.cli.train", "train a generator, or resume training it"),
     "generate": ("afgan_jax.cli.generate", "write images of a trained generator"),
     "equivariance": ("afgan_jax.cli.equivariance", "measure and show equivariance"),
+    "metrics": ("afgan_jax.cli.metrics", "FID, KID, PPL, EQ-T and others of a run"),
     "dataset": (
         "afgan_jax.cli.dataset",
         "convert pictures to an archive; check one",

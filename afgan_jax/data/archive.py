@@ -8,6 +8,7 @@ Images are uint8 HWC here, labels float32 vectors of length c_dim (0: no labels)
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -107,6 +108,12 @@ class Archive:
         if index >= self.mirrored:
             image = np.ascontiguousarray(image[:, ::-1])
         return image.reshape(*size, self.channels), self.labels[index]
+
+    def digest(self) -> str:
+        """A name of the pictures' content, whatever their names, order and place."""
+        sums = sorted(self.files.checksum(self.images[i]) for i in self.items)
+        about = (self.resolution, self.channels, len(self) - self.mirrored, sums)
+        return hashlib.sha256(repr(about).encode()).hexdigest()
 
 
 def write_archive(

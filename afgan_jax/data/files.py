@@ -11,6 +11,7 @@ import pathlib
 import threading
 import weakref
 import zipfile
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -64,6 +65,14 @@ class Files:
             # it first, which then complains of not having been closed.
             weakref.finalize(self, _close, self._local.zip, file)
         return self._local.zip
+
+    def checksum(self, name: str) -> tuple[int, int]:
+        """(size, CRC-32) of a file; a zip keeps them in its directory."""
+        if self._is_folder:
+            content = (self.path / name).read_bytes()
+            return len(content), zlib.crc32(content)
+        info = self._zip().getinfo(name)
+        return info.file_size, info.CRC
 
     @property
     def images(self) -> tuple[str, ...]:

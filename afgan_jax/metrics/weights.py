@@ -134,9 +134,14 @@ def _place(name: str) -> pathlib.Path | None:
         except importlib.metadata.PackageNotFoundError:
             return None
         return pathlib.Path(os.fspath(package.locate_file(source.file)))
+    return cache_folder() / source.file
+
+
+def cache_folder() -> pathlib.Path:
+    """Where files are kept for all runs: AFGAN_CACHE, or a folder of the user's."""
     home = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     cache = os.environ.get("AFGAN_CACHE", os.path.join(home, "afgan_jax"))
-    return pathlib.Path(cache).expanduser() / source.file
+    return pathlib.Path(cache).expanduser()
 
 
 def _advice(name: str, variable: str) -> str:

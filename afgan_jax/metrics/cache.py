@@ -1,0 +1,75 @@
+"""What was found in real pictures, kept by the content it was found in."""
+
+import dataclasses
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Store:
+    """Arrays by key in a folder that other programs may use at the same time.
+
+    folder: None keeps nothing.
+    """
+
+    folder: Path | None
+
+    def get(self, key: tuple, compute: Callable[[], Arrays]) -> Arrays:
+        """The arrays kept for `key`, or those computed now, and kept.
+
+        Every process of a job calls it; all compute, or none.
+        """
+        if self.folder is None:
+            return compute()
+        name = hashlib.sha256(repr(key).encode()).hexdigest()[:32]
+        path = self.folder / f"{name}.npz"
+        found = _read(path)
+        if not _all_processes(found is not None):
+            found = {name: np.asarray(a) for name, a in compute().items()}
+            if jax.process_index() == 0:
+                _write(path, found)
+        return found
+
+
+def digest_of(tree: Any) -> str:
+    """A digest of the values of a pytree of arrays."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        leaf = np.ascontiguousarray(leaf)
+        about = jax.tree_util.keystr(path), leaf.shape, leaf.dtype.str
+        digest.update(repr(about).encode())
+        digest.update(leaf)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None  # absent, or damaged: as if absent
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+        partial = Path(folder) / path.name
+        np.savez(partial, **arrays)
+        os.replace(partial, path)
+
+
+def _all_processes(yes: bool) -> bool:
+    if jax.process_count() == 1:
+        return yes
+    return bool(multihost_utils.process_allgather(np.array(yes)).all())

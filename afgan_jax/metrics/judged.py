@@ -1,0 +1,246 @@
+"""What a metric judges: pictures by number, real and generated, and their features."""
+
+import dataclasses
+import functools
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from afgan_jax.metrics import cache, equivariance, features, frechet, path_length
+from afgan_jax.metrics.features import Images
+from afgan_jax.metrics.spread import Numbers, Spread
+
+Draw = Callable[[Any, Numbers, Any], Float[Array, "n H W C"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """`read` numbers of `count` pictures, whose content `digest` names."""
+
+    read: Callable[[Numbers], UInt8[np.ndarray, "n H W C"]]
+    count: int
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A generator: draw(variables, numbers, transform) are its pictures in [-1, 1].
+
+    `pairs(variables, numbers)` are latents and classes of path lengths, (z0, z1, c);
+    `mapping` and `synthesize` take (variables, ...). transform is None or [3 3].
+    resolution: None if the input cannot be moved.
+    """
+
+    variables: Any
+    draw: Draw
+    resolution: int | None
+    pairs: Callable
+    mapping: Callable
+    synthesize: Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """Pictures, and how features are found in them.
+
+    fakes: a generator, or pictures of any origin. weights: see `features.features`.
+    store: where what is found in real pictures is kept.
+    """
+
+    spread: Spread
+    reals: Pictures | None
+    fakes: Network | Pictures
+    weights: dict
+    store: cache.Store
+
+    def real_moments(self, net: str, limit: int | None) -> frechet.Moments:
+        """Of all real pictures, or of as many of them."""
+        kept = self._of_reals(net, limit, "moments", _moments)
+        return frechet.Moments(int(kept["count"]), kept["total"], kept["products"])
+
+    def real_features(self, net: str, limit: int | None) -> Float[np.ndarray, "N d"]:
+        return self._of_reals(net, limit, "features", _stacked)["features"]
+
+    def fake_moments(self, net: str, count: int) -> frechet.Moments:
+        return _sum(self._of_fakes(net, count))
+
+    def fake_features(self, net: str, count: int) -> Float[np.ndarray, "N d"]:
+        return _stacked(self._of_fakes(net, count))["features"]
+
+    def motion_errors(self, kind: str, count: int) -> Float[np.ndarray, "N 2"]:
+        """(squared error, mask) sums of each picture; see `equivariance`."""
+        network, spread = self._network("equivariance"), self.spread
+        if network.resolution is None:
+            raise ValueError("this is a StyleGAN2 generator: it has no input to move")
+        variables = spread.everywhere(network.variables)
+        draw = _moved(spread, network.draw)
+        batches = -(-count // spread.batch)
+
+        def render(start, transform):
+            numbers = np.arange(start, start + spread.batch)
+            images = draw(variables, transform, numbers[spread.mine])
+            return np.asarray(images.addressable_data(0))
+
+        amounts = equivariance.draw_amounts(
+            batches, seed=0, resolution=network.resolution, kinds=(kind,)
+        )
+        starts = range(0, batches * spread.batch, spread.batch)
+        return equivariance.sample_errors(render, starts, amounts)[kind][:count]
+
+    def path_lengths(self, count: int) -> Float[np.ndarray, " N"]:
+        """Distances of `path_length`, in W between end points."""
+        network = self._network("path length")
+        net, params = features.NETS["lpips"], features.load("lpips", self.weights)
+
+        def distances(constants, numbers):
+            variables, params = constants
+            z0, z1, c = network.pairs(variables, numbers)
+            return path_length.distances(
+                functools.partial(network.mapping, variables),
+                functools.partial(network.synthesize, variables),
+                lambda x: net.module.apply({"params": params}, x)[net.tap],
+                *(z0, z1, c, jnp.zeros(len(numbers))),
+            )
+
+        constants = network.variables, params
+        run = self.spread.compile(distances)
+        return np.concatenate(
+            list(self.spread.map(run, constants, lambda numbers: numbers, count))
+        )
+
+    def _network(self, what: str) -> Network:
+        if isinstance(self.fakes, Network):
+            return self.fakes
+        raise ValueError(f"{what} is for generators: pass --run, not --images")
+
+    def _of_reals(self, net: str, limit: int | None, what: str, collect) -> dict:
+        if self.reals is None:
+            raise ValueError("there are no real pictures to compare with: pass --data")
+        count = min(self.reals.count, limit or self.reals.count)
+        params = features.load(net, self.weights)
+        key = (what, net, cache.digest_of(params), self.reals.digest, count)
+        return self.store.get(
+            key, lambda: collect(self._found(net, params, self.reals, count))
+        )
+
+    def _of_fakes(self, net: str, count: int) -> Iterator[np.ndarray]:
+        params = features.load(net, self.weights)
+        if isinstance(self.fakes, Pictures):
+            count = _enough(self.fakes.count, count)
+        return self._found(net, params, self.fakes, count)
+
+    def _found(self, net: str, params, source, count: int) -> Iterator[np.ndarray]:
+        """Features of pictures 0 .. count - 1, in batches."""
+        if isinstance(source, Pictures):
+            run = _of_images(self.spread, net)
+            return self.spread.map(run, params, source.read, count)
+        run = _of_numbers(self.spread, net, source.draw)
+        constants = source.variables, params
+        return self.spread.map(run, constants, lambda numbers: numbers, count)
+
+
+# Compiled once for all metrics of a kind.
+@functools.cache
+def _of_images(spread: Spread, net: str) -> Callable:
+    return spread.compile(functools.partial(_features, net))
+
+
+@functools.cache
+def _of_numbers(spread: Spread, net: str, draw: Draw) -> Callable:
+    def run(constants, numbers):
+        variables, params = constants
+        return _features(net, params, to_uint8(draw(variables, numbers, None)))
+
+    return spread.compile(run)
+
+
+@functools.cache
+def _moved(spread: Spread, draw: Draw) -> Callable:
+    return spread.compile(lambda v, transform, numbers: draw(v, numbers, transform))
+
+
+def _features(net: str, params: dict, images: Images) -> Float[Array, "n d"]:
+    row = features.NETS[net]
+    return row.module.apply({"params": params}, images)[row.tap]
+
+
+def of_archive(archive) -> Pictures:
+    """The pictures of a data.archive.Archive."""
+
+    def read(numbers):
+        return np.stack([archive[int(i)][0] for i in numbers])
+
+    return Pictures(read, len(archive), archive.digest())
+
+
+def of_generator(
+    G, variables: dict, labels: Float[np.ndarray, "N c_dim"], key: jax.Array
+) -> Network:
+    """A networks.generator.Generator, with classes drawn from `labels`.
+
+    Picture i has latents and a class of its own, drawn from `key` and i.
+    """
+    conditional = G.mapping.c_dim > 0
+    constants = {"G": variables, "labels": labels, "key": jax.random.key_data(key)}
+
+    def inputs(constants, numbers, purpose):
+        own = jax.random.fold_in(jax.random.wrap_key_data(constants["key"]), purpose)
+        own = jax.vmap(jax.random.fold_in, (None, 0))(own, numbers)
+        z = jax.vmap(lambda k: jax.random.normal(k, (G.mapping.z_dim,)))(own)
+        count = len(constants["labels"])
+        pick = jax.vmap(
+            lambda k: jax.random.randint(jax.random.fold_in(k, 1), (), 0, count)
+        )
+        return z, constants["labels"][pick(own)]
+
+    def draw(constants, numbers, transform):
+        z, c = inputs(constants, numbers, 0)
+        # StyleGAN2 takes no transform, so none is passed where none is asked for.
+        motion = {} if transform is None else {"transform": transform}
+        return G.apply(constants["G"], z, c if conditional else None, **motion)
+
+    def pairs(constants, numbers):
+        z0, c = inputs(constants, numbers, 0)
+        z1, _ = inputs(constants, numbers, 1)
+        return z0, z1, c
+
+    def mapping(constants, z, c):
+        return G.apply(constants["G"], z, c if conditional else None, method="map")
+
+    def synthesize(constants, ws):
+        return G.apply(constants["G"], ws, method="synthesize")
+
+    can_move = hasattr(G.synthesis, "layers")
+    resolution = G.synthesis.layers[-1].out_size[0] if can_move else None
+    return Network(constants, draw, resolution, pairs, mapping, synthesize)
+
+
+def to_uint8(images: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
+    """127.5 x + 128, clipped and cut to whole numbers, as the published metrics do."""
+    return jnp.clip(images * 127.5 + 128, 0, 255).astype(jnp.uint8)
+
+
+def _enough(there: int, asked: int) -> int:
+    if there < asked:
+        raise ValueError(
+            f"there are {there} images, but {asked} are asked for: give more, or ask"
+            " for fewer, as fid1k does"
+        )
+    return asked
+
+
+def _sum(batches: Iterator[np.ndarray]) -> frechet.Moments:
+    return functools.reduce(operator.add, map(frechet.Moments.of, batches))
+
+
+def _moments(batches: Iterator[np.ndarray]) -> dict:
+    return {name: np.asarray(a) for name, a in vars(_sum(batches)).items()}
+
+
+def _stacked(batches: Iterator[np.ndarray]) -> dict:
+    return {"features": np.concatenate(list(batches))}

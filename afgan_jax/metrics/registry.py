@@ -1,0 +1,158 @@
+"""Metrics by name, such as fid50k_full: what they are called says how they are made.
+
+    fidN kidN prN3      N generated pictures against as many real ones; _full: all
+    fdN_efficientnet    as fid, of another network's features: not comparable with FID
+    isN                 inception score of N generated pictures
+    ppl2_wend           path length in W at end points, 50000 pairs; pplN2_wend: N
+    eqtN_int eqtN_frac eqrN    equivariance in dB, with a 95 % confidence interval
+
+N is a number such as 500 or 50k. Source: the names are those of the published program.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from afgan_jax.metrics import (
+    equivariance,
+    features,
+    frechet,
+    inception_score,
+    kernel,
+    path_length,
+    precision_recall,
+    weights,
+)
+from afgan_jax.metrics.judged import Judged
+
+USUAL = "50k"
+MOST_REALS = 200_000  # whose neighbours are looked for
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A name, read: `samples` pictures, against `reals` (None: all there are)."""
+
+    name: str
+    row: "Row"
+    samples: int
+    reals: int | None
+
+    def evaluate(self, judged: Judged) -> dict[str, float]:
+        """Results by name, of which the first is the metric's own value."""
+        return self.row.evaluate(self, judged)
+
+
+class Row(NamedTuple):
+    """A row of METRICS.
+
+    example: a name; pattern: what names look like, with groups n and full; net: whose
+    weights are needed, if any; lower: whether less is better.
+    """
+
+    example: str
+    pattern: str
+    net: str | None
+    lower: bool
+    evaluate: Callable[[Metric, Judged], dict[str, float]]
+
+
+def parse(name: str) -> Metric:
+    """The metric of that name. Raises ValueError, which lists names, for another."""
+    for row in METRICS:
+        match = re.fullmatch(row.pattern, name)
+        if match is None:
+            continue
+        groups = match.groupdict()
+        samples = _number(groups["n"] or USUAL)
+        if samples < 1:
+            raise ValueError(f"metric {name}: ask for at least 1 picture")
+        full = groups.get("full") is not None
+        return Metric(name, row, samples, None if full else samples)
+    examples = ", ".join(row.example for row in METRICS)
+    raise ValueError(
+        f"metric {name!r} is unknown; there are, with any number, {examples}"
+    )
+
+
+def _number(text: str) -> int:
+    return int(text[:-1]) * 1000 if text.endswith("k") else int(text)
+
+
+def _frechet(net: str) -> Callable:
+    def evaluate(metric: Metric, judged: Judged) -> Mapping[str, float]:
+        real = judged.real_moments(net, metric.reals)
+        fake = judged.fake_moments(net, metric.samples)
+        return {metric.name: frechet.distance(real, fake)}
+
+    return evaluate
+
+
+def _kernel(metric: Metric, judged: Judged) -> dict[str, float]:
+    real = judged.real_features("inception", metric.reals)
+    fake = judged.fake_features("inception", metric.samples)
+    return {metric.name: kernel.distance(real, fake)}
+
+
+def _precision_recall(metric: Metric, judged: Judged) -> dict[str, float]:
+    real = judged.real_features("vgg16", min(metric.reals or MOST_REALS, MOST_REALS))
+    fake = judged.fake_features("vgg16", metric.samples)
+    precision, recall = precision_recall.precision_recall(real, fake)
+    return {f"{metric.name}_precision": precision, f"{metric.name}_recall": recall}
+
+
+def _inception_score(metric: Metric, judged: Judged) -> dict[str, float]:
+    logits = judged.fake_features("inception_logits", metric.samples)
+    mean, std = inception_score.score(jax.nn.softmax(jnp.asarray(logits)).__array__())
+    return {f"{metric.name}_mean": mean, f"{metric.name}_std": std}
+
+
+def _path_length(metric: Metric, judged: Judged) -> dict[str, float]:
+    return {metric.name: path_length.mean(judged.path_lengths(metric.samples))}
+
+
+def _equivariance(kind: str) -> Callable:
+    def evaluate(metric: Metric, judged: Judged) -> Mapping[str, float]:
+        sums = judged.motion_errors(kind, metric.samples)
+        low, high = equivariance.confidence_interval(
+            sums, batch_size=judged.spread.batch
+        )
+        return {
+            metric.name: equivariance.psnr(sums),
+            f"{metric.name}_low": low,
+            f"{metric.name}_high": high,
+        }
+
+    return evaluate
+
+
+N, FULL = r"(?P<n>\d+k?)", "(?P<full>_full)?"
+METRICS = (
+    Row("fid50k_full", f"fid{N}{FULL}", "inception", True, _frechet("inception")),
+    Row("kid50k_full", f"kid{N}{FULL}", "inception", True, _kernel),
+    Row("pr50k3_full", f"pr{N}3{FULL}", "vgg16", False, _precision_recall),
+    Row("ppl2_wend", f"ppl{N}?2_wend", "lpips", True, _path_length),
+    Row("is50k", f"is{N}", "inception_logits", False, _inception_score),
+    Row(
+        "fd50k_efficientnet",
+        f"fd{N}?_efficientnet{FULL}",
+        "efficientnet",
+        True,
+        _frechet("efficientnet"),
+    ),
+    Row("eqt50k_int", f"eqt{N}_int", None, False, _equivariance("eqt_int")),
+    Row("eqt50k_frac", f"eqt{N}_frac", None, False, _equivariance("eqt_frac")),
+    Row("eqr50k", f"eqr{N}", None, False, _equivariance("eqr")),
+)
+
+
+def check_weights(metrics: list[Metric], paths: Mapping) -> None:
+    """Raises ValueError, before anything is computed, if weights are missing."""
+    for metric in metrics:
+        files = features.NETS[metric.row.net].files if metric.row.net else ()
+        for file in files:
+            weights.locate(file, paths.get(file))

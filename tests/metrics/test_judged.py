@@ -1,0 +1,216 @@
+"""Metrics of pictures by number: the same for any devices, batch and order of work."""
+
+import types
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from afgan_jax.data import archive
+from afgan_jax.metrics import cache, features, frechet, judged, kernel, registry
+from afgan_jax.metrics.spread import Spread
+
+R, D = 16, 6
+
+
+class Patches(nn.Module):
+    """Means of six patches of uint8 images, and what stands for other taps."""
+
+    @nn.compact
+    def __call__(self, images):
+        x = jnp.asarray(images, jnp.float32) / 255
+        n = len(x)
+        cells = x[:, :, :15].reshape(n, 2, R // 2, 3, 5, -1).mean(axis=(2, 4, 5))
+        flat = cells.reshape(n, D)
+        return {"found": flat, "embedding": flat * 3}
+
+
+def noise(variables, numbers, transform):
+    """[n R R 3] of each number alone, brighter by variables."""
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), numbers)
+    draw = jax.vmap(lambda k: jax.random.uniform(k, (R, R, 3), minval=-1.2, maxval=1))
+    return draw(keys) + variables
+
+
+def pairs(variables, numbers):
+    z = jnp.stack([numbers, numbers + 1], axis=1).astype(jnp.float32)
+    return z, z + 1, jnp.zeros([len(numbers), 0])
+
+
+NETWORK = judged.Network(
+    variables=jnp.asarray(0.25),
+    draw=noise,
+    resolution=R,
+    pairs=pairs,
+    mapping=lambda variables, z, c: z[:, None],
+    synthesize=lambda variables, ws: jnp.broadcast_to(
+        jnp.sin(ws.sum((1, 2)))[:, None, None, None], (len(ws), R, R, 1)
+    ),
+)
+
+
+@pytest.fixture
+def nets(monkeypatch):
+    row = features.Net(Patches(), (), None, "found", D)
+    names = ("inception", "vgg16", "efficientnet", "inception_logits")
+    rows = {name: row for name in names} | {"lpips": row._replace(tap="embedding")}
+    monkeypatch.setattr(features, "NETS", rows)
+    monkeypatch.setattr(features, "load", lambda name, paths: {})
+
+
+def reals(count=40):
+    images = np.random.RandomState(1).randint(0, 256, (count, R, R, 3)).astype(np.uint8)
+    seen = []
+
+    def read(numbers):
+        seen.extend(numbers)
+        return images[numbers]
+
+    pictures = judged.Pictures(read, count, digest=str(count))
+    return types.SimpleNamespace(pictures=pictures, images=images, seen=seen)
+
+
+def judge(fakes=NETWORK, real=None, batch=8, devices=1, store=None):
+    spread = Spread.over(batch, jax.devices()[:devices])
+    real = reals().pictures if real is None else real
+    return judged.Judged(spread, real, fakes, {}, cache.Store(store))
+
+
+def found_in(images):
+    return np.asarray(Patches().apply({}, images)["found"])
+
+
+def value(name, subject):
+    return next(iter(registry.parse(name).evaluate(subject).values()))
+
+
+def test_distances_are_those_of_the_pictures_as_bytes(nets):
+    fakes = np.asarray(noise(jnp.asarray(0.25), np.arange(21), None))
+    fakes = np.clip(np.trunc(np.clip(fakes * 127.5 + 128, 0, 255)), 0, 255)
+    fake, real = found_in(fakes.astype(np.uint8)), found_in(reals().images)
+    moments = frechet.Moments.of(real), frechet.Moments.of(fake)
+    # 1e-5: features are float32.
+    assert value("fid21_full", judge()) == pytest.approx(
+        frechet.distance(*moments), rel=1e-5
+    )
+    assert value("kid21_full", judge()) == pytest.approx(
+        kernel.distance(real, fake), rel=1e-5
+    )
+    fewer = frechet.distance(frechet.Moments.of(real[:21]), moments[1])
+    assert value("fid21", judge()) == pytest.approx(fewer, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["fid21_full", "kid21_full", "pr213_full", "is21"])
+def test_devices_and_batches_change_nothing(nets, name):
+    expected = registry.parse(name).evaluate(judge())
+    for batch, devices in ((8, 8), (5, 1), (16, 2)):
+        found = registry.parse(name).evaluate(judge(batch=batch, devices=devices))
+        # 1e-4: rounding of float32 in what varies little, such as a score's deviation.
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_path_length_is_of_pairs_and_the_same_on_any_devices(nets):
+    alone = value("ppl212_wend", judge())
+    # A grey picture sin(s) at 127.5 (sin(s) + 1), embedded as 3 / 255 of it, six times:
+    # s = 2 (2 n + 1) and moves by 2 eps: the distance is 6 (3 / 2 * 2 cos s)^2.
+    s = 2.0 * np.arange(21) + 1
+    closed = 6 * (3 * np.cos(s)) ** 2
+    spread = value("ppl212_wend", judge(batch=8, devices=4))
+    # Steps of 1e-4 are a few hundred times the rounding of float32.
+    assert alone == pytest.approx(closed.mean(), rel=0.01)
+    assert spread == pytest.approx(alone, rel=1e-3)
+
+
+def test_pictures_of_any_origin_are_judged_by_their_bytes(nets):
+    real = reals()
+    assert value("fid40_full", judge(fakes=real.pictures)) == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ValueError, match="there are 40 images, but 50 are asked for"):
+        value("fid50", judge(fakes=real.pictures))
+    with pytest.raises(ValueError, match="equivariance is for generators: pass --run"):
+        value("eqr8", judge(fakes=real.pictures))
+
+
+def test_what_is_found_in_real_pictures_is_kept_by_content(nets, tmp_path):
+    first = reals()
+    expected = value("fid8_full", judge(real=first.pictures, store=tmp_path))
+    assert len(first.seen) == 40
+    again = reals()
+    assert expected == value("fid8_full", judge(real=again.pictures, store=tmp_path))
+    assert again.seen == []
+    other = reals(24)
+    assert expected != value("fid8_full", judge(real=other.pictures, store=tmp_path))
+    assert other.seen
+    for file in tmp_path.glob("*.npz"):
+        file.write_bytes(file.read_bytes()[:100])
+    assert expected == value("fid8_full", judge(real=again.pictures, store=tmp_path))
+    assert len(again.seen) == 40
+    assert not list(tmp_path.glob(".partial*"))
+
+
+def test_equivariance_has_an_interval_about_it():
+    found = registry.parse("eqt40_int").evaluate(judge(devices=2))
+    low, high = found["eqt40_int_low"], found["eqt40_int_high"]
+    assert low < found["eqt40_int"] < high
+    assert found["eqt40_int"] < 20  # noise does not move with its input
+    with pytest.raises(
+        ValueError, match="StyleGAN2 generator: it has no input to move"
+    ):
+        value(
+            "eqr8",
+            judge(fakes=NETWORK.__class__(**vars(NETWORK) | {"resolution": None})),
+        )
+
+
+@pytest.mark.parametrize(
+    "name, samples, real",
+    [
+        ("fid50k_full", 50_000, None),
+        ("fid5k", 5000, 5000),
+        ("kid300_full", 300, None),
+        ("pr50k3_full", 50_000, None),
+        ("ppl2_wend", 50_000, 50_000),
+        ("ppl1k2_wend", 1000, 1000),
+        ("is50k", 50_000, 50_000),
+        ("fd_efficientnet", 50_000, 50_000),
+        ("fd1k_efficientnet_full", 1000, None),
+        ("eqt50k_frac", 50_000, 50_000),
+    ],
+)
+def test_names_carry_the_number_of_pictures(name, samples, real):
+    metric = registry.parse(name)
+    assert (metric.name, metric.samples, metric.reals) == (name, samples, real)
+
+
+@pytest.mark.parametrize("name", ["fid", "fid50k_all", "kid5kfull", "eqr", "ppl_wend"])
+def test_other_names_are_answered_with_those_there_are(name):
+    with pytest.raises(ValueError, match="is unknown; there are.*fid50k_full"):
+        registry.parse(name)
+
+
+def test_at_least_one_picture_is_asked_for():
+    with pytest.raises(ValueError, match="metric fid0: ask for at least 1"):
+        registry.parse("fid0")
+
+
+def test_bytes_are_cut_not_rounded():
+    x = jnp.asarray([-2.0, -1.0, 0.0, 0.999, 1.0, 2.0])
+    np.testing.assert_array_equal(judged.to_uint8(x), [0, 0, 128, 255, 255, 255])
+    assert judged.to_uint8(jnp.asarray(0.003)) == 128  # 128.38
+
+
+def test_an_archive_is_named_by_its_pictures(tmp_path):
+    images = np.random.RandomState(0).randint(0, 256, (5, 8, 8, 3)).astype(np.uint8)
+    paths = [archive.write_archive(tmp_path / f"{i}.zip", images) for i in range(2)]
+    other = archive.write_archive(tmp_path / "other.zip", images[:4])
+    first, second, third = (archive.Archive.open(p) for p in (*paths, other))
+    assert first.digest() == second.digest() != third.digest()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for i, name in enumerate(reversed(first.images)):
+        (folder / f"{i}.png").write_bytes(first.files.open(name).read())
+    assert archive.Archive.open(folder).digest() == first.digest()
+    assert archive.Archive.open(folder, mirror=True).digest() != first.digest()
+    pictures = judged.of_archive(first)
+    np.testing.assert_array_equal(pictures.read(np.array([3, 1])), images[[3, 1]])

@@ -1,0 +1,92 @@
+"""The verb `metrics` on a run of a tiny generator, and on pictures."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from afgan_jax import __main__, runs
+from afgan_jax.data import archive
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    images = np.random.RandomState(0).randint(0, 256, (24, 16, 16, 3))
+    path = tmp_path_factory.mktemp("pictures") / "noise.zip"
+    return archive.write_archive(path, images.astype(np.uint8), [0, 1, 1, 1] * 6)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, pictures):
+    """A run whose generator has classes, is tiny and untrained."""
+    settings = {"resolution": 16, "z_dim": 8, "w_dim": 8, "channel_max": 8}
+    settings |= {"num_layers": 4, "c_dim": 2}
+    data = {"path": str(pictures), "mirror": True, "use_labels": True}
+    G = runs.generator.make_generator(**settings)
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    config = {"generator": settings, "data": data}
+    with runs.Run.create_or_open(path, config) as run:
+        run.save(3, {"G_ema": G.initialize(jax.random.key(0)), "rest": np.ones(3)})
+    return path
+
+
+def measured(tmp_path, *flags):
+    file = tmp_path / "results.json"
+    assert __main__.main(["metrics", *flags, f"--json={file}"]) == 0
+    return json.loads(file.read_text())
+
+
+def test_results_go_to_the_run_the_file_and_the_terminal(trained, tmp_path, capsys):
+    flags = f"--run={trained}", "--metrics=eqt8_int,eqr8", "--batch=4"
+    found = measured(tmp_path, *flags)
+    assert measured(tmp_path, *flags) == found
+    assert found["eqt8_int"] > 25  # untrained, with its filters: measured 40
+    lines = (trained / "metric-eqt8_int.jsonl").read_text().splitlines()
+    first, second = map(json.loads, lines)
+    assert first["results"] == second["results"]
+    assert first["results"].items() <= found.items()
+    assert first["step"] == 3 and first["metric"] == "eqt8_int"
+    out = capsys.readouterr().out
+    assert f"eqt8_int {found['eqt8_int']:.4f}" in out and "images/s" in out
+
+
+def test_pictures_are_compared_without_a_generator(
+    pictures, trained, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("AFGAN_CACHE", str(tmp_path / "cache"))
+    name = "fd24_efficientnet_full"
+    same = measured(
+        tmp_path, f"--images={pictures}", f"--data={pictures}", f"--metrics={name}"
+    )
+    assert same[name] == pytest.approx(0, abs=1e-3)
+    # The mirrored copies that the run trains on are not counted among the reals.
+    generated = measured(tmp_path, f"--run={trained}", f"--metrics={name}")
+    assert generated[name] > 1
+    assert len(list((tmp_path / "cache" / "metrics").glob("*.npz"))) == 1
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--metrics=eqr8"], "pass either --run=RUN or --images=FOLDER_OR_ZIP"),
+        (["--run=a", "--images=b"], "pass either --run=RUN or --images"),
+        (["--run=a", "--metrics=fid"], "metric 'fid' is unknown; there are"),
+        (["--run=a", "--metrics=fid8"], "--prepare"),
+        (["--run=a", "--metrics=fid8", "--weights=vgg=b"], "--weights=vgg=b: write"),
+        (["--run=nowhere", "--metrics=eqr8"], "there is no run in"),
+        (["--prepare", "--metrics=eqr8"], "--metrics=eqr8 need no weights"),
+        (["--run=a", "--metrics=pr83", "--weights=vgg16=b"], "there is no file b"),
+    ],
+)
+def test_bad_input_is_one_line(flags, message, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("AFGAN_CACHE", str(tmp_path))
+    assert __main__.main(["metrics", *flags]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_real_pictures_must_be_named(pictures, capsys):
+    flags = [f"--images={pictures}", "--metrics=fd8_efficientnet"]
+    assert __main__.main(["metrics", *flags]) == 2
+    assert "no real pictures to compare with: pass --data" in capsys.readouterr().err
