@@ -28,8 +28,9 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb and returns the exit code.
 
-    0 done, 2 bad input (one line on stderr), 130 interrupted. With AFGAN_TRACEBACK=1 in
-    the environment an error shows where it comes from.
+    0 done, or stopped with all of it saved; 2 bad input (one line on stderr); 130
+    interrupted. With AFGAN_TRACEBACK=1 in the environment an error shows where it comes
+    from.
     """
     argv = sys.argv[1:] if argv is None else argv
     try:

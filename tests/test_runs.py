@@ -2,22 +2,18 @@
 
 import json
 import logging
-import os
 import shutil
-import socket
 import subprocess
-import sys
 import types
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from processes import python, python_twice
 
 from afgan_jax import checkpoints, checksums, runs
 
-ROOT = Path(__file__).parents[1]
 CONFIG = {"generator": {"resolution": 16}, "train": {"batch": 4, "total_kimg": 1.0}}
 
 
@@ -56,22 +52,6 @@ def saved_run(folder, steps=(1, 2)):
         for step in steps:
             run.save(step, state(step))
     return folder
-
-
-def python(code, *arguments, prefix=(), devices=1):
-    """Runs code in another process, which may import afgan_jax and this module."""
-    environment = os.environ | {
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
-    return subprocess.Popen(
-        [*prefix, sys.executable, "-c", code, *map(str, arguments)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 @pytest.fixture
@@ -424,9 +404,9 @@ def test_eight_devices_restore_into_one(tmp_path):
 
 TWO_PROCESSES = """
 import sys, jax, jax.numpy as jnp
-folder, index, port = sys.argv[1:]
+folder, index, address = sys.argv[1:]
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
-jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(index))
+jax.distributed.initialize(address, 2, int(index))
 import test_runs
 layout = test_runs.abstract(test_runs.state(0), jax.devices())
 shardings = jax.tree.map(lambda x: x.sharding, layout)
@@ -445,12 +425,7 @@ with test_runs.runs.Run.create_or_open(folder, test_runs.CONFIG) as run:
 
 
 def test_two_processes_write_one_run(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    children = [python(TWO_PROCESSES, tmp_path, i, port, devices=2) for i in range(2)]
-    outs = [child.communicate()[0] for child in children]
-    assert [child.returncode for child in children] == [0, 0], "\n".join(outs)
+    outs = python_twice(TWO_PROCESSES, tmp_path)
     assert "".join(outs).count("checkpoint 2 is damaged") == 1
     assert len((tmp_path / "stats.jsonl").read_text().splitlines()) == 1
     with runs.Run.open(tmp_path) as run:

@@ -2,6 +2,11 @@
 
 python -m afgan_jax train --config=configs/earth64.py --workdir=runs/earth
 
+Ctrl-C or SIGTERM, in a job of several processes to any of them, ends the training after
+the present step, with a checkpoint and exit code 0. A second one ends it at once, as
+the first does while there is nothing to save: until the first step has been compiled
+(exit code 130 for Ctrl-C, 143 for SIGTERM). Bad input: one line and exit code 2.
+
 --config.SECTION.KEY=VALUE changes a setting, such as --config.train.total_kimg=50.
 --preview-augment[=P] trains nothing: it writes WORKDIR/augment.png, images of the set
 above what the discriminator sees of them (by default at p = 0.2, 0.5 and 1, or at the p
@@ -22,6 +27,7 @@ JAX finds the others by itself (TPU pods, SLURM, Kubernetes), or else with
 import itertools
 import math
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +100,7 @@ def join(coordinator: str, processes: int | None, process: int | None) -> None:
 
     if coordinator == "auto":
         jax.distributed.initialize()
+        _let_sigterm_end_it()
         return
     if processes is None or process is None or not 0 <= process < processes:
         raise ValueError(
@@ -101,6 +108,12 @@ def join(coordinator: str, processes: int | None, process: int | None) -> None:
             f" N - 1, not --processes={processes} --process={process}"
         )
     jax.distributed.initialize(coordinator, processes, process)
+    _let_sigterm_end_it()
+
+
+def _let_sigterm_end_it() -> None:
+    """Undo that JAX only takes note of SIGTERM, for whom it may concern."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def load(

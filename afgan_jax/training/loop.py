@@ -3,8 +3,6 @@
 import collections
 import functools
 import math
-import signal
-import threading
 from collections.abc import Callable, Iterator
 
 import jax
@@ -13,6 +11,7 @@ import numpy as np
 from afgan_jax.training import report as reports
 from afgan_jax.training import state as states
 from afgan_jax.training import step as steps
+from afgan_jax.training import stop as stops
 from afgan_jax.training import trace as traces
 
 
@@ -35,7 +34,7 @@ def train(
     `batches(step)` yields this process's share of each step's batch, from that step on.
     Every tick reports; every so many ticks a checkpoint and a picture are written, and
     both at the end. `profile` writes a trace of a few steps to the run's folder profile
-    (see `trace`). Raises KeyboardInterrupt after saving if interrupted (one process).
+    (see `trace`). Asked to stop, it returns after a checkpoint (see `stop`).
     """
     check(
         total_kimg=total_kimg,
@@ -63,14 +62,15 @@ def train(
     if nimg < total:
         report.say(f"compiling; from {nimg / 1000:g} to {total / 1000:g} kimg")
     try:
-        with _Interrupt() as interrupt:
+        with stops.Stop(program) as stop:
             feed = prefetch(batches(index), functools.partial(place, program))
             next_tick = nimg + tick_kimg * 1000
-            while nimg < total and not interrupt.is_set():
+            while nimg < total and not stop.is_due():
                 batch = next(feed)
                 room = math.ceil((min(next_tick, total) - nimg) / batch_size)
                 with trace.step(index, room, state):
                     state, stats = program.step(index, state, batch, key)
+                state = stop.end_step(state, stats)
                 trace.end_step(index, state, report)
                 report.add(stats)
                 index, nimg = index + 1, nimg + batch_size
@@ -87,11 +87,12 @@ def train(
                     name = f"fakes{nimg // 1000:06d}.png"
                     report.picture("fakes", snapshots.fakes(state.G_ema, name), nimg)
                 report.restart_clock()
-        if interrupt.is_set():
-            report.say(f"interrupted: saving at {nimg / 1000:.2f} kimg")
-            run.save(index, states.to_tree(state))
-            run.close()
-            raise KeyboardInterrupt
+            if nimg < total:
+                report.say(f"stopping: saving at {nimg / 1000:.3f} kimg")
+                run.save(index, states.to_tree(state))
+            run.checkpoints.wait()  # here, where one signal does not cut it off
+            if nimg < total:
+                report.say("saved: the same command goes on from there")
     finally:
         trace.close()
         report.close()
@@ -166,27 +167,3 @@ def prefetch(
         if len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting
-
-
-class _Interrupt:
-    """Ctrl-C asks the loop to finish its step and save; a second one stops at once."""
-
-    def __enter__(self) -> "_Interrupt":
-        self._asked = threading.Event()
-        self._previous = None
-        # With several processes, one alone must not leave the others waiting.
-        single = jax.process_count() == 1
-        if single and threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def __exit__(self, *_) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-
-    def is_set(self) -> bool:
-        return self._asked.is_set()
-
-    def _ask(self, *_) -> None:
-        self._asked.set()
-        signal.signal(signal.SIGINT, self._previous)

@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from processes import free_address
 from training.smoke import ROOT, SMOKE, checkpoint, settings
 
 from afgan_jax import runs
@@ -137,10 +138,7 @@ def test_two_processes_train_like_one_and_resume(images, tmp_path):
     The two stop after a tick and resume; then they must agree on when to save.
     """
     for kimg in (0.016, 0.032):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{s.getsockname()[1]}"
-        flags = [f"--coordinator={address}", "--processes=2"]
+        flags = [f"--coordinator={free_address()}", "--processes=2"]
         flags += ["--config.train.tick_kimg=0.008", f"--config.train.total_kimg={kimg}"]
         two = [
             start(command(images, tmp_path / "two", *flags, f"--process={i}"), 2)
@@ -166,7 +164,7 @@ def test_interrupt_before_the_first_step_ends_at_once(images, tmp_path):
     finish(process, code=130)
 
 
-def test_interrupted_run_saves_and_goes_on(images, tmp_path):
+def test_stopped_run_saves_and_ends_well(images, tmp_path):
     options = ("--config.train.total_kimg=100", "--config.train.tick_kimg=0.2")
     process = start(command(images, tmp_path, *options), devices=1)
     stats = tmp_path / "stats.jsonl"
@@ -176,9 +174,9 @@ def test_interrupted_run_saves_and_goes_on(images, tmp_path):
         time.sleep(0.1)
     with pytest.raises(ValueError, match="another process is training"):
         train.train(SMOKE, tmp_path, settings(images, 100, **{"train.tick_kimg": 0.2}))
-    process.send_signal(signal.SIGINT)
-    assert "interrupted: saving at" in finish(process, code=130)
-    assert runs.Run.open(tmp_path).latest_step() > 0
+    process.send_signal(signal.SIGTERM)
+    kimg = re.search(r"stopping: saving at (\S+) kimg", finish(process)).group(1)
+    assert runs.Run.open(tmp_path).latest_step() == round(float(kimg) * 1000) / 8
 
 
 @pytest.mark.parametrize(
