@@ -3,18 +3,15 @@
 A step is a folder <step>/ with two items: `state`, the arrays, and `checksums`, the
 shape, dtype and CRC-32 of every leaf. Orbax writes both under a temporary name and
 renames them last. It does not notice a flipped bit in a data file, hence the checksums.
+Beside the folders of steps best.json says which are the best (see retention.py).
 In a run of several processes every process calls every function here.
 """
 
-import contextlib
 import errno
-import functools
 import gc
 import logging
 import shutil
-import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +21,8 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from afgan_jax import checksums
+from afgan_jax import checksums, complaints
+from afgan_jax import retention as retentions
 
 Tree = Any
 _log = logging.getLogger(__name__)
@@ -32,16 +30,24 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Checkpoints:
-    """The checkpoints of one folder, of which the newest `keep` stay.
+    """The checkpoints of one folder on this machine, of which some stay.
 
     One process (or group of processes) at a time may open a folder for writing: doing
     so removes unfinished saves. Any number may read it meanwhile.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 3, read_only: bool = False):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        retention: retentions.Retention | None = None,
+        read_only: bool = False,
+    ):
+        """`retention` says which, None: all. A damaged best.json raises ValueError."""
         self.folder = Path(folder).absolute()
         self.read_only = read_only
-        _quiet_save()
+        complaints.drop_those_of_saves()
+        self._best = retentions.Best(self.folder / "best.json")
         if not read_only:
             self._remove_unfinished()
             incomplete = set(_step_folders(self.folder)) - set(self.steps())
@@ -51,7 +57,7 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             self.folder,
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=preservation_policy.LatestN(keep),
+                preservation_policy=_policy(retention, self._best),
                 create=not read_only,
                 read_only=read_only,
             ),
@@ -80,6 +86,30 @@ class Checkpoints:
         except Exception as error:
             self._raise_save_error(error)
         assert saved, f"step {step} is older than {self._manager.latest_step()}"
+
+    def record_metric(
+        self, step: int, metric: str, value: float, *, higher: bool = False
+    ) -> bool:
+        """Keeps the checkpoint of `step` if it is the best yet; returns whether it is.
+
+        The best has the lowest value, or the highest if `higher`; all processes state
+        the same. It is to be a checkpoint that still is there: record it before many
+        further saves. Raises ValueError if it is not.
+        """
+        self.wait()
+        if step not in self.steps():
+            raise ValueError(
+                f"there is no checkpoint {step} in {self.folder} to be the best by"
+                f" {metric}; steps: {self.steps()}"
+            )
+        is_best = self._best.record(step, metric, value, higher)
+        if is_best and jax.process_index() == 0:
+            self._best.write()
+        return is_best
+
+    def best_steps(self) -> dict[str, int]:
+        """Returns the step of the best checkpoint by metric."""
+        return self._best.steps()
 
     def restore(
         self, abstract: Tree, step: int | None = None, *, partial: bool = False
@@ -135,7 +165,7 @@ class Checkpoints:
     def _try_restore(self, step: int, abstract: Tree, partial: bool):
         """Returns (tree, None) or (None, why the checkpoint is damaged)."""
         tree, reason = None, None
-        with _quiet_restore():
+        with complaints.dropped():
             try:
                 tree, reason = self._restore(step, abstract, partial)
             except (checksums.Mismatch, MemoryError, jax.errors.JaxRuntimeError):
@@ -179,7 +209,10 @@ class Checkpoints:
 
     def _set_aside(self, steps: set[int]) -> None:
         """Renames the folders of these steps, so that nothing finds them."""
+        best_is_gone = self._best.keep_only(set(self.steps()) - steps)
         if jax.process_index() == 0:
+            if best_is_gone:
+                self._best.write()
             for step in steps:
                 target = self.folder / f"set-aside-{step}"
                 shutil.rmtree(target, ignore_errors=True)
@@ -203,6 +236,17 @@ class Checkpoints:
         ) from error
 
 
+def _policy(retention: retentions.Retention | None, best: retentions.Best):
+    if retention is None:
+        return preservation_policy.PreserveAll()
+    policies = [preservation_policy.LatestN(retention.newest), best]
+    if retention.every is not None:
+        policies.append(
+            preservation_policy.EveryNSteps(retention.every, exact_interval=False)
+        )
+    return preservation_policy.AnyPreservationPolicy(policies)
+
+
 def saved_steps(folder: Path) -> list[int]:
     """Returns the steps that are completely saved in folder, in ascending order."""
     steps = _step_folders(folder)
@@ -219,41 +263,3 @@ def _is_complete(step_folder: Path) -> bool:
     return (step_folder / "checksums" / "metadata").is_file() and (
         step_folder / "state"
     ).is_dir()
-
-
-def _quiet_save() -> None:
-    """Keeps off the terminal what Orbax's threads say, from now on, of a failed save.
-
-    Each thread that the failure passes through logs a traceback, and writes given up
-    find their event loop closed. The caller gets the failure itself as an exception.
-    """
-    logging.getLogger("absl").addFilter(_from_elsewhere)
-    if getattr(sys.unraisablehook, "func", None) is not _unless_loop_closed:
-        sys.unraisablehook = functools.partial(_unless_loop_closed, sys.unraisablehook)
-
-
-def _from_elsewhere(record: logging.LogRecord) -> bool:
-    return "orbax" not in record.pathname
-
-
-def _unless_loop_closed(report, unraisable) -> None:
-    if str(unraisable.exc_value) != "Event loop is closed":
-        report(unraisable)
-
-
-@contextlib.contextmanager
-def _quiet_restore():
-    """Keeps off the terminal what Orbax leaves behind when a restore fails.
-
-    The reads and coroutines it gives up complain to the event loop's log, to the
-    warnings and to the hook for exceptions nobody can catch, some a moment later.
-    """
-    hook, log = sys.unraisablehook, logging.getLogger("asyncio")
-    was_disabled = log.disabled
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        sys.unraisablehook, log.disabled = (lambda _: None), True
-        try:
-            yield
-        finally:
-            sys.unraisablehook, log.disabled = hook, was_disabled

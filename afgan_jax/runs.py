@@ -11,7 +11,6 @@ import fcntl
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +20,9 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from afgan_jax import checkpoints, checksums
+from afgan_jax import atomic, checkpoints, checksums
 from afgan_jax import config as config_lib
+from afgan_jax import retention as retentions
 from afgan_jax.networks import generator
 
 # Settings that may change from one start of a run to the next: how long it goes on,
@@ -37,6 +37,8 @@ FREE_SETTINGS = (
     "train.tick_kimg",
     "train.checkpoint_ticks",
     "train.image_ticks",
+    "checkpoints.keep",
+    "checkpoints.keep_every_kimg",
 )
 
 _log = logging.getLogger(__name__)
@@ -60,12 +62,12 @@ class Run:
         config: config_lib.Config,
         schema: config_lib.Schema | None = None,
         *,
-        keep: int = 3,
+        retention: retentions.Retention | None = None,
     ) -> "Run":
         """Returns the run in workdir, for training: a new one or one to be resumed.
 
         schema: gives settings their defaults that a run of an older version does not
-        state. keep: how many checkpoints stay.
+        state. retention: which checkpoints stay, None: all.
         Raises ValueError if workdir is a run of another config (FREE_SETTINGS may
         differ, all may before the first checkpoint) or a folder of something else.
         """
@@ -76,14 +78,14 @@ class Run:
             path.mkdir(parents=True, exist_ok=True)
             lock = _lock(path)
             if all(entry.name.startswith(".") for entry in path.iterdir()):
-                write_atomically(path / "config.json", config_lib.to_json(config))
+                atomic.write(path / "config.json", config_lib.to_json(config))
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("afgan_jax run directory")
         differing = _compare_configs(path, config, schema)
         if differing and jax.process_index() == 0:
             _log.warning("settings changed for this run: %s", ", ".join(differing))
-            write_atomically(path / "config.json", config_lib.to_json(config))
-        saved = checkpoints.Checkpoints(path / "checkpoints", keep=keep)
+            atomic.write(path / "config.json", config_lib.to_json(config))
+        saved = checkpoints.Checkpoints(path / "checkpoints", retention=retention)
         return cls(path, config, saved, lock)
 
     @staticmethod
@@ -127,6 +129,10 @@ class Run:
         """Saves a pytree of arrays in the background; see Checkpoints.save."""
         self.checkpoints.save(step, tree)
 
+    def record_metric(self, step: int, metric: str, value: float, **options) -> bool:
+        """Keeps the best checkpoint by a metric; see Checkpoints.record_metric."""
+        return self.checkpoints.record_metric(step, metric, value, **options)
+
     def restore(
         self,
         abstract: Any,
@@ -167,7 +173,7 @@ class Run:
             lines = path.read_text().splitlines(keepends=True)
             kept = [line for line in lines if _nimg_of(line) <= nimg]
             if kept != lines:
-                write_atomically(path, "".join(kept))
+                atomic.write(path, "".join(kept))
         if jax.process_count() > 1:
             return int(multihost_utils.broadcast_one_to_all(np.int32(len(kept))))
         return len(kept)
@@ -217,20 +223,6 @@ def load_generator(
     with run:
         _, tree = run.restore({"G_ema": abstract}, step, partial=True)
     return G, tree["G_ema"]
-
-
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Writes a file that is either complete or not there at all."""
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(unfinished, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _local(path: str | Path) -> Path:

@@ -7,29 +7,24 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics", "convert"}
-EVERYTHING |= {
-    "bench",
-    "viz",
-    "config",
-    "checkpoints",
-    "checksums",
-    "runs",
-    "cli",
-    "interop",
-}
+EVERYTHING |= {"bench", "viz", "config", "checkpoints", "checksums", "runs", "cli"}
+EVERYTHING |= {"atomic", "complaints", "retention", "interop"}
 MAY_IMPORT = {
     "signal": set(),
     "data": set(),
     "interop": set(),
     "config": set(),
+    "atomic": set(),
     "checksums": set(),
-    "checkpoints": {"checksums"},
+    "retention": {"atomic"},
+    "complaints": set(),
+    "checkpoints": {"checksums", "complaints", "retention"},
     "networks": {"signal"},
     "augment": {"signal"},
     "metrics": {"signal", "interop"},
     "viz": {"signal"},
-    "runs": {"config", "checkpoints", "checksums", "networks"},
-    "training": {"networks", "augment", "signal", "viz", "config", "runs"},
+    "runs": {"atomic", "config", "checkpoints", "checksums", "retention", "networks"},
+    "training": {"networks", "augment", "signal", "viz", "config", "runs", "atomic"},
     "convert": {"interop", "networks", "config", "runs"},
     "bench": {"networks", "signal"},
     "cli": EVERYTHING,

@@ -63,6 +63,7 @@ def schema() -> dict:
 
     In a tuple, the arguments named after the function come from the program.
     """
+    from afgan_jax import retention
     from afgan_jax.augment import control
     from afgan_jax.data import sets
     from afgan_jax.networks import discriminator, generator
@@ -76,6 +77,7 @@ def schema() -> dict:
         "augment": control.make_control,
         "updates": (step.make_program, "setup", "devices"),
         "pictures": (snapshot.Snapshots, "folder", "G", "archive"),
+        "checkpoints": (retention.make_retention, "batch_size"),
         "train": (
             loop.train,
             "run",

@@ -236,6 +236,6 @@ def draw(path: str, rows: list[dict], title: str) -> None:
 def save(path: Path, content: dict) -> None:
     import json
 
-    from afgan_jax import runs
+    from afgan_jax import atomic
 
-    runs.write_atomically(path, json.dumps(content, indent=2) + "\n")
+    atomic.write(path, json.dumps(content, indent=2) + "\n")

@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
     import jax
     import numpy as np
 
-    from afgan_jax import runs
+    from afgan_jax import atomic, runs
     from afgan_jax.metrics import equivariance
     from afgan_jax.signal import affine
     from afgan_jax.viz import grid
@@ -109,7 +109,7 @@ def main(argv: list[str]) -> None:
     film = np.concatenate([films[0], gap, films[1]], axis=2)
     grid.save_gif(outdir / "rotation.gif", list(film), fps=12.5)
     report = {"samples": FLAGS.samples, "unit": "dB"} | decibels
-    runs.write_atomically(outdir / "equivariance.json", json.dumps(report, indent=2))
+    atomic.write(outdir / "equivariance.json", json.dumps(report, indent=2))
     print(table(decibels))
     print(f"wrote equivariance.png, equivariance.json and rotation.gif to {outdir}")
 

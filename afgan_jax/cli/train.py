@@ -152,13 +152,15 @@ def train(
 
     import jax
 
-    from afgan_jax import runs
+    from afgan_jax import retention, runs
     from afgan_jax.data import pipeline, sets
     from afgan_jax.training import compiled, donor, loop, snapshot
 
     schema = cli.schema()
     settings = load(spec, workdir, overrides, source)
     setup, program = build(settings)
+    batch_size = settings["updates"]["batch_size"]
+    keep = retention.make_retention(batch_size, **settings["checkpoints"])
     # A hidden folder: a run directory may hold it before the run begins.
     cache = runs.Run.check(workdir, settings, schema) / ".cache"
     beginning = begin(workdir, settings, program, source, partial)
@@ -167,14 +169,13 @@ def train(
     if jax.process_index() == 0:
         for line in introduce(archive):
             print(line, file=sys.stderr)
-    with runs.Run.create_or_open(workdir, settings, schema) as run:
+    with runs.Run.create_or_open(workdir, settings, schema, retention=keep) as run:
         compiled.keep(cache / "compiled")
         if beginning is not None:
             donor.save(run, *beginning)
         elif run.latest_step() is None:  # an earlier try may have left one
             (run.path / donor.RECORD).unlink(missing_ok=True)
         del beginning
-        batch_size = settings["updates"]["batch_size"]
         batches = functools.partial(
             pipeline.batches,
             archive,

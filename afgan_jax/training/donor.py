@@ -14,8 +14,8 @@ from typing import Any
 
 import jax
 
+from afgan_jax import atomic, runs
 from afgan_jax import config as config_lib
-from afgan_jax import runs
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.training import loop, transfer
 from afgan_jax.training import state as states
@@ -156,7 +156,7 @@ def begin(
 def save(run: runs.Run, state: states.TrainState, record: str) -> None:
     """Makes the state the run's first checkpoint, from which training goes on."""
     if jax.process_index() == 0:
-        runs.write_atomically(run.path / RECORD, record)
+        atomic.write(run.path / RECORD, record)
     run.save(0, states.to_tree(state))
     run.checkpoints.wait()
 
