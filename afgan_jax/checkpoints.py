@@ -72,11 +72,13 @@ class Checkpoints:
 
         The arrays may be donated as soon as this returns. The failure of a save shows
         here, at the next save, in wait() or in close().
-        Raises OSError if the disk is full; earlier checkpoints then stay valid.
+        Raises OSError if the disk is full, before anything is written if it can be
+        told; earlier checkpoints then stay valid.
         """
         self.wait()
         if step in self._manager.all_steps():
             return
+        self._check_space(tree)
         items = ocp.args.Composite(
             state=ocp.args.PyTreeSave(tree),
             checksums=ocp.args.JsonSave(checksums.seal(checksums.records(tree))),
@@ -219,6 +221,23 @@ class Checkpoints:
                 (self.folder / str(step)).rename(target)
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("afgan_jax checkpoints set aside")
+
+    def _check_space(self, tree: Tree) -> None:
+        """Raises OSError unless the disk has room for the tree."""
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+        needed = size + size // 20 + 2**20  # what describes the leaves, and blocks
+        free = shutil.disk_usage(self.folder).free
+        is_short = needed > free
+        if jax.process_count() > 1:  # all refuse, or none
+            is_short = multihost_utils.process_allgather(np.array(is_short)).any()
+        if is_short:
+            newest = self.steps()[-1:] or ["none"]
+            raise OSError(
+                errno.ENOSPC,
+                f"the disk is too full for a checkpoint in {self.folder}: it takes"
+                f" {needed / 1e6:.1f} MB, {free / 1e6:.1f} MB are free; free some space"
+                f" and run the same command again (last good step: {newest[0]})",
+            )
 
     def _raise_save_error(self, error: Exception) -> None:
         """Raises OSError in one line if the disk is full, otherwise the error."""

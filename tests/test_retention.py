@@ -1,9 +1,12 @@
-"""Which checkpoints stay."""
+"""Which checkpoints stay, and the room they take."""
 
+import errno
 import json
 import shutil
+import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -91,3 +94,23 @@ def test_settings_become_steps():
         retention.make_retention(8, keep=0)
     with pytest.raises(ValueError, match="keep_every_kimg=0.0 must be above 0"):
         retention.make_retention(8, keep_every_kimg=0.0)
+
+
+def test_a_save_without_room_is_refused_before_it_writes(tmp_path, monkeypatch):
+    tree = {"x": jnp.zeros(10**6)}
+    with opened(tmp_path) as saved:
+        save(saved, 1)
+        before = sorted(tmp_path.rglob("*"))
+        free = types.SimpleNamespace(free=4_100_000)
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
+        with pytest.raises(OSError, match="takes 5.2 MB, 4.1 MB are free") as error:
+            saved.save(2, tree)
+        assert error.value.errno == errno.ENOSPC
+        assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+        assert "free some space" in str(error.value)
+        assert "last good step: 1" in str(error.value)
+        assert sorted(tmp_path.rglob("*")) == before
+        free.free = 5_300_000
+        saved.save(2, tree)
+        saved.wait()
+        assert saved.steps() == [1, 2]

@@ -321,7 +321,7 @@ def test_kill_9_during_a_save_leaves_the_checkpoint_before_it(tmp_path):
 
 
 DISK_FULL = """
-import resource, subprocess, sys, numpy, test_runs
+import resource, shutil, subprocess, sys, types, numpy, test_runs
 from afgan_jax import retention
 folder, way = sys.argv[1:]
 if way == "mount":
@@ -334,6 +334,13 @@ folder += "/run"
 run = test_runs.runs.Run.create_or_open(folder, test_runs.CONFIG, retention=one)
 run.save(1, test_runs.state(1))
 big = numpy.random.RandomState(0).randn(400_000)
+if way == "mount":
+    try:
+        run.save(2, test_runs.state(2) | {"big": big})
+    except OSError as error:
+        print("REFUSED", error, run.checkpoints._manager.all_steps())
+    # From here on as if another program filled the disk meanwhile.
+    shutil.disk_usage = lambda folder: types.SimpleNamespace(free=1 << 40)
 try:
     run.save(2, test_runs.state(2) | {"big": big})
     run.checkpoints.wait()
@@ -364,6 +371,10 @@ def test_a_full_disk_is_one_error_and_the_last_checkpoint_stays(tmp_path):
     prefix, way = (namespace, "mount") if mountable else ((), "limit")
     out, _ = python(DISK_FULL, tmp_path, way, prefix=prefix).communicate()
     lines = out.splitlines()
+    if mountable:
+        refused = lines.pop(0)
+        assert refused.startswith("REFUSED") and refused.endswith("[1]"), out
+        assert "too full for a checkpoint" in refused and "takes 4.4 MB" in refused
     assert len(lines) == 4, out  # no traceback beside the error
     assert lines[0].startswith("RAISED") and "the disk is full" in lines[0]
     assert "last good step: 1" in lines[0] and "last good step: 3" in lines[2]
