@@ -77,10 +77,14 @@ class Run:
         if jax.process_index() == 0:
             path.mkdir(parents=True, exist_ok=True)
             lock = _lock(path)
-            if all(entry.name.startswith(".") for entry in path.iterdir()):
+            is_new = all(entry.name.startswith(".") for entry in path.iterdir())
+            if lock is not None and is_new:
                 atomic.write(path / "config.json", config_lib.to_json(config))
-        if jax.process_count() > 1:
-            multihost_utils.sync_global_devices("afgan_jax run directory")
+        is_ours = lock is not None
+        if jax.process_count() > 1:  # the others hear of it, and that the file is there
+            is_ours = bool(multihost_utils.broadcast_one_to_all(np.array(is_ours)))
+        if not is_ours:
+            raise ValueError(f"another process is training the run in {path}")
         differing = _compare_configs(path, config, schema)
         if differing and jax.process_index() == 0:
             _log.warning("settings changed for this run: %s", ", ".join(differing))
@@ -232,13 +236,16 @@ def _local(path: str | Path) -> Path:
 
 
 def _lock(path: Path):
-    """Returns an open file that one trainer of the run in path can hold at a time."""
+    """Returns an open file that one trainer of the run in path can hold at a time.
+
+    None if another holds it. The system lets go of it when its process ends.
+    """
     file = open(path / ".lock", "w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         file.close()
-        raise ValueError(f"another process is training the run in {path}") from None
+        return None
     return file
 
 
