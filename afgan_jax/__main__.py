@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 # verb: (module, what it does in one line)
 VERBS = {
@@ -67,20 +68,34 @@ def _overview() -> str:
     return usage + "\n".join(lines)
 
 
-def _interrupt(*_) -> None:
-    """Ends the program, at the latest some seconds on.
+def _heed_interrupts() -> None:
+    """Lets Ctrl-C end the program, at the latest some seconds on.
 
-    The exception can be lost in a callback, and an interpreter that is closed while
-    XLA's threads compile crashes: hence ends that ask nobody.
+    The exception can be lost in a callback, does not come before a call of XLA is over,
+    and an interpreter that is closed while XLA's threads compile crashes: hence ends
+    that ask nobody.
     """
-    timer = threading.Timer(5.0, os._exit, [130])
-    timer.daemon = True
-    timer.start()
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write)  # written to at once, whatever the main thread does
+    signal.signal(signal.SIGINT, _interrupt)
+    threading.Thread(target=_watch, args=(read,), daemon=True).start()
+
+
+def _interrupt(*_) -> None:
     raise KeyboardInterrupt
 
 
+def _watch(read: int) -> None:
+    while True:
+        is_interrupt = os.read(read, 1)[0] == signal.SIGINT
+        if is_interrupt and signal.getsignal(signal.SIGINT) is _interrupt:
+            time.sleep(5)
+            os._exit(130)
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, _interrupt)
+    _heed_interrupts()
     code = main()
     if code == 130:
         sys.stdout.flush()

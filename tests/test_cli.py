@@ -1,12 +1,15 @@
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
+from processes import python
 
 from afgan_jax import __main__, cli, runs
 from afgan_jax.cli import generate
@@ -110,6 +113,28 @@ def test_interrupt_is_quiet(monkeypatch, capsys):
     monkeypatch.setattr(generate, "main", interrupted)
     assert __main__.main(["generate"]) == 130
     assert capsys.readouterr() == ("", "")
+
+
+BUSY = """
+import jax
+from afgan_jax import __main__
+__main__._heed_interrupts()
+busy = jax.jit(lambda: jax.lax.while_loop(lambda i: i >= 0, lambda i: i ^ 1, 0))
+print("BUSY", flush=True)
+busy().block_until_ready()
+"""
+
+
+def test_interrupt_ends_it_also_within_a_call_of_xla():
+    child = python(BUSY)
+    try:
+        assert child.stdout.readline() == "BUSY\n"
+        time.sleep(1)  # it is now in a call that does not return
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=60) == 130
+    finally:
+        child.kill()
+        child.communicate()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ python -m afgan_jax train --config=configs/earth64.py --workdir=runs/earth
 Ctrl-C or SIGTERM, in a job of several processes to any of them, ends the training after
 the present step, with a checkpoint and exit code 0. A second one ends it at once, as
 the first does while there is nothing to save: until the first step has been compiled
-(exit code 130 for Ctrl-C, 143 for SIGTERM). Bad input: one line and exit code 2.
+(exit code 130 for Ctrl-C, within some seconds; 143 for SIGTERM). Bad input ends it with
+one line and exit code 2.
 
 --config.SECTION.KEY=VALUE changes a setting, such as --config.train.total_kimg=50.
 --preview-augment[=P] trains nothing: it writes WORKDIR/augment.png, images of the set

@@ -72,9 +72,15 @@ class Stop:
         if threading.current_thread() is threading.main_thread():
             self._handlers = {s: signal.signal(s, self._ask) for s in SIGNALS}
 
-    def _ask(self, *_) -> None:
+    def _ask(self, number: int, _) -> None:
+        if self._asked.is_set():
+            self._restore()
+            signal.raise_signal(number)
+            return
         self._asked.set()
-        self._restore()
+        # A second one then does not even wait for the main thread. Not so SIGINT: who
+        # watches for it elsewhere must still see whose this one was.
+        signal.signal(signal.SIGTERM, self._handlers.pop(signal.SIGTERM))
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():

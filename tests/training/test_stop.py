@@ -54,9 +54,10 @@ def test_a_signal_lets_the_step_end_and_saves(tmp_path, capsys, number):
     assert float(state.G["params"]["w"]) == counting.weight(20)
 
 
-def test_a_second_signal_ends_it_at_once(tmp_path):
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(tmp_path, first):
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, 20, signalled(3, signal.SIGTERM, signal.SIGINT))
+        train(tmp_path, 20, signalled(3, first, signal.SIGINT))
     assert steps_of(tmp_path) == [1]  # of the first tick
 
 
