@@ -1,12 +1,13 @@
 """Features of pictures, in the network that comes in a package."""
 
 import jax
+import jax.numpy as jnp
 import matplotlib.cbook
 import numpy as np
 import pytest
 from PIL import Image
 
-from afgan_jax.metrics import features
+from afgan_jax.metrics import efficientnet, features
 
 MILITARY_UNIFORM = 652  # of the 1000 classes of ImageNet
 
@@ -30,6 +31,20 @@ def test_efficientnet_knows_what_it_sees(photograph):
     chances = np.asarray(jax.nn.softmax(logits[0]))
     assert chances.argmax() == MILITARY_UNIFORM
     assert chances.max() > 3 * np.sort(chances)[-2]
+
+
+@pytest.mark.parametrize("size, kernel, stride", [((8, 7), 3, 2), ((7, 8), 5, 2)])
+def test_channels_are_convolved_as_xla_does(size, kernel, stride):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((2, *size, 4)), jnp.float32)
+    taps = jnp.asarray(rng.standard_normal((kernel, kernel, 1, 4)), jnp.float32)
+    args = x, taps, (stride, stride), "SAME"
+    layout = ("NHWC", "HWIO", "NHWC")
+    expected = jax.lax.conv_general_dilated(
+        *args, dimension_numbers=layout, feature_group_count=4
+    )
+    found = efficientnet._convolve_channels(*args)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_images_go_through_in_pieces(extract, photograph):
