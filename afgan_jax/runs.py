@@ -3,6 +3,7 @@
 config.json      every setting of the run
 checkpoints/     see checkpoints.py
 stats.jsonl      one JSON object a tick, with "nimg" and "timestamp"
+metric-*.jsonl   one JSON object each time that a metric was measured
 Further files (events, reals.png, fakes*.png) belong to training. In a run of several
 processes all call these functions and process 0 writes the small files.
 """
@@ -33,6 +34,8 @@ FREE_SETTINGS = (
     "discriminator.remat",
     "updates.kernel",
     "pictures.batch",
+    "metrics.names",
+    "metrics.batch",
     "train.total_kimg",
     "train.tick_kimg",
     "train.checkpoint_ticks",
@@ -165,6 +168,22 @@ class Run:
             line = {key: _json_value(value) for key, value in stats.items()}
             with open(self.path / "stats.jsonl", "a") as file:
                 file.write(json.dumps(line | {"timestamp": time.time()}) + "\n")
+
+    def append_metric(
+        self, name: str, results: Mapping[str, float], *, step: int, seconds: float
+    ) -> None:
+        """Adds one line to metric-NAME.jsonl: what a metric found at a checkpoint."""
+        if jax.process_index() == 0:
+            line = {
+                "metric": name,
+                "results": _json_value(results),
+                "step": step,
+                "total_time": seconds,
+                "num_devices": jax.device_count(),
+                "timestamp": time.time(),
+            }
+            with open(self.path / f"metric-{name}.jsonl", "a") as file:
+                file.write(json.dumps(line) + "\n")
 
     def truncate_stats(self, nimg: int) -> int:
         """Drops the lines beyond nimg, and any half-written one, to resume there.

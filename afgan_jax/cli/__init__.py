@@ -66,6 +66,7 @@ def schema() -> dict:
     from afgan_jax import retention
     from afgan_jax.augment import control
     from afgan_jax.data import sets
+    from afgan_jax.metrics import evaluation
     from afgan_jax.networks import discriminator, generator
     from afgan_jax.training import loop, snapshot, step
 
@@ -77,6 +78,7 @@ def schema() -> dict:
         "augment": control.make_control,
         "updates": (step.make_program, "setup", "devices"),
         "pictures": (snapshot.Snapshots, "folder", "G", "archive"),
+        "metrics": evaluation.parse,
         "checkpoints": (retention.make_retention, "batch_size"),
         "train": (
             loop.train,
@@ -84,6 +86,7 @@ def schema() -> dict:
             "program",
             "batches",
             "snapshots",
+            "evaluate",
             "batch_size",
             "profile",
         ),

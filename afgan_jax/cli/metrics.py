@@ -41,8 +41,7 @@ def main(argv: list[str]) -> None:
     cli.parse(FLAGS, argv)
 
     # Here, not on top: --help must not wait for JAX.
-    import jax
-
+    from afgan_jax import atomic
     from afgan_jax.metrics import registry
 
     metrics = [registry.parse(name) for name in FLAGS.metrics]
@@ -52,10 +51,10 @@ def main(argv: list[str]) -> None:
         return
     if (FLAGS.run is None) == (FLAGS.images is None):
         raise ValueError("pass either --run=RUN or --images=FOLDER_OR_ZIP")
+    if FLAGS.json:
+        cli.check_writable("json", Path(FLAGS.json).parent)
     registry.check_weights(metrics, weights)
-    # Accelerators round the factors of products otherwise, and would be measured too.
-    jax.config.update("jax_default_matmul_precision", "highest")
-    judged, step = open_judged(weights)
+    judged, run, step = open_judged(weights)
     results = {}
     for metric in metrics:
         start = time.perf_counter()
@@ -65,12 +64,10 @@ def main(argv: list[str]) -> None:
         rate = metric.samples / seconds
         values = "  ".join(f"{name} {value:.4f}" for name, value in found.items())
         print(f"{values}  ({seconds:.1f} s, {rate:.1f} images/s)", flush=True)
-        if FLAGS.run is not None:
-            append(metric.name, found, step, seconds)
+        if run is not None:
+            run.append_metric(metric.name, found, step=step, seconds=seconds)
     if FLAGS.json:
-        from afgan_jax import runs
-
-        runs.write_atomically(Path(FLAGS.json), json.dumps(results, indent=2) + "\n")
+        atomic.write(Path(FLAGS.json), json.dumps(results, indent=2) + "\n")
 
 
 def read_weights(pairs: list[str]) -> dict[str, str]:
@@ -102,7 +99,7 @@ def prepare(metrics: list) -> None:
 
 
 def open_judged(weights: dict):
-    """(what is judged, step of the run's checkpoint or None)."""
+    """(what is judged, the run and the step of its checkpoint, or None for both)."""
     import jax
 
     from afgan_jax import checkpoints, runs
@@ -115,17 +112,21 @@ def open_judged(weights: dict):
     if FLAGS.run is None:
         fakes = pictures(FLAGS.images)
         reals = None if FLAGS.data is None else pictures(FLAGS.data)
-        return judged.Judged(over, reals, fakes, weights, store), None
+        return judged.Judged(over, reals, fakes, weights, store), None, None
     run = runs.Run.open(FLAGS.run)
     steps = checkpoints.saved_steps(run.path / "checkpoints")
     step = FLAGS.step if FLAGS.step is not None else max(steps, default=None)
-    G, variables = runs.load_generator(FLAGS.run, FLAGS.step)
+    G, variables = runs.load_generator(FLAGS.run, FLAGS.step, dtype="float32")
     settings = run.config["data"] | {"mirror": False}
     if FLAGS.data is not None:
         settings["path"] = FLAGS.data
     archive = sets.open_set(cache_dir=run.path / ".cache", **settings)
     fakes = judged.of_generator(G, variables, archive.labels, jax.random.key(0))
-    return judged.Judged(over, judged.of_archive(archive), fakes, weights, store), step
+    return (
+        judged.Judged(over, judged.of_archive(archive), fakes, weights, store),
+        run,
+        step,
+    )
 
 
 def pictures(path: str):
@@ -134,21 +135,3 @@ def pictures(path: str):
     from afgan_jax.metrics import judged
 
     return judged.of_archive(archive.Archive.open(path))
-
-
-def append(name: str, results: dict, step: int | None, seconds: float) -> None:
-    """Add a line to the run's metric-NAME.jsonl."""
-    import jax
-
-    if jax.process_index() != 0:
-        return
-    line = {
-        "metric": name,
-        "results": results,
-        "step": step,
-        "total_time": seconds,
-        "num_devices": jax.device_count(),
-        "timestamp": time.time(),
-    }
-    with open(Path(FLAGS.run).expanduser() / f"metric-{name}.jsonl", "a") as file:
-        file.write(json.dumps(line) + "\n")

@@ -155,6 +155,7 @@ def train(
 
     from afgan_jax import retention, runs
     from afgan_jax.data import pipeline, sets
+    from afgan_jax.metrics import evaluation
     from afgan_jax.training import compiled, donor, loop, snapshot
 
     schema = cli.schema()
@@ -162,6 +163,7 @@ def train(
     setup, program = build(settings)
     batch_size = settings["updates"]["batch_size"]
     keep = retention.make_retention(batch_size, **settings["checkpoints"])
+    metrics = evaluation.parse(**settings["metrics"])
     # A hidden folder: a run directory may hold it before the run begins.
     cache = runs.Run.check(workdir, settings, schema) / ".cache"
     beginning = begin(workdir, settings, program, source, partial)
@@ -193,10 +195,31 @@ def train(
             program,
             lambda start: batches(start_step=start),
             snapshots,
+            make_evaluate(metrics, settings, archive, cache),
             batch_size=batch_size,
             profile=profile,
             **settings["train"],
         )
+
+
+def make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
+    """evaluate(G_ema) of these metrics; see metrics.evaluation."""
+    if not metrics:
+        return lambda G_ema: iter(())
+    import jax
+
+    from afgan_jax.data import sets
+    from afgan_jax.metrics import cache, evaluation, judged, spread, weights
+    from afgan_jax.networks import generator
+
+    data = settings["data"] | {"mirror": False}
+    reals = judged.of_archive(sets.open_set(cache_dir=cache_dir, **data))
+    G = generator.make_generator(**settings["generator"] | {"dtype": "float32"})
+    fakes = judged.of_generator(G, {}, archive.labels, jax.random.key(0))
+    over = spread.Spread.over(settings["metrics"]["batch"])
+    store = cache.Store(weights.cache_folder() / "metrics")
+    subject = judged.Judged(over, reals, fakes, {}, store)
+    return evaluation.make_evaluate(metrics, subject)
 
 
 def build(settings: dict):

@@ -20,11 +20,11 @@ Draw = Callable[[Any, Numbers, Any], Float[Array, "n H W C"]]
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """`read` numbers of `count` pictures, whose content `digest` names."""
+    """`read` numbers of `count` pictures, whose content `digest()` names."""
 
     read: Callable[[Numbers], UInt8[np.ndarray, "n H W C"]]
     count: int
-    digest: str
+    digest: Callable[[], str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Judged:
             raise ValueError("there are no real pictures to compare with: pass --data")
         count = min(self.reals.count, limit or self.reals.count)
         params = features.load(net, self.weights)
-        key = (what, net, cache.digest_of(params), self.reals.digest, count)
+        key = (what, net, cache.digest_of(params), self.reals.digest(), count)
         return self.store.get(
             key, lambda: collect(self._found(net, params, self.reals, count))
         )
@@ -175,7 +175,7 @@ def of_archive(archive) -> Pictures:
     def read(numbers):
         return np.stack([archive[int(i)][0] for i in numbers])
 
-    return Pictures(read, len(archive), archive.digest())
+    return Pictures(read, len(archive), archive.digest)
 
 
 def of_generator(

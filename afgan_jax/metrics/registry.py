@@ -44,7 +44,9 @@ class Metric:
 
     def evaluate(self, judged: Judged) -> dict[str, float]:
         """Results by name, of which the first is the metric's own value."""
-        return self.row.evaluate(self, judged)
+        # Accelerators round the factors of products otherwise, and would be measured.
+        with jax.default_matmul_precision("highest"):
+            return self.row.evaluate(self, judged)
 
 
 class Row(NamedTuple):

@@ -20,6 +20,7 @@ def train(
     program: steps.Program,
     batches: Callable[[int], Iterator[dict[str, np.ndarray]]],
     snapshots,
+    evaluate: Callable[[dict], Iterator] = lambda G_ema: iter(()),
     *,
     batch_size: int,
     profile: bool = False,
@@ -33,8 +34,10 @@ def train(
 
     `batches(step)` yields this process's share of each step's batch, from that step on.
     Every tick reports; every so many ticks a checkpoint and a picture are written, and
-    both at the end. `profile` writes a trace of a few steps to the run's folder profile
-    (see `trace`). Asked to stop, it returns after a checkpoint (see `stop`).
+    both at the end. `evaluate(G_ema)` yields results of metrics, at every checkpoint
+    but that of the first tick (see metrics.evaluation). `profile` writes a trace of a
+    few steps to the run's folder profile (see `trace`). Asked to stop, it returns after
+    a checkpoint (see `stop`).
     """
     check(
         total_kimg=total_kimg,
@@ -86,6 +89,8 @@ def train(
                 if nimg >= total or tick % image_ticks == 0:
                     name = f"fakes{nimg // 1000:06d}.png"
                     report.picture("fakes", snapshots.fakes(state.G_ema, name), nimg)
+                if nimg >= total or (tick > 0 and tick % checkpoint_ticks == 0):
+                    judge(run, report, evaluate(state.G_ema), index, nimg)
                 report.restart_clock()
             if nimg < total:
                 report.say(f"stopping: saving at {nimg / 1000:.3f} kimg")
@@ -97,6 +102,18 @@ def train(
         trace.close()
         report.close()
     return state
+
+
+def judge(run, report: reports.Report, results: Iterator, step: int, nimg: int) -> None:
+    """Writes down what metrics find, and which checkpoint is the best by each."""
+    for metric, values, seconds, fault in results:
+        if fault is not None:
+            report.say(f"metric {metric.name} failed, training goes on: {fault}")
+            continue
+        report.metric(values, nimg)
+        run.append_metric(metric.name, values, step=step, seconds=seconds)
+        value, higher = next(iter(values.values())), not metric.row.lower
+        run.record_metric(step, metric.name, value, higher=higher)
 
 
 def check(

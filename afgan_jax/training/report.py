@@ -134,6 +134,14 @@ class Report:
         summary = summary_pb2.Summary(value=[value])
         self._events.file_writer.add_summary(summary, nimg)
 
+    def metric(self, values: dict[str, float], nimg: int) -> None:
+        """Show what a metric found."""
+        found = "  ".join(f"{key} {value:.4g}" for key, value in values.items())
+        self.say(f"kimg {nimg / 1000:<8.2f} {found}")
+        if self._can_write_events():
+            for key, value in values.items():
+                self._events.add_scalar(f"Metrics/{key}", value, nimg)
+
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
@@ -142,7 +150,9 @@ class Report:
 
     def _can_write_events(self) -> bool:
         # Their writing thread dies of a full disk, and then its queue would block.
-        return self._events.file_writer.event_writer._worker.is_alive()
+        return (
+            self._is_main and self._events.file_writer.event_writer._worker.is_alive()
+        )
 
     def _show(self, nimg: int, rate: float, left: float, means: dict) -> None:
         speed = "compiled"

@@ -68,7 +68,7 @@ def reals(count=40):
         seen.extend(numbers)
         return images[numbers]
 
-    pictures = judged.Pictures(read, count, digest=str(count))
+    pictures = judged.Pictures(read, count, digest=lambda: str(count))
     return types.SimpleNamespace(pictures=pictures, images=images, seen=seen)
 
 

@@ -1,0 +1,59 @@
+"""Metrics of a generator while it trains: chosen by name, never the end of a run."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from afgan_jax.metrics import registry
+from afgan_jax.metrics.judged import Judged
+
+
+class Result(NamedTuple):
+    """What a metric found, or why it found nothing."""
+
+    metric: registry.Metric
+    values: dict[str, float]
+    seconds: float
+    fault: str | None
+
+
+Evaluate = Callable[[Any], Iterator[Result]]
+
+
+def parse(*, names: tuple | str = (), batch: int = 16) -> list[registry.Metric]:
+    """The metrics of these names, a tuple or separated by commas.
+
+    batch: how many images are made at a time, on all devices together.
+    Raises ValueError for a name that is unknown and for weights that are missing.
+    """
+    if batch < 1:
+        raise ValueError(f"metrics.batch={batch} must be at least 1")
+    names = names.split(",") if isinstance(names, str) else names
+    metrics = [registry.parse(name.strip()) for name in names if name.strip()]
+    registry.check_weights(metrics, {})
+    return metrics
+
+
+def make_evaluate(metrics: list[registry.Metric], judged: Judged) -> Evaluate:
+    """evaluate(variables) yields the result of each metric of a generator's variables.
+
+    judged: of that generator. An error of a metric is told by its result.
+    """
+
+    def evaluate(variables):
+        constants = judged.fakes.variables | {"G": variables}
+        fakes = dataclasses.replace(judged.fakes, variables=constants)
+        for metric in metrics:
+            yield _result(metric, dataclasses.replace(judged, fakes=fakes))
+
+    return evaluate
+
+
+def _result(metric: registry.Metric, judged: Judged) -> Result:
+    start, values, fault = time.perf_counter(), {}, None
+    try:
+        values = metric.evaluate(judged)
+    except Exception as error:  # whatever it is, it must not end days of training
+        fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return Result(metric, values, time.perf_counter() - start, fault)
