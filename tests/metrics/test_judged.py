@@ -1,5 +1,6 @@
 """Metrics of pictures by number: the same for any devices, batch and order of work."""
 
+import json
 import types
 
 import flax.linen as nn
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from processes import python_twice
 
 from afgan_jax.data import archive
 from afgan_jax.metrics import cache, features, frechet, judged, kernel, registry
@@ -51,12 +53,14 @@ NETWORK = judged.Network(
 )
 
 
+ROW = features.Net(Patches(), (), None, "found", D)
+NETS = dict.fromkeys(("inception", "vgg16", "efficientnet", "inception_logits"), ROW)
+NETS["lpips"] = ROW._replace(tap="embedding")
+
+
 @pytest.fixture
 def nets(monkeypatch):
-    row = features.Net(Patches(), (), None, "found", D)
-    names = ("inception", "vgg16", "efficientnet", "inception_logits")
-    rows = {name: row for name in names} | {"lpips": row._replace(tap="embedding")}
-    monkeypatch.setattr(features, "NETS", rows)
+    monkeypatch.setattr(features, "NETS", NETS)
     monkeypatch.setattr(features, "load", lambda name, paths: {})
 
 
@@ -109,6 +113,32 @@ def test_devices_and_batches_change_nothing(nets, name):
         found = registry.parse(name).evaluate(judge(batch=batch, devices=devices))
         # 1e-4: rounding of float32 in what varies little, such as a score's deviation.
         assert found == pytest.approx(expected, rel=1e-4)
+
+
+IN_A_JOB = """
+import json, pathlib, sys, jax
+jax.distributed.initialize(sys.argv[3], 2, int(sys.argv[2]))
+from afgan_jax.metrics import features, registry
+from metrics import test_judged
+features.NETS, features.load = test_judged.NETS, lambda name, paths: {}
+subject = test_judged.judge(devices=4, store=pathlib.Path(sys.argv[1]))
+for name in test_judged.IN_JOBS:
+    found = registry.parse(name).evaluate(subject)
+    print(json.dumps([jax.process_count(), len(jax.devices()), found]))
+"""
+IN_JOBS = ["fid21_full", "kid21_full", "ppl212_wend", "eqt16_int"]
+
+
+def test_processes_of_a_job_find_the_same(nets, tmp_path):
+    for out in python_twice(IN_A_JOB, tmp_path):
+        lines = [line for line in out.splitlines() if line.startswith("[2")]
+        for name, line in zip(IN_JOBS, lines, strict=True):
+            processes, devices, found = json.loads(line)
+            assert (processes, devices) == (2, 4)
+            expected = registry.parse(name).evaluate(judge())
+            # 1e-3: path lengths are differences of float32 images.
+            assert found == pytest.approx(expected, rel=1e-3), name
+    assert len(list(tmp_path.glob("*.npz"))) == 2
 
 
 def test_path_length_is_of_pairs_and_the_same_on_any_devices(nets):
