@@ -14,6 +14,8 @@ from afgan_jax.training import step as steps
 from afgan_jax.training import stop as stops
 from afgan_jax.training import trace as traces
 
+AHEAD = 2  # batches on the devices before they are due
+
 
 def train(
     run,
@@ -171,7 +173,7 @@ def place(program: steps.Program, batch: dict[str, np.ndarray]) -> dict[str, jax
 
 
 def prefetch(
-    batches: Iterator[dict], placed: Callable[[dict], dict], ahead: int = 2
+    batches: Iterator[dict], placed: Callable[[dict], dict], ahead: int = AHEAD
 ) -> Iterator[dict]:
     """`placed(batch)` of each, begun while that of `ahead` before it is the next due.
 

@@ -26,11 +26,11 @@ def train(folder, steps: int, batches=counting.batches, **program):
 
 
 def signalled(at: int, *numbers: int):
-    """Batches; before the one of step `at` come out, this process gets signals."""
+    """Batches; when step `at` is due, this process gets signals."""
 
     def batches(start):
         for step, batch in enumerate(counting.batches(start), start):
-            for number in numbers if step == at else ():
+            for number in numbers if step == at + loop.AHEAD else ():
                 os.kill(os.getpid(), number)
             yield batch
 
