@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "metrics": {"signal", "interop"},
     "viz": {"signal"},
     "runs": {"atomic", "config", "checkpoints", "checksums", "retention", "networks"},
-    "training": {"networks", "augment", "signal", "viz", "config", "runs", "atomic"},
+    "training": {"networks", "augment", "signal", "viz", "config", "runs"}
+    | {"atomic", "interop"},
     "convert": {"interop", "networks", "config", "runs"},
     "bench": {"networks", "signal"},
     "cli": EVERYTHING,

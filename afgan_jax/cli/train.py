@@ -12,9 +12,10 @@ one line and exit code 2.
 --preview-augment[=P] trains nothing: it writes WORKDIR/augment.png, images of the set
 above what the discriminator sees of them (by default at p = 0.2, 0.5 and 1, or at the p
 that --config.augment.mode=fixed has).
---init-from=RUN or RUN@STEP begins a new run with the weights of another: same networks,
-or the same without labels. --partial takes over what fits of other networks, such as
-those of another resolution. The rest starts anew; see WORKDIR/transfer.txt. ADA then
+--init-from=RUN or RUN@STEP begins a new run with the weights of another, and
+--init-from=FILE.pkl with those of a published snapshot: same networks, or the same
+without labels. --partial takes over what fits of other networks, such as those of
+another resolution. The rest starts anew; see WORKDIR/transfer.txt. ADA then
 adapts over 100 kimg, and there is no ramp-up of the average and no blur, unless a
 --config flag says otherwise. --config.losses.freeze_d=N keeps N layers of D fixed.
 --dry-run trains and writes nothing: it prints the generator's layers, parameter counts,

@@ -1,4 +1,4 @@
-"""A run whose weights begin another: train --init-from.
+"""Weights that begin a run: train --init-from.
 
 Weights and buffers (w_avg, magnitude_ema) of G, D and G_ema are taken over, nothing
 else: optimisers, the mean of path lengths, p and all counts start anew. Whatever the
@@ -8,14 +8,16 @@ published program; --config.SECTION.KEY=VALUE still has the last word.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from afgan_jax import atomic, runs
 from afgan_jax import config as config_lib
+from afgan_jax.interop import names, persistence
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.training import loop, transfer
 from afgan_jax.training import state as states
@@ -45,16 +47,20 @@ RECORD = "transfer.txt"  # in the new run, says what was taken over
 
 @dataclasses.dataclass(frozen=True)
 class Donor:
-    """A run to take weights from; step None is its newest undamaged checkpoint."""
+    """Where weights come from: a checkpoint of a run, or a published snapshot.
+
+    read(abstract) returns what it is called, and its tree of transfer.PARTS on the
+    devices that the tree of jax.ShapeDtypeStruct says.
+    """
 
     path: Path
-    step: int | None
     settings: config_lib.Config  # of NETWORKS
     shapes: dict  # of transfer.PARTS
+    read: Callable[[dict], tuple[str, dict]]
 
 
 def find(text: str) -> Donor:
-    """The donor that RUN or RUN@STEP names.
+    """The donor that RUN, RUN@STEP or a published snapshot's FILE names.
 
     Raises ValueError if there is no such run or step, or this program cannot read it.
     """
@@ -62,31 +68,78 @@ def find(text: str) -> Donor:
     if not (at and step.isdecimal()) or Path(text).exists():
         path, step = text, None
     if Path(path).is_file():
-        raise ValueError(
-            f"--init-from={text} is a file; name a run directory, RUN or RUN@STEP"
-            " (published pickles cannot be read)"
-        )
+        return _snapshot(Path(path))
+    return _run(text, path, None if step is None else int(step))
+
+
+def _run(text: str, path: str, step: int | None) -> Donor:
     with runs.Run.open(path) as run:
         settings = {name: run.config.get(name, {}) for name in NETWORKS}
-        try:
-            config_lib.check(settings, NETWORKS)
-        except ValueError as error:
-            raise ValueError(
-                f"{path}/config.json is of another version of this program: {error}"
-            ) from None
         steps = run.checkpoints.steps()
-        if not steps or (step is not None and int(step) not in steps):
+        if not steps or step not in (None, *steps):
             raise ValueError(
                 f"--init-from={text} has no such checkpoint; steps: {steps}"
             )
+    settings, shapes = _describe(settings, f"{path}/config.json")
+
+    def read(abstract):
+        with runs.Run.open(run.path) as opened:
+            found, weights = opened.restore(abstract, step, partial=True)
+        return f"{run.path}, step {found}", weights
+
+    return Donor(run.path, settings, shapes, read)
+
+
+def _snapshot(path: Path) -> Donor:
+    """Of a file that the published program wrote; nothing in it is run."""
+    what = f"--init-from={path}"
+    held = persistence.read(path)
+    parts = {p: held.get(p) if isinstance(held, dict) else None for p in transfer.PARTS}
+    if not all(isinstance(part, persistence.Module) for part in parts.values()):
+        raise ValueError(f"{what} does not hold the networks G, D and G_ema")
+    try:
+        settings = {
+            "generator": names.settings(parts["G_ema"].kwargs),
+            "discriminator": names.settings(parts["D"].kwargs),
+        }
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
+    if any(name.startswith("synthesis.b4.") for name in parts["G_ema"].arrays):
+        settings["generator"]["synthesis"] = "stylegan2"
+    settings["discriminator"]["mbstd_layout"] = "interleaved"
+    settings, shapes = _describe(settings, what)
+    weights = {part: names.variables(module.arrays) for part, module in parts.items()}
+    rows = transfer.match(weights, shapes)
+    wrong = [row for row in rows if row.kind != "loaded"]
+    if wrong:
+        raise ValueError(
+            f"{what} has other tensors than its settings say: {wrong[0].line()}"
+        )
+
+    def read(abstract):
+        fresh = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), abstract)
+        whole = transfer.begin(fresh, weights, rows)
+        place = jax.tree.map(lambda x: x.sharding, abstract)
+        return str(path), jax.device_put(whole, place)
+
+    return Donor(path, settings, shapes, read)
+
+
+def _describe(settings: config_lib.Config, what: str) -> tuple[config_lib.Config, dict]:
+    """All settings of networks, and the shapes of their variables."""
+    try:
+        config_lib.check(settings, NETWORKS)
+    except ValueError as error:
+        raise ValueError(
+            f"{what} is of another version of this program: {error}"
+        ) from None
     settings = config_lib.complete(settings, NETWORKS)
     networks = [make(**settings[name]) for name, make in NETWORKS.items()]
     G, D = jax.eval_shape(
         functools.partial(states.initialize, G=networks[0], D=networks[1]),
         jax.random.key(0),
     )
-    shapes = {"G": G, "D": D, "G_ema": G}
-    return Donor(run.path, None if step is None else int(step), settings, shapes)
+    return settings, {"G": G, "D": D, "G_ema": G}
 
 
 def adapt(settings: config_lib.Config, overrides: Mapping) -> config_lib.Config:
@@ -140,14 +193,13 @@ def begin(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=program.replicated),
         donor.shapes,
     )
-    with runs.Run.open(donor.path) as run:
-        step, weights = run.restore(abstract, donor.step, partial=True)
+    source, weights = donor.read(abstract)
     take = functools.partial(transfer.begin, rows=rows)
     fresh = program.init(key)
     parts = jax.jit(take, out_shardings=program.replicated)(_parts(fresh), weights)
     stated = [f"{name}={_value(settings, name)}" for name in SETTINGS]
     record = (
-        f"weights of {donor.path}, step {step}, with {', '.join(stated)}\n"
+        f"weights of {source}, with {', '.join(stated)}\n"
         f"tensors of G, D and G_ema:\n{transfer.table(rows)}\n"
     )
     return fresh.replace(**parts), record
@@ -179,7 +231,7 @@ def _refusal(donor: Donor, differing: list[str], misfits: list) -> str:
     flags = [f"--config.{name}={_value(donor.settings, name)}" for name in names]
     return (
         f"--init-from={donor.path} has other networks: {', '.join(differing)}; {lost}:"
-        f" pass {' '.join(flags)}, or --partial to take over what fits"
+        f" pass {' '.join(flags)} or --partial to take over what fits"
     )
 
 

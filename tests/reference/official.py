@@ -10,8 +10,6 @@ import pathlib
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUFFERS = ("freqs", "phases", "w_avg", "magnitude_ema", "noise_const")
-CONSTANTS = ("resample_filter", "up_filter", "down_filter", "transform")
 
 
 def folder() -> pathlib.Path:
@@ -46,32 +44,6 @@ class Arrays:
         """Arrays whose names begin with `start`, by the rest of their names."""
         found = self.arrays.items()
         return {n[len(start) :]: a for n, a in found if n.startswith(start)}
-
-
-def to_ours(name: str, a: np.ndarray) -> np.ndarray:
-    """A parameter or its gradient, official layout to ours."""
-    if name.endswith("b4.fc.weight"):  # flattened as (C, H, W) there, (H, W, C) here
-        a = a.reshape(a.shape[0], -1, 4, 4).transpose(2, 3, 1, 0)
-        return a.reshape(-1, a.shape[-1])
-    if a.ndim == 4:
-        return a.transpose(2, 3, 1, 0)
-    if name.endswith("const") and a.ndim == 3:
-        return a.transpose(1, 2, 0)
-    return a.T if name.endswith("weight") and a.ndim == 2 else a
-
-
-def variables(state: dict[str, np.ndarray]) -> dict:
-    """{"params", "buffers"} of dotted official names; constants are left out."""
-    out = {"params": {}, "buffers": {}}
-    for name, a in state.items():
-        *path, leaf = name.split(".")
-        if leaf in CONSTANTS:
-            continue
-        tree = out["buffers" if leaf in BUFFERS else "params"]
-        for part in path:
-            tree = tree.setdefault(part, {})
-        tree[leaf] = to_ours(name, a)
-    return out
 
 
 def leaf(tree: dict, name: str):

@@ -5,49 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from afgan_jax.interop import names
 from afgan_jax.networks import discriminator, generator, layers
 from reference import official
 
 CASES = official.index("schedule")["cases"]
-SAME_NAME = (
-    "z_dim c_dim w_dim img_channels channel_base channel_max conv_clamp conv_kernel"
-    " num_layers num_critical first_cutoff first_stopband last_stopband_rel"
-    " output_scale filter_size magnitude_ema_beta architecture cmap_dim"
-)
-RENAMED = {
-    "img_resolution": "resolution",
-    "margin_size": "margin",
-    "lrelu_upsampling": "act_up",
-    "use_radial_filters": "radial",
-    "num_fp16_res": "num_half_res",
-} | {name: name for name in SAME_NAME.split()}
-NESTED = {
-    "mapping_kwargs": {
-        "num_layers": "mapping_layers",
-        "lr_multiplier": "mapping_lr_multiplier",
-        "w_avg_beta": "w_avg_beta",
-    },
-    "epilogue_kwargs": {
-        "mbstd_group_size": "mbstd_group_size",
-        "mbstd_num_channels": "mbstd_num_channels",
-    },
-    "block_kwargs": {},
-}
-# Fusion is not part of these settings; freezing D is not either.
-WITHOUT_EFFECT = {"fused_modconv_default"}
-
-
-def settings(kwargs: dict) -> dict:
-    """Constructor arguments of the recorded program in this project's words."""
-    out = {}
-    for name, value in kwargs.items():
-        if name in NESTED:
-            out |= {
-                NESTED[name][k]: v for k, v in value.items() if k != "freeze_layers"
-            }
-        elif name not in WITHOUT_EFFECT:
-            out[RENAMED[name]] = value
-    return out
 
 
 def count(tree) -> int:
@@ -61,7 +23,7 @@ def generator_shapes(G):
 
 
 def check_stylegan3(case):
-    G = generator.make_generator(**settings(case["kwargs"]), dtype="bfloat16")
+    G = generator.make_generator(**names.settings(case["kwargs"]), dtype="bfloat16")
     params = generator_shapes(G)
     layers = G.synthesis.layers
     first = layers[0]
@@ -119,7 +81,7 @@ def check_counts(recorded, params):
 
 def check_stylegan2(case):
     half = {"dtype": "bfloat16", "synthesis": "stylegan2"}
-    G = generator.make_generator(**settings(case["kwargs"]), **half)
+    G = generator.make_generator(**names.settings(case["kwargs"]), **half)
     params = generator_shapes(G)
     assert case["num_ws"] == G.synthesis.num_ws
     for row in case["blocks"]:
@@ -135,7 +97,9 @@ def check_dtype(row, net):
 
 
 def check_discriminator(case):
-    D = discriminator.make_discriminator(**settings(case["kwargs"]), dtype="bfloat16")
+    D = discriminator.make_discriminator(
+        **names.settings(case["kwargs"]), dtype="bfloat16"
+    )
     images = jnp.zeros((1, D.resolution, D.resolution, D.img_channels))
     c = jnp.zeros((1, D.c_dim)) if D.c_dim else None
     params = jax.eval_shape(D.init, jax.random.key(0), images, c)["params"]

@@ -2,15 +2,18 @@
 
 import functools
 import pathlib
+import pickle
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference import official
 
 from afgan_jax import cli, config, runs
 from afgan_jax.__main__ import main
 from afgan_jax.data import archive
+from afgan_jax.interop import names
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.training import donor, loop, step
 from afgan_jax.training import state as states
@@ -179,7 +182,7 @@ def test_only_other_functions_of_the_same_images_need_partial(
         (
             ["--config.generator.channel_max=4"],
             "tensors do not fit, such as G/buffers/synthesis/input/freqs: pass"
-            " --config.generator.channel_max=8, or --partial to take over what fits",
+            " --config.generator.channel_max=8 or --partial to take over what fits",
         ),
         (["--config.generator.filter_size=4"], "generator.filter_size: 6 -> 4; 0"),
         (["--config.losses.freeze_d=99"], "freeze_d=99 must be 0 to 7"),
@@ -199,7 +202,7 @@ def test_other_networks_are_refused_in_a_line_and_leave_nothing(
 def test_what_is_no_donor_is_named(trained, tmp_path):
     (tmp_path / "a.pkl").write_bytes(b"")
     for text, message in (
-        (f"{tmp_path}/a.pkl", "a.pkl is a file; name a run"),
+        (f"{tmp_path}/a.pkl", "a.pkl is not a snapshot of networks"),
         (f"{tmp_path}/none", "there is no run in"),
         (f"{tmp_path}", "is not a run"),
         (f"{trained}@4", r"donor@4 has no such checkpoint; steps: .3, 5"),
@@ -215,3 +218,34 @@ def test_partial_alone_is_refused(capsys):
 
 def assert_equal(left, right):
     jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+@pytest.mark.parametrize("name", ["tiny_t", "tiny_sg2"])
+def test_a_published_snapshot_begins_a_run(name, images, tmp_path, begun, capsys):
+    """With the flags that the refusal of other networks names."""
+    file = official.folder() / "pickles" / f"{name}.pkl"
+    data = f"--config.data.path={images / 'noise.zip'}"
+    arguments = [f"--config={SMOKE}", f"--workdir={tmp_path / 'run'}", data]
+    assert main(["train", *arguments, f"--init-from={file}"]) == 2
+    refusal = capsys.readouterr().err
+    assert f"--init-from={file} has other networks" in refusal
+    assert refusal.count("\n") == 1 and not (tmp_path / "run" / "config.json").exists()
+    flags = [word for word in refusal.split() if word.startswith("--config.")]
+    state, settings = begun(images, tmp_path / "run", f"--init-from={file}", *flags)
+    assert settings["augment"]["adjust_kimg"] == 100
+    arrays = official.Arrays("pickles", f"{name}.npz")
+    for part in ("G", "D", "G_ema"):
+        recorded = names.variables(arrays.under(f"state/{part}/"))
+        recorded = {k: v for k, v in recorded.items() if v}
+        found = getattr(state, part)
+        assert jax.tree.structure(found) == jax.tree.structure(recorded)
+        jax.tree.map(np.testing.assert_array_equal, found, recorded)
+    record = (tmp_path / "run" / donor.RECORD).read_text()
+    assert record.startswith(f"weights of {file}, with ")
+    assert "    0 missing" in record and "    0 skipped" in record
+
+
+def test_a_file_without_the_networks_is_named(tmp_path):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"G_ema": None}))
+    with pytest.raises(ValueError, match="does not hold the networks G, D and G_ema"):
+        donor.find(str(tmp_path / "a.pkl"))
