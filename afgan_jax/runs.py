@@ -44,6 +44,9 @@ FREE_SETTINGS = (
     "checkpoints.keep_every_kimg",
 )
 
+# Settings of older runs that are no more, and only changed rounding.
+RETIRED = ("updates.accumulate",)
+
 _log = logging.getLogger(__name__)
 
 
@@ -289,7 +292,11 @@ def _compare_configs(
     old = _read_config(path)
     if schema is not None:
         old = config_lib.complete(old, schema)
-    differing = config_lib.difference(old, config)
+    differing = [
+        line
+        for line in config_lib.difference(old, config)
+        if line.partition(":")[0] not in RETIRED
+    ]
     if not checkpoints.saved_steps(path / "checkpoints"):
         return differing  # nothing was trained with the old settings
     fixed = [line for line in differing if line.partition(":")[0] not in FREE_SETTINGS]

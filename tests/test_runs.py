@@ -90,6 +90,14 @@ def test_another_config_is_refused_and_the_differences_named(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
 
 
+def test_settings_that_are_no_more_do_not_keep_an_old_run_from_going_on(tmp_path):
+    old = CONFIG | {"updates": {"accumulate": 2}}
+    with runs.Run.create_or_open(tmp_path, old) as run:
+        run.save(1, state(1))
+    with runs.Run.create_or_open(tmp_path, CONFIG) as run:
+        assert run.latest_step() == 1
+
+
 def test_a_run_that_has_trained_nothing_yet_takes_another_config(tmp_path):
     runs.Run.create_or_open(tmp_path, CONFIG).close()
     corrected = {"generator": {"resolution": 32}, "train": CONFIG["train"]}

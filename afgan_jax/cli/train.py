@@ -207,6 +207,8 @@ def make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
     """evaluate(G_ema) of these metrics; see metrics.evaluation."""
     if not metrics:
         return lambda G_ema: iter(())
+    import functools
+
     import jax
 
     from afgan_jax.data import sets
@@ -214,7 +216,11 @@ def make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
     from afgan_jax.networks import generator
 
     data = settings["data"] | {"mirror": False}
-    reals = judged.of_archive(sets.open_set(cache_dir=cache_dir, **data))
+
+    @functools.cache
+    def reals():
+        return judged.of_archive(sets.open_set(cache_dir=cache_dir, **data))
+
     G = generator.make_generator(**settings["generator"] | {"dtype": "float32"})
     fakes = judged.of_generator(G, {}, archive.labels, jax.random.key(0))
     over = spread.Spread.over(settings["metrics"]["batch"])

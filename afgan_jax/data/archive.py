@@ -109,10 +109,15 @@ class Archive:
             image = np.ascontiguousarray(image[:, ::-1])
         return image.reshape(*size, self.channels), self.labels[index]
 
-    def digest(self) -> str:
-        """A name of the pictures' content, whatever their names, order and place."""
-        sums = sorted(self.files.checksum(self.images[i]) for i in self.items)
-        about = (self.resolution, self.channels, len(self) - self.mirrored, sums)
+    def digest(self, count: int | None = None) -> str:
+        """A name of the content of the first `count` images, by default all.
+
+        Their own names, their place and their order do not matter.
+        """
+        items = self.items[:count]
+        sums = sorted(self.files.checksum(self.images[i]) for i in items)
+        mirrored = max(len(items) - self.mirrored, 0)
+        about = (self.resolution, self.channels, mirrored, sums)
         return hashlib.sha256(repr(about).encode()).hexdigest()
 
 

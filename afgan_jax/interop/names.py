@@ -7,7 +7,7 @@ in]; here [N H W C], [kh kw in out] and [in out].
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
+Array = Any  # NumPy's, or another library's alike
 
 BUFFERS = ("freqs", "phases", "w_avg", "magnitude_ema", "noise_const")
 # Follow from the settings here.
@@ -60,7 +60,7 @@ def settings(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def variables(arrays: Mapping[str, np.ndarray]) -> dict[str, dict]:
+def variables(arrays: Mapping[str, Array]) -> dict[str, dict]:
     """{"params", "buffers"} of arrays by dotted name; constants are left out."""
     out = {"params": {}, "buffers": {}}
     for name, a in arrays.items():
@@ -74,7 +74,7 @@ def variables(arrays: Mapping[str, np.ndarray]) -> dict[str, dict]:
     return out
 
 
-def to_ours(name: str, a: np.ndarray) -> np.ndarray:
+def to_ours(name: str, a: Array) -> Array:
     """A parameter, or its gradient, in the layout here."""
     if name.endswith("b4.fc.weight"):  # flattened as (C, H, W) there, (H, W, C) here
         a = a.reshape(a.shape[0], -1, 4, 4).transpose(2, 3, 1, 0)

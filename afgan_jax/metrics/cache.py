@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import logging
 import os
 import tempfile
 import zipfile
@@ -13,6 +14,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+_log = logging.getLogger(__name__)
 Arrays = dict[str, np.ndarray]
 
 
@@ -37,8 +39,10 @@ class Store:
         found = _read(path)
         if not _all_processes(found is not None):
             found = {name: np.asarray(a) for name, a in compute().items()}
-            if jax.process_index() == 0:
+            try:
                 _write(path, found)
+            except OSError as error:
+                _log.warning("%s: not kept for the next time: %s", path, error)
         return found
 
 

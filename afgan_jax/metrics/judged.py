@@ -20,11 +20,11 @@ Draw = Callable[[Any, Numbers, Any], Float[Array, "n H W C"]]
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """`read` numbers of `count` pictures, whose content `digest()` names."""
+    """`read` numbers of `count` pictures; `digest(n)` names the first n's content."""
 
     read: Callable[[Numbers], UInt8[np.ndarray, "n H W C"]]
     count: int
-    digest: Callable[[], str]
+    digest: Callable[[int], str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +48,13 @@ class Network:
 class Judged:
     """Pictures, and how features are found in them.
 
-    fakes: a generator, or pictures of any origin. weights: see `features.features`.
+    reals: opens them, when they are first asked for. fakes: a generator, or pictures of
+    any origin. weights: see `features.features`.
     store: where what is found in real pictures is kept.
     """
 
     spread: Spread
-    reals: Pictures | None
+    reals: Callable[[], Pictures] | None
     fakes: Network | Pictures
     weights: dict
     store: cache.Store
@@ -95,20 +96,10 @@ class Judged:
     def path_lengths(self, count: int) -> Float[np.ndarray, " N"]:
         """Distances of `path_length`, in W between end points."""
         network = self._network("path length")
-        net, params = features.NETS["lpips"], features.load("lpips", self.weights)
-
-        def distances(constants, numbers):
-            variables, params = constants
-            z0, z1, c = network.pairs(variables, numbers)
-            return path_length.distances(
-                functools.partial(network.mapping, variables),
-                functools.partial(network.synthesize, variables),
-                lambda x: net.module.apply({"params": params}, x)[net.tap],
-                *(z0, z1, c, jnp.zeros(len(numbers))),
-            )
-
-        constants = network.variables, params
-        run = self.spread.compile(distances)
+        run = _path_lengths(
+            self.spread, network.pairs, network.mapping, network.synthesize
+        )
+        constants = network.variables, self._params("lpips")
         return np.concatenate(
             list(self.spread.map(run, constants, lambda numbers: numbers, count))
         )
@@ -121,15 +112,18 @@ class Judged:
     def _of_reals(self, net: str, limit: int | None, what: str, collect) -> dict:
         if self.reals is None:
             raise ValueError("there are no real pictures to compare with: pass --data")
-        count = min(self.reals.count, limit or self.reals.count)
-        params = features.load(net, self.weights)
-        key = (what, net, cache.digest_of(params), self.reals.digest(), count)
+        reals, params = self.reals(), self._params(net)
+        count = min(reals.count, limit or reals.count)
+        key = (what, net, cache.digest_of(params), reals.digest(count), count)
         return self.store.get(
-            key, lambda: collect(self._found(net, params, self.reals, count))
+            key, lambda: collect(self._found(net, params, reals, count))
         )
 
+    def _params(self, net: str) -> dict:
+        return _load(net, tuple(sorted(self.weights.items())))
+
     def _of_fakes(self, net: str, count: int) -> Iterator[np.ndarray]:
-        params = features.load(net, self.weights)
+        params = self._params(net)
         if isinstance(self.fakes, Pictures):
             count = _enough(self.fakes.count, count)
         return self._found(net, params, self.fakes, count)
@@ -164,6 +158,26 @@ def _moved(spread: Spread, draw: Draw) -> Callable:
     return spread.compile(lambda v, transform, numbers: draw(v, numbers, transform))
 
 
+@functools.cache
+def _path_lengths(spread: Spread, pairs, mapping, synthesize) -> Callable:
+    def run(constants, numbers):
+        variables, params = constants
+        return path_length.distances(
+            functools.partial(mapping, variables),
+            functools.partial(synthesize, variables),
+            functools.partial(_features, "lpips", params),
+            *pairs(variables, numbers),
+            jnp.zeros(len(numbers)),
+        )
+
+    return spread.compile(run)
+
+
+@functools.cache
+def _load(net: str, weights: tuple) -> dict:
+    return features.load(net, dict(weights))
+
+
 def _features(net: str, params: dict, images: Images) -> Float[Array, "n d"]:
     row = features.NETS[net]
     return row.module.apply({"params": params}, images)[row.tap]
@@ -183,7 +197,8 @@ def of_generator(
 ) -> Network:
     """A networks.generator.Generator, with classes drawn from `labels`.
 
-    Picture i has latents and a class of its own, drawn from `key` and i.
+    Picture i has latents and a class of its own, drawn from `key` and i; the noise of
+    StyleGAN2 is its constant one.
     """
     conditional = G.mapping.c_dim > 0
     constants = {"G": variables, "labels": labels, "key": jax.random.key_data(key)}

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Int
 
@@ -30,6 +31,8 @@ class Spread:
     def over(cls, batch: int, devices: list | None = None) -> "Spread":
         """`batch` is raised to a multiple of the devices, by default all there are."""
         devices = jax.devices() if devices is None else devices
+        # A process's devices lie side by side, as its rows of a batch do.
+        devices = sorted(devices, key=lambda d: (d.process_index, d.id))
         mesh = Mesh(np.array(devices), ("data",))
         return cls(mesh, math.ceil(batch / len(devices)) * len(devices))
 
@@ -73,7 +76,7 @@ class Spread:
         pending = None  # so that the next batch is read while the devices work
         for start in range(0, count, self.batch):
             numbers = np.arange(start, start + self.batch) % count
-            found = function(constants, read(numbers[self.mine]))
+            found = function(constants, _agreed(read, numbers[self.mine]))
             if pending is not None:
                 yield np.asarray(pending.addressable_data(0))
             pending = found
@@ -89,3 +92,17 @@ class Spread:
     @property
     def _whole(self) -> NamedSharding:
         return NamedSharding(self.mesh, PartitionSpec())
+
+
+def _agreed(read: Callable, numbers: Numbers):
+    """read(numbers); an error in one process is one in all, lest they wait for it."""
+    if jax.process_count() == 1:
+        return read(numbers)
+    fault, found = None, None
+    try:
+        found = read(numbers)
+    except (ValueError, OSError) as error:
+        fault = error
+    if np.any(multihost_utils.process_allgather(np.array(fault is not None))):
+        raise fault or ValueError("another process of the job could not read its share")
+    return found

@@ -92,7 +92,7 @@ def train(
                     name = f"fakes{nimg // 1000:06d}.png"
                     report.picture("fakes", snapshots.fakes(state.G_ema, name), nimg)
                 if nimg >= total or (tick > 0 and tick % checkpoint_ticks == 0):
-                    judge(run, report, evaluate(state.G_ema), index, nimg)
+                    judge(run, report, evaluate(state.G_ema), index, nimg, stop)
                 report.restart_clock()
             if nimg < total:
                 report.say(f"stopping: saving at {nimg / 1000:.3f} kimg")
@@ -106,8 +106,11 @@ def train(
     return state
 
 
-def judge(run, report: reports.Report, results: Iterator, step: int, nimg: int) -> None:
-    """Writes down what metrics find, and which checkpoint is the best by each."""
+def judge(run, report, results: Iterator, step: int, nimg: int, stop) -> None:
+    """Writes down what metrics find, and which checkpoint is the best by each.
+
+    A process alone that is asked to stop leaves out the metrics that remain.
+    """
     for metric, values, seconds, fault in results:
         if fault is not None:
             report.say(f"metric {metric.name} failed, training goes on: {fault}")
@@ -116,6 +119,8 @@ def judge(run, report: reports.Report, results: Iterator, step: int, nimg: int) 
         run.append_metric(metric.name, values, step=step, seconds=seconds)
         value, higher = next(iter(values.values())), not metric.row.lower
         run.record_metric(step, metric.name, value, higher=higher)
+        if jax.process_count() == 1 and stop.is_due():
+            return
 
 
 def check(

@@ -70,7 +70,9 @@ class Stop:
 
     def _listen(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {s: signal.signal(s, self._ask) for s in SIGNALS}
+            self._handlers = {s: signal.getsignal(s) for s in SIGNALS}
+            for number in SIGNALS:
+                signal.signal(number, self._ask)
 
     def _ask(self, number: int, _) -> None:
         if self._asked.is_set():

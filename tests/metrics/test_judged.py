@@ -72,14 +72,14 @@ def reals(count=40):
         seen.extend(numbers)
         return images[numbers]
 
-    pictures = judged.Pictures(read, count, digest=lambda: str(count))
+    pictures = judged.Pictures(read, count, digest=lambda n: f"{count} {n}")
     return types.SimpleNamespace(pictures=pictures, images=images, seen=seen)
 
 
 def judge(fakes=NETWORK, real=None, batch=8, devices=1, store=None):
     spread = Spread.over(batch, jax.devices()[:devices])
     real = reals().pictures if real is None else real
-    return judged.Judged(spread, real, fakes, {}, cache.Store(store))
+    return judged.Judged(spread, lambda: real, fakes, {}, cache.Store(store))
 
 
 def found_in(images):
@@ -125,12 +125,25 @@ subject = test_judged.judge(devices=4, store=pathlib.Path(sys.argv[1]))
 for name in test_judged.IN_JOBS:
     found = registry.parse(name).evaluate(subject)
     print(json.dumps([jax.process_count(), len(jax.devices()), found]))
+whole = test_judged.reals().pictures.read
+def read(numbers):
+    if jax.process_index() == 1:
+        raise OSError("a disk is gone")
+    return whole(numbers)
+broken = test_judged.judged.Pictures(read, 40, lambda n: "broken")
+try:
+    registry.parse("fid8_full").evaluate(test_judged.judge(real=broken, devices=4))
+except (OSError, ValueError) as error:
+    print("FAULT", error)
 """
 IN_JOBS = ["fid21_full", "kid21_full", "ppl212_wend", "eqt16_int"]
 
 
 def test_processes_of_a_job_find_the_same(nets, tmp_path):
-    for out in python_twice(IN_A_JOB, tmp_path):
+    outs = python_twice(IN_A_JOB, tmp_path)
+    assert "FAULT another process of the job could not read its share" in outs[0]
+    assert "FAULT a disk is gone" in outs[1]
+    for out in outs:
         lines = [line for line in out.splitlines() if line.startswith("[2")]
         for name, line in zip(IN_JOBS, lines, strict=True):
             processes, devices, found = json.loads(line)
@@ -177,6 +190,8 @@ def test_what_is_found_in_real_pictures_is_kept_by_content(nets, tmp_path):
     assert expected == value("fid8_full", judge(real=again.pictures, store=tmp_path))
     assert len(again.seen) == 40
     assert not list(tmp_path.glob(".partial*"))
+    nowhere = next(tmp_path.glob("*.npz")) / "below a file"
+    assert expected == value("fid8_full", judge(real=again.pictures, store=nowhere))
 
 
 def test_equivariance_has_an_interval_about_it():
@@ -242,5 +257,8 @@ def test_an_archive_is_named_by_its_pictures(tmp_path):
         (folder / f"{i}.png").write_bytes(first.files.open(name).read())
     assert archive.Archive.open(folder).digest() == first.digest()
     assert archive.Archive.open(folder, mirror=True).digest() != first.digest()
+    part = np.concatenate([images[:3], images[:1], images[:1]])
+    similar = archive.write_archive(tmp_path / "similar.zip", part)
+    assert archive.Archive.open(similar).digest(3) == first.digest(3) != first.digest()
     pictures = judged.of_archive(first)
     np.testing.assert_array_equal(pictures.read(np.array([3, 1])), images[[3, 1]])

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 from afgan_jax.augment import control
-from afgan_jax.interop import names
+from afgan_jax.interop import names as published
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.training import losses, objectives, phases, step
 from afgan_jax.training import state as states
@@ -38,10 +38,10 @@ def arrays(config: str) -> official.Arrays:
 @functools.cache
 def recorded_setup(config: str) -> objectives.Setup:
     entry = INDEX["configs"][config]
-    G_settings = names.settings(entry["G_kwargs"])
+    G_settings = published.settings(entry["G_kwargs"])
     if config == "stylegan2":
         G_settings["synthesis"] = "stylegan2"
-    D_settings = names.settings(entry["D_kwargs"])
+    D_settings = published.settings(entry["D_kwargs"])
     loss = entry["loss_kwargs"]
     return objectives.Setup(
         G=generator.make_generator(**G_settings),
@@ -76,7 +76,7 @@ def compiled_gradients(config: str, name: str):
 
 
 def network(config: str, name: str) -> dict:
-    tree = names.variables(arrays(config).under(f"{name}/"))
+    tree = published.variables(arrays(config).under(f"{name}/"))
     return jax.tree.map(jnp.asarray, tree)
 
 
@@ -162,7 +162,7 @@ def assert_gradients(grads, recorded: dict, case: dict, gain: float, outliers=1e
     names = set()
     for name, value in recorded.items():
         actual = np.asarray(official.leaf(grads, name), np.float64) * gain
-        expected = names.to_ours(name, value)
+        expected = published.to_ours(name, value)
         assert actual.shape == expected.shape, name
         allowed = 1e-3 * np.abs(usual[name]).max() + max(3e-5, 3 * noise) * largest
         error = np.abs(actual - expected).max()
@@ -216,7 +216,7 @@ def test_whole_iteration_ends_in_the_recorded_state(case):
     assert beta == pytest.approx(case["ema"]["ema_beta"], rel=1e-6)
     G_ema = states.update_ema(state.G_ema, state.G, beta)
     recorded = a.under(f"{key}/G_ema_after/")
-    buffers = {n: v for n, v in recorded.items() if n.endswith(names.BUFFERS)}
+    buffers = {n: v for n, v in recorded.items() if n.endswith(published.BUFFERS)}
     params = {n: v for n, v in recorded.items() if n not in buffers}
     assert params
     assert_parameters(G_ema["params"], params, {}, warm)
@@ -270,7 +270,9 @@ def spoil(grads, injected: dict, config: str, name: str):
     """Overwrite entries of one gradient, counted in the recorded layout."""
     parameter = injected["parameter"]
     recorded = arrays(config)[f"{name[0]}/{parameter}"]
-    place = names.to_ours(parameter, np.arange(recorded.size).reshape(recorded.shape))
+    place = published.to_ours(
+        parameter, np.arange(recorded.size).reshape(recorded.shape)
+    )
     *path, leaf = parameter.split(".")
     grads = jax.tree.map(lambda x: x, grads)
     tree = official.leaf(grads, ".".join(path))
@@ -282,13 +284,13 @@ def spoil(grads, injected: dict, config: str, name: str):
 def assert_parameters(params, recorded: dict, grads: dict, warm: bool):
     """1e-5 of the array's maximum plus 1e-4, where the step is well conditioned."""
     for name, value in recorded.items():
-        expected = names.to_ours(name, value)
+        expected = published.to_ours(name, value)
         difference = np.abs(np.asarray(official.leaf(params, name)) - expected)
         if not warm:
             # A fresh Adam's first step is lr * sign(gradient): judge clear signs only.
             if name not in grads:
                 continue
-            g = np.abs(names.to_ours(name, grads[name]))
+            g = np.abs(published.to_ours(name, grads[name]))
             difference = difference[g > 0.05 * np.median(g)]
         allowed = 1e-5 * np.abs(expected).max() + 1e-4
         worst = difference.max(initial=0)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.interop import names
+from afgan_jax.interop import names as published
 from afgan_jax.networks import discriminator, generator, layers
 from reference import official
 
@@ -41,13 +41,15 @@ def close(actual, recorded, row, name, scale=None):
 def make_generator(case):
     kwargs = case["params"]["kwargs"]
     if case["kind"] == "stylegan2_generator":
-        return generator.make_generator(synthesis="stylegan2", **names.settings(kwargs))
-    return generator.make_generator(**names.settings(kwargs))
+        return generator.make_generator(
+            synthesis="stylegan2", **published.settings(kwargs)
+        )
+    return generator.make_generator(**published.settings(kwargs))
 
 
 def make_discriminator(case):
     return discriminator.make_discriminator(
-        mbstd_layout="interleaved", **names.settings(case["params"]["kwargs"])
+        mbstd_layout="interleaved", **published.settings(case["params"]["kwargs"])
     )
 
 
@@ -61,7 +63,7 @@ def inputs(arrays, *names):
 
 def check_stylegan3(case, arrays):
     G = make_generator(case)
-    variables = as_jax(names.variables(arrays.under("state/")))
+    variables = as_jax(published.variables(arrays.under("state/")))
     z, c = inputs(arrays, "in/z", "in/c")
     check_ws(G, variables, z, c, arrays)
 
@@ -160,7 +162,7 @@ def statistics(y):
 
 def check_stylegan2(case, arrays):
     G = make_generator(case)
-    variables = as_jax(names.variables(arrays.under("state/")))
+    variables = as_jax(published.variables(arrays.under("state/")))
     z, c = inputs(arrays, "in/z", "in/c")
     check_ws(G, variables, z, c, arrays)
 
@@ -187,7 +189,7 @@ def check_stylegan2(case, arrays):
 
 def check_discriminator(case, arrays):
     D = make_discriminator(case)
-    params = as_jax(names.variables(arrays.under("state/")))["params"]
+    params = as_jax(published.variables(arrays.under("state/")))["params"]
     c, image = inputs(arrays, "in/c", "in/img")
     found = judge(D, case["params"]["n_sub"], params, official.nhwc(image), c)
     row = "discriminator"
@@ -260,13 +262,13 @@ def check_statistics_channels(D, arrays, features):
 def check_parameter_gradients(arrays, found):
     for name, recorded in arrays.under("grad/logit_mean/").items():
         gradient = official.leaf(found["logit_mean"], name)
-        recorded = names.to_ours(name, recorded)
+        recorded = published.to_ours(name, recorded)
         close(gradient, recorded, "weight_gradient", f"grad/logit_mean/{name}")
     r1 = arrays.under("grad/r1_mean/")
     largest = max(np.abs(a).max() for n, a in r1.items() if n.endswith("weight"))
     for name, recorded in r1.items():
         gradient = official.leaf(found["r1_mean"], name)
-        recorded = names.to_ours(name, recorded)
+        recorded = published.to_ours(name, recorded)
         is_bias = name.endswith("bias")
         row = "r1_bias_gradient" if is_bias else "weight_gradient"
         scale = largest if is_bias else None
@@ -277,7 +279,7 @@ def check_gan(case, arrays):
     cases = [CASES[case["params"][name]] for name in "GD"]
     G, D = make_generator(cases[0]), make_discriminator(cases[1])
     states = [official.Arrays("networks", c["file"]).under("state/") for c in cases]
-    G_variables, D_variables = as_jax([names.variables(s) for s in states])
+    G_variables, D_variables = as_jax([published.variables(s) for s in states])
     noise = {"noise": "const"} if cases[0]["kind"] == "stylegan2_generator" else {}
     z, c = inputs(arrays, "in/z", "in/c")
     c_of_D = c if D.c_dim else None
@@ -299,7 +301,7 @@ def check_gan(case, arrays):
     for part, gradients in (("G", G_grad), ("D", D_grad)):
         for name, recorded in arrays.under(f"grad/{part}/").items():
             found = official.leaf(gradients, name)
-            close(found, names.to_ours(name, recorded), row, f"grad/{part}/{name}")
+            close(found, published.to_ours(name, recorded), row, f"grad/{part}/{name}")
 
 
 RUNNERS = {

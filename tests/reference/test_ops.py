@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.interop import names
+from afgan_jax.interop import names as published
 from afgan_jax.networks import layers, plan, stylegan2, synthesis
 from afgan_jax.signal import forms, nonlinearity, resample
 from reference import official
@@ -189,7 +189,7 @@ def modulated_conv2d_sg3(params, inputs):
     return lambda i: image(
         layers.modulated_conv(
             official.nhwc(i["x"]),
-            names.to_ours("w", i["w"]),
+            published.to_ours("w", i["w"]),
             i["s"],
             demodulate=params["demodulate"],
             input_gain=i.get("input_gain"),
@@ -215,7 +215,7 @@ def modulated_conv2d_sg2(params, inputs):
     def run(inputs):
         y = layers.modulated_conv(
             official.nhwc(inputs["x"]),
-            names.to_ours("w", inputs["w"]),
+            published.to_ours("w", inputs["w"]),
             inputs["s"],
             demodulate=params.get("demodulate", True),
             normalize=False,
@@ -232,7 +232,7 @@ def conv2d_resample(params, inputs):
 
     def run(inputs):
         x = jnp.split(official.nhwc(inputs["x"]), groups, axis=3)
-        w = jnp.split(names.to_ours("w", inputs["w"]), groups, axis=3)
+        w = jnp.split(published.to_ours("w", inputs["w"]), groups, axis=3)
         y = [layers.conv_resample(*pair, **settings) for pair in zip(x, w)]
         return image(jnp.concatenate(y, axis=3))
 
@@ -264,7 +264,7 @@ def synthesis_input_sg3(params, inputs):
     module = synthesis.FourierInput(
         init["channels"], size(init["size"]), init["sampling_rate"], init["bandwidth"]
     )
-    return lambda i: image(module.apply(names.variables(i), i["w"], i["transform"]))
+    return lambda i: image(module.apply(published.variables(i), i["w"], i["transform"]))
 
 
 def synthesis_layer_sg3(params, inputs):
@@ -298,7 +298,7 @@ def synthesis_layer_sg3(params, inputs):
 
     def run(i):
         y, state = module.apply(
-            names.variables(i),
+            published.variables(i),
             official.nhwc(i["x"]),
             i["w"],
             update,
@@ -328,7 +328,7 @@ def conv2d_layer_sg2(params, inputs):
         **{name: init[name] for name in names if name in init},
     )
     return lambda i: image(
-        module.apply(names.variables(i), official.nhwc(i["x"]), **params["forward"])
+        module.apply(published.variables(i), official.nhwc(i["x"]), **params["forward"])
     )
 
 
@@ -339,7 +339,7 @@ def synthesis_layer_sg2(params, inputs):
     )
     return lambda i: image(
         module.apply(
-            names.variables(i),
+            published.variables(i),
             official.nhwc(i["x"]),
             i["w"],
             forward["noise_mode"],
@@ -352,7 +352,7 @@ def to_rgb_sg2(params, inputs):
     init = params["init"]
     module = stylegan2.ToRGB(init["out_channels"], init.get("conv_clamp"))
     return lambda i: image(
-        module.apply(names.variables(i), official.nhwc(i["x"]), i["w"])
+        module.apply(published.variables(i), official.nhwc(i["x"]), i["w"])
     )
 
 

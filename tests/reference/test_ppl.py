@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.interop import names
+from afgan_jax.interop import names as published
 from afgan_jax.metrics import path_length
 from afgan_jax.networks import generator
 from reference import official
@@ -44,9 +44,9 @@ def formula(resolution, channels):
 
 def recorded_generator(config):
     entry = official.index("losses")["configs"][config]
-    G = generator.make_generator(**names.settings(entry["G_kwargs"]))
+    G = generator.make_generator(**published.settings(entry["G_kwargs"]))
     state = official.Arrays("losses", f"{config}.npz").under("G/")
-    variables = jax.tree.map(wide, names.variables(state))
+    variables = jax.tree.map(wide, published.variables(state))
 
     def mapping(z, c):
         return G.apply(variables, z, c if c.shape[1] else None, method="map")

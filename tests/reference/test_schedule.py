@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.interop import names
+from afgan_jax.interop import names as published
 from afgan_jax.networks import discriminator, generator, layers
 from reference import official
 
@@ -23,7 +23,7 @@ def generator_shapes(G):
 
 
 def check_stylegan3(case):
-    G = generator.make_generator(**names.settings(case["kwargs"]), dtype="bfloat16")
+    G = generator.make_generator(**published.settings(case["kwargs"]), dtype="bfloat16")
     params = generator_shapes(G)
     layers = G.synthesis.layers
     first = layers[0]
@@ -81,7 +81,7 @@ def check_counts(recorded, params):
 
 def check_stylegan2(case):
     half = {"dtype": "bfloat16", "synthesis": "stylegan2"}
-    G = generator.make_generator(**names.settings(case["kwargs"]), **half)
+    G = generator.make_generator(**published.settings(case["kwargs"]), **half)
     params = generator_shapes(G)
     assert case["num_ws"] == G.synthesis.num_ws
     for row in case["blocks"]:
@@ -98,7 +98,7 @@ def check_dtype(row, net):
 
 def check_discriminator(case):
     D = discriminator.make_discriminator(
-        **names.settings(case["kwargs"]), dtype="bfloat16"
+        **published.settings(case["kwargs"]), dtype="bfloat16"
     )
     images = jnp.zeros((1, D.resolution, D.resolution, D.img_channels))
     c = jnp.zeros((1, D.c_dim)) if D.c_dim else None
