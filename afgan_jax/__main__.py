@@ -18,6 +18,7 @@ VERBS = {
     "generate": ("afgan_jax.cli.generate", "write images of a trained generator"),
     "equivariance": ("afgan_jax.cli.equivariance", "measure and show equivariance"),
     "metrics": ("afgan_jax.cli.metrics", "FID, KID, PPL, EQ-T and others of a run"),
+    "spectra": ("afgan_jax.cli.spectra", "average power spectra of pictures"),
     "dataset": (
         "afgan_jax.cli.dataset",
         "convert pictures to an archive; check one",

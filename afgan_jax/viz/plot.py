@@ -1,15 +1,18 @@
-"""Line plots as PNG files. The one module that imports matplotlib."""
+"""Plots as PNG files. The one module that imports matplotlib."""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
+import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
 matplotlib.use("agg")  # no display is needed, or looked for
 
 Points = Sequence[tuple[float, float]]
+Curve = tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]
 
 
 def log_panels(
@@ -25,8 +28,7 @@ def log_panels(
 
     `guides` are drawn dashed and named `guide`; the file appears whole or not at all.
     """
-    figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    figure, axes = _row(len(panels))
     for axis, (name, points) in zip(axes, panels.items()):
         axis.plot(*zip(*guides[name]), "--", color="0.6", label=guide)
         x, y = zip(*points)
@@ -40,9 +42,78 @@ def log_panels(
         axis.legend()
     axes[0].set_ylabel(ylabel)
     figure.suptitle(title)
+    return _save(path, figure, dpi=100)
+
+
+def curve_panels(
+    path: str | os.PathLike,
+    panels: Mapping[str, Mapping[str, Curve]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    ylim: tuple[float, float],
+    dpi: int = 100,
+) -> Path:
+    """A panel for each name, and in it a labelled line for each (x, y)."""
+    figure, axes = _row(len(panels))
+    for axis, (name, curves) in zip(axes, panels.items()):
+        for label, (x, y) in curves.items():
+            axis.plot(x, y, label=label)
+        axis.set_title(name)
+        axis.set_xlabel(xlabel)
+        axis.set_ylim(*ylim)
+        axis.margins(x=0)
+        axis.grid(True, alpha=0.3)
+        axis.legend()
+    axes[0].set_ylabel(ylabel)
+    return _save(path, figure, dpi=dpi)
+
+
+def heatmap(
+    path: str | os.PathLike,
+    values: Float[np.ndarray, "S S"],
+    ticks: Float[np.ndarray, " S"],
+    *,
+    levels: Sequence[float],
+    label: str,
+    unit: str,
+    title: str = "",
+    dpi: int = 100,
+) -> Path:
+    """Values as colours, cut to the range of `levels`, at which contours are drawn.
+
+    `ticks` are the positions of rows and of columns; `label` names both axes.
+    """
+    figure = Figure(figsize=(5.6, 4.8), layout="constrained")
+    axis = figure.subplots()
+    low, high = min(levels), max(levels)
+    filled = axis.contourf(
+        *(ticks, ticks, np.clip(values, low, high)), np.linspace(low, high, 121)
+    )
+    bar = figure.colorbar(filled, ticks=levels, label=unit)
+    crossed = [level for level in levels if values.min() < level < values.max()]
+    if crossed:  # matplotlib warns of contours that are nowhere
+        look = {"colors": "black", "linewidths": 0.5, "alpha": 0.4}
+        bar.add_lines(axis.contour(ticks, ticks, values, crossed, **look))
+    axis.set_aspect("equal")
+    axis.set(xlabel=f"{label}, horizontal", ylabel=f"{label}, vertical", title=title)
+    return _save(path, figure, dpi=dpi)
+
+
+def _row(count: int):
+    """(figure, axes) of so many panels side by side."""
+    figure = Figure(figsize=(4 * count, 3.6), layout="constrained")
+    return figure, figure.subplots(1, count, sharey=True, squeeze=False)[0]
+
+
+def _save(path, figure: Figure, *, dpi: int) -> Path:
+    """The path of a PNG, which appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    figure.savefig(part, format="png", dpi=100)
-    part.replace(path)
+    try:
+        figure.savefig(part, format="png", dpi=dpi)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return path

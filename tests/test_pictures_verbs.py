@@ -1,0 +1,115 @@
+"""The verb `spectra` on archives and on a run of a tiny generator."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from afgan_jax import __main__, runs
+from afgan_jax.data import archive
+
+R = 32
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """16 pictures of white noise."""
+    images = np.random.RandomState(0).randint(0, 256, (16, R, R, 3)).astype(np.uint8)
+    path = tmp_path_factory.mktemp("pictures") / "noise.zip"
+    return archive.write_archive(path, images, [0, 1] * 8)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, noise):
+    """A run whose generator has classes, is tiny and untrained."""
+    settings = {"resolution": R, "z_dim": 8, "w_dim": 8, "channel_max": 8}
+    settings |= {"num_layers": 6, "c_dim": 2}
+    data = {"path": str(noise), "mirror": True, "use_labels": True}
+    G = runs.generator.make_generator(**settings)
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    config = {"generator": settings, "data": data}
+    with runs.Run.create_or_open(path, config) as run:
+        run.save(3, {"G_ema": jax.jit(G.initialize)(jax.random.key(0))})
+    return path
+
+
+def done(*arguments):
+    assert __main__.main([str(word) for word in arguments]) == 0
+
+
+def test_spectra_of_an_archive_and_a_run_become_pictures(
+    noise, trained, tmp_path, capsys
+):
+    stats, reals, fakes = (tmp_path / f"{n}.npz" for n in ("stats", "reals", "fakes"))
+    done("spectra", "stats", f"--images={noise}", f"--out={stats}", "--batch=5")
+    with np.load(stats) as found:
+        assert found["count"] == 16
+        np.testing.assert_allclose(found["std"], 74, atol=2)  # (256^2 / 12)^0.5
+    assert "of all channels --mean=127" in capsys.readouterr().out
+    calc = ("spectra", "calc", f"--stats={stats}", "--interp=2")
+    done(*calc, f"--images={noise}", f"--out={reals}")
+    done(*calc, f"--run={trained}", "--num=8", f"--out={fakes}")
+    with np.load(reals) as found:
+        db = 10 * np.log10(found["power"])
+        assert found["power"].shape == (2 * R, 2 * R)
+    assert np.abs(np.mean(db)) < 1 and np.ptp(db) < 6  # flat: chance of 48 channels
+    with np.load(fakes) as found:
+        middle = found["power"][R - 2 : R + 3, R - 2 : R + 3].mean()
+        # An untrained generator has little but low frequencies.
+        assert found["count"] == 8 and middle > 100 * np.median(found["power"])
+    done("spectra", "heatmap", fakes, f"--out={tmp_path / 'a.png'}")
+    done("spectra", "heatmap", reals, f"--out={tmp_path / 'd.png'}", "--smooth=50")
+    done("spectra", "slices", reals, fakes, f"--out={tmp_path / 'b.png'}", "--dpi=50")
+    done("spectra", "slices", reals, f"--out={tmp_path / 'c.png'}", "--dpi=50")
+    sizes = {"a": (560, 480), "b": (400, 180), "c": (400, 180)}
+    sizes["d"] = sizes["a"]  # flat: no contours
+    for name, size in sizes.items():
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert image.size == size
+    files = (tmp_path / "b.png").read_bytes(), (tmp_path / "c.png").read_bytes()
+    assert files[0] != files[1]  # the second spectrum is drawn
+
+
+def test_published_numbers_whiten_as_one_channel(noise, tmp_path):
+    out = tmp_path / "spectrum.npz"
+    flags = f"--images={noise}", "--num=4", "--interp=1", f"--out={out}"
+    done("spectra", "calc", *flags, "--mean=112.684", "--std=69.509")
+    with np.load(out) as found:
+        assert found["count"] == 4 and found["mean"] == [112.684]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ([], "spectra '': use one of stats, calc, heatmap, slices"),
+        (["stats", "a.zip"], "spectra stats takes no files, not ['a.zip']"),
+        (["slices"], "spectra slices takes files of calc, not []"),
+        (["stats"], "pass either --images=FOLDER_OR_ZIP or --run=RUN"),
+        (["stats", "--run=a"], "--num is missing: how many pictures the run makes"),
+        (["calc", "--images=a"], "pass either --stats=FILE"),
+        (["calc", "--images=a", "--mean=3"], "pass either --stats=FILE"),
+        (["calc", "--stats=b.npz"], "b.npz is not a file that `spectra stats` wrote"),
+        (["heatmap", "STATS"], "`spectra calc` wrote: it holds mean"),
+        (["heatmap", "a.npz", "--smooth=nan"], "--smooth=nan"),
+        (["heatmap", "a.npz", "--out=."], "--out=. is a folder; name a file"),
+    ],
+)
+def test_bad_input_to_spectra_is_one_line(words, message, capsys, tmp_path):
+    np.savez(tmp_path / "stats.npz", mean=1)
+    words = [word.replace("STATS", str(tmp_path / "stats.npz")) for word in words]
+    assert __main__.main(["spectra", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_stylegan2_has_spectra_too(tmp_path):
+    settings = {"synthesis": "stylegan2", "resolution": 16, "z_dim": 8, "w_dim": 8}
+    settings |= {"channel_max": 8}
+    G = runs.generator.make_generator(**settings)
+    path = tmp_path / "run"
+    with runs.Run.create_or_open(path, {"generator": settings}) as run:
+        run.save(1, {"G_ema": jax.jit(G.initialize)(jax.random.key(0))})
+    stats = tmp_path / "stats.npz"
+    done("spectra", "stats", f"--run={path}", "--num=3", f"--out={stats}")
+    with np.load(stats) as found:
+        assert found["count"] == 3 and (found["std"] > 0).all()
