@@ -19,6 +19,7 @@ VERBS = {
     "equivariance": ("afgan_jax.cli.equivariance", "measure and show equivariance"),
     "metrics": ("afgan_jax.cli.metrics", "FID, KID, PPL, EQ-T and others of a run"),
     "spectra": ("afgan_jax.cli.spectra", "average power spectra of pictures"),
+    "sticking": ("afgan_jax.cli.sticking", "measure and show texture sticking"),
     "dataset": (
         "afgan_jax.cli.dataset",
         "convert pictures to an archive; check one",

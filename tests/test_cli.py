@@ -82,6 +82,7 @@ def test_bad_flags_are_one_line_and_exit_2(capsys, monkeypatch, arguments, messa
         ["generate", "--run=a", "--outdir=FILE/out"],
         ["equivariance", "--run=a", "--outdir=FILE/deep/out"],
         ["spectra", "stats", "--images=a.zip", "--out=FILE/deep/stats.npz"],
+        ["sticking", "--run=a", "--outdir=FILE/out"],
         ["bench", "--config=configs/smoke.py", "--json=FILE/a.json"],
     ],
 )

@@ -1,4 +1,6 @@
-"""The verb `spectra` on archives and on a run of a tiny generator."""
+"""The verbs `spectra` and `sticking` on archives and on a run of a tiny generator."""
+
+import json
 
 import jax
 import numpy as np
@@ -8,7 +10,7 @@ from PIL import Image
 from afgan_jax import __main__, runs
 from afgan_jax.data import archive
 
-R = 32
+R = 32  # fewer pixels need no layers at lower rates, which stick
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +104,28 @@ def test_bad_input_to_spectra_is_one_line(words, message, capsys, tmp_path):
     assert message in error and error.count("\n") == 1
 
 
-def test_stylegan2_has_spectra_too(tmp_path):
+def test_sticking_is_shown_and_scored_with_filters_and_without(trained, tmp_path):
+    flags = "--samples=3", "--batch=2", "--frames=5", "--image=1", "--drift=1"
+    done("sticking", f"--run={trained}", f"--outdir={tmp_path}", *flags)
+    report = json.loads((tmp_path / "sticking.json").read_text())
+    on, off = report["filters on"], report["filters off"]
+    for found in (on, off):
+        total = found["stays"] + found["follows"]
+        assert found["score"] == pytest.approx(found["stays"] / total)
+    assert report["reach"] == 4
+    assert on["score"] < 0.001 and off["score"] > 0.3  # measured: 0.0000, 0.80
+    with Image.open(tmp_path / "sticking.png") as image:
+        drawn = np.asarray(image).astype(int)
+    # Captions of 14 pixels, each above two pictures 32 wide, 5 high, enlarged 8 times.
+    assert drawn.shape == (2 * (14 + 4 + 40 + 4), 2 * (256 + 4), 3)
+    on, off = drawn[18:58], drawn[80:120]
+    assert (on[::8, :256] != off[::8, :256]).any()
+    moving, drifting = on[::8, :256:8], on[::8, 260:516:8]
+    assert (moving[0] != moving[-1]).any() and (drifting[0] != drifting[-1]).any()
+    np.testing.assert_array_equal(moving[1:4].repeat(8, axis=0), on[8:32, :256:8])
+
+
+def test_stylegan2_has_spectra_and_no_sticking(tmp_path, capsys):
     settings = {"synthesis": "stylegan2", "resolution": 16, "z_dim": 8, "w_dim": 8}
     settings |= {"channel_max": 8}
     G = runs.generator.make_generator(**settings)
@@ -113,3 +136,24 @@ def test_stylegan2_has_spectra_too(tmp_path):
     done("spectra", "stats", f"--run={path}", "--num=3", f"--out={stats}")
     with np.load(stats) as found:
         assert found["count"] == 3 and (found["std"] > 0).all()
+    assert __main__.main(["sticking", f"--run={path}"]) == 2
+    assert "it has no input to move" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--run=a", "--image=16"], "--image=16 must be below --samples=16"),
+        (["--run=a", "--pace=inf"], "--pace=inf must be a finite number"),
+        (["--run=TINY", "--row=32"], "--row=32 must be below 32, the image's height"),
+        (["--run=TINY", "--reach=14"], "reach=14: use 1 to 13 pixels"),
+        (["--run=nowhere"], "there is no run in"),
+    ],
+)
+def test_bad_input_to_sticking_is_one_line(trained, flags, message, capsys, tmp_path):
+    flags = [flag.replace("TINY", str(trained)) for flag in flags]
+    flags += [f"--outdir={tmp_path / 'out'}"]
+    assert __main__.main(["sticking", *flags]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -32,7 +32,8 @@ class Network:
     """A generator: draw(variables, numbers, transform) are its pictures in [-1, 1].
 
     `pairs(variables, numbers)` are latents and classes of path lengths, (z0, z1, c);
-    `mapping` and `synthesize` take (variables, ...). transform is None or [3 3].
+    `mapping` and `synthesize` take (variables, ...), the latter also transform=, if the
+    input can be moved. transform is None, [3 3], or for `synthesize` [N 3 3].
     resolution: None if the input cannot be moved.
     """
 
@@ -227,8 +228,8 @@ def of_generator(
     def mapping(constants, z, c):
         return G.apply(constants["G"], z, c if conditional else None, method="map")
 
-    def synthesize(constants, ws):
-        return G.apply(constants["G"], ws, method="synthesize")
+    def synthesize(constants, ws, **motion):
+        return G.apply(constants["G"], ws, method="synthesize", **motion)
 
     can_move = hasattr(G.synthesis, "layers")
     resolution = G.synthesis.layers[-1].out_size[0] if can_move else None
