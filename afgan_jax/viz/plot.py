@@ -1,5 +1,6 @@
 """Plots as PNG files. The one module that imports matplotlib."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -98,6 +99,33 @@ def heatmap(
     axis.set_aspect("equal")
     axis.set(xlabel=f"{label}, horizontal", ylabel=f"{label}, vertical", title=title)
     return _save(path, figure, dpi=dpi)
+
+
+def layers(
+    path: str | os.PathLike,
+    names: Sequence[str],
+    curves: Mapping[str, Sequence[float | None]],
+    guides: Mapping[str, Sequence[float | None]],
+    *,
+    ylabel: str,
+    title: str = "",
+) -> Path:
+    """A curve for each name of `curves`, over layers by name; None leaves a gap.
+
+    `guides` are dashed and lie on top. The file appears whole or not at all.
+    """
+    figure = Figure(figsize=(2 + 0.6 * len(names), 4.5), layout="constrained")
+    axis = figure.subplots()
+    for style, group in (("o-", curves), ("k--", guides)):
+        for i, (name, values) in enumerate(group.items()):
+            y = [math.nan if value is None else value for value in values]
+            axis.plot(range(len(names)), y, style, label=name, alpha=1 / (1 + i / 2))
+    axis.set_xticks(range(len(names)), names, rotation=60, ha="right")
+    axis.set_ylabel(ylabel)
+    axis.set_title(title)
+    axis.grid(True, alpha=0.3)
+    figure.legend(loc="outside right upper")
+    return _save(path, figure, dpi=100)
 
 
 def _row(count: int):

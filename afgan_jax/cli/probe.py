@@ -1,0 +1,190 @@
+"""Measure how exactly every layer of a trained generator follows its input.
+
+python -m afgan_jax probe --run=runs/earth --outdir=out
+
+Writes probe.json and probe.png and prints a table, in dB: the maps of each layer when
+the picture is shifted or turned (of which T keeps nothing), by how much a layer falls
+below both the one before and its filter ("drop"), the same layer alone on exact waves,
+and alone with the filters it should have. A layer that loses 6 dB to its design is
+named as the one that leaks.
+"""
+
+import json
+import math
+from pathlib import Path
+
+from absl import flags
+
+from afgan_jax import cli
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("run", None, "run directory of the training", flag_values=FLAGS)
+flags.DEFINE_integer("step", None, "checkpoint; default: newest", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "samples", 16, "latents, in whole batches", lower_bound=1, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "batch", 4, "latents at a time, moved alike", lower_bound=1, flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "data", None, "set of the classes; default: the run's", flag_values=FLAGS
+)
+flags.DEFINE_string("outdir", "out", "where the files go", flag_values=FLAGS)
+
+COLUMNS = ("shift", "turn", "drop", "alone_shift", "alone_turn")
+COLUMNS += ("designed_shift", "designed_turn", "attenuation")
+
+
+def main(argv: list[str]) -> None:
+    cli.parse(FLAGS, argv, required=("run",))
+    cli.check_writable("outdir", FLAGS.outdir)
+
+    # Here, not on top: --help must not wait for JAX.
+    import jax
+
+    from afgan_jax import atomic, runs
+
+    # Accelerators round the factors of products otherwise, and would be measured too.
+    jax.config.update("jax_default_matmul_precision", "highest")
+    G, variables = runs.load_generator(
+        FLAGS.run, FLAGS.step, dtype="float32", remat="none"
+    )
+    if not hasattr(G.synthesis, "layers"):
+        raise ValueError("this is a StyleGAN2 generator: it has no input to move")
+    labels = read_labels() if G.mapping.c_dim else None
+    rows, leak = probe(G, variables, labels, FLAGS.samples, FLAGS.batch)
+    outdir = Path(FLAGS.outdir)
+    outdir.mkdir(parents=True, exist_ok=True)
+    report = {"samples": FLAGS.samples, "unit": "dB", "leak": leak, "layers": rows}
+    atomic.write(outdir / "probe.json", json.dumps(report, indent=2) + "\n")
+    draw(outdir / "probe.png", rows, leak)
+    print(table(rows))
+    print(verdict(leak))
+    print(f"wrote probe.json and probe.png to {outdir}")
+
+
+def probe(
+    G, variables, labels, samples: int, batch: int
+) -> tuple[list[dict], str | None]:
+    """(a row of dB for the input and each layer, name of the leaking one or None).
+
+    `labels` [M c_dim] are classes to draw from, None for a generator without.
+    """
+    from afgan_jax.metrics import probe
+    from afgan_jax.networks import maps
+
+    specs = G.synthesis.layers
+    meant = maps.designed(specs)
+    first, layers = specs[0], describe(meant)
+    source = probe.Layer("input", first.in_band.rate, first.in_size, math.inf)
+
+    def measure(function, layers):
+        render, constants = drawing(G, variables, labels, function)
+        options = {"num_samples": samples, "batch_size": batch, "seed": 0}
+        return probe.measure(render, constants, layers, **options)
+
+    inside = measure(maps.within(G), [source, *layers])
+    alone = measure(maps.alone(G, specs), layers)
+    designed = {kind: alone[kind].copy() for kind in probe.KINDS}
+    other = [i for i, spec in enumerate(specs) if spec != meant[i]]
+    if other:  # the rest is what it is meant to be
+        found = measure(
+            maps.alone(G, [meant[i] for i in other]), [layers[i] for i in other]
+        )
+        for kind in probe.KINDS:
+            designed[kind][other] = found[kind]
+    drops = probe.drops(inside["shift"], [source, *layers])
+    rows = []
+    for i, layer in enumerate([source, *layers]):
+        row = {kind: inside[kind][i] for kind in probe.KINDS} | {"drop": drops[i]}
+        for name, values in (("alone", alone), ("designed", designed)):
+            row |= {f"{name}_{k}": values[k][i - 1] if i else None for k in probe.KINDS}
+        row["attenuation"] = layer.attenuation
+        numbers = {name: rounded(value) for name, value in row.items()}
+        rows.append({"name": layer.name, "rate": layer.rate} | numbers)
+    return rows, probe.leaking(alone, designed, layers)
+
+
+def describe(specs) -> list:
+    """Facts of the layers; the attenuation is that of the Kaiser rule."""
+    from afgan_jax.metrics import probe
+    from afgan_jax.signal import filters
+
+    found = []
+    for spec in specs:
+        attenuation = math.inf
+        if spec.down_filter is not None:
+            attenuation = filters.kaiser_attenuation(
+                spec.down_taps, spec.out_band.half_width, spec.tmp_rate
+            )
+        found.append(
+            probe.Layer(spec.name, spec.out_band.rate, spec.out_size, attenuation)
+        )
+    return found
+
+
+def drawing(G, variables, labels, function):
+    """(render, constants) of `metrics.probe` for a function of `networks.maps`."""
+    import jax
+    import numpy as np
+
+    from afgan_jax.metrics import judged
+
+    labels = np.zeros([1, 0], np.float32) if labels is None else labels
+    network = judged.of_generator(G, variables, labels, jax.random.key(0))
+
+    def render(constants, numbers, transform):
+        z, _, c = network.pairs(constants, numbers)
+        c = c if G.mapping.c_dim else None
+        return function(constants["G"], z, c, transform)
+
+    return render, network.variables
+
+
+def read_labels():
+    """Labels of the run's data set, or of --data."""
+    from afgan_jax import runs
+    from afgan_jax.data import sets
+
+    run = runs.Run.open(FLAGS.run)
+    settings = run.config["data"] | ({} if FLAGS.data is None else {"path": FLAGS.data})
+    return sets.open_set(cache_dir=run.path / ".cache", **settings).labels
+
+
+def rounded(value: float | None) -> float | None:
+    """To a hundredth; None for what is infinite or nothing: JSON knows neither."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), 2)
+
+
+def draw(path: Path, rows: list[dict], leak: str | None) -> None:
+    """The columns as curves over the layers; what is designed is dashed."""
+    from afgan_jax.viz import plot
+
+    curves = {c.replace("_", ", "): [row[c] for row in rows] for c in COLUMNS}
+    del curves["drop"]
+    guides = {c: curves.pop(c) for c in list(curves) if c.startswith(("des", "att"))}
+    plot.layers(
+        path,
+        [row["name"] for row in rows],
+        curves,
+        guides,
+        ylabel="dB",
+        title=verdict(leak),
+    )
+
+
+def verdict(leak: str | None) -> str:
+    return "no layer leaks" if leak is None else f"{leak} leaks"
+
+
+def table(rows: list[dict]) -> str:
+    """A line a layer, a column a number."""
+    heads = ("shift", "turn", "drop", "alone:", "turned", "design:", "turned", "filter")
+    lines = [f"{'layer':16}{'rate':>6}" + "".join(f"{head:>8}" for head in heads)]
+    for row in rows:
+        values = ("-" if row[c] is None else f"{row[c]:.1f}" for c in COLUMNS)
+        cells = "".join(f"{value:>8}" for value in values)
+        lines.append(f"{row['name']:16}{row['rate']:6g}{cells}")
+    return "\n".join(lines)

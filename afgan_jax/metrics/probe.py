@@ -1,0 +1,205 @@
+"""How exactly the feature maps of every layer follow a motion of the input, in dB.
+
+A layer's map is a signal sampled at `rate` samples per canvas width. Where the picture
+moves, map'(p) = map(T p) should hold for every point p, T being the user transform of
+`signal.affine`. Both sides are looked up at the same random points through one filter
+h(r), of RADIUS samples, which no rotation changes: it lets under half through at a
+quarter of the rate and nothing (-88 dB) from Nyquist on, so that looking up between
+samples is exact. No point is near a border: half of the margin is never read. By
+layer, over all latents,
+
+    dB = 10 log10(sum of (map - its mean)^2 / sum of (map' - map(T))^2)
+
+so that the scale of a layer does not count. Motions are fractions of a sample to all
+layers: a shift by whole samples would not show what its own decimation aliases.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float64
+from scipy import special
+
+from afgan_jax.signal import affine, filters
+
+Maps = Float[Array, "N H W C"]
+Render = Callable[[Any, Array, Float[Array, "3 3"]], Sequence[Maps]]
+
+KINDS = ("shift", "turn")
+RADIUS = 6  # samples
+POINTS = 128  # of each batch and motion
+MAX_SHIFT = 0.125  # of the canvas
+LEAK = 6.0  # dB: twice the error
+
+
+class Layer(NamedTuple):
+    """What a layer was designed as; `attenuation` of its down filter in dB, or inf."""
+
+    name: str
+    rate: float
+    size: tuple[int, int]
+    attenuation: float
+
+
+def measure(
+    render: Render,
+    variables: Any,
+    layers: Sequence[Layer],
+    *,
+    num_samples: int,
+    batch_size: int,
+    seed: int,
+) -> dict[str, Float64[np.ndarray, " layers"]]:
+    """dB of each layer by kind of motion, each batch moving by amounts of its own.
+
+    `render(variables, numbers, transform)` are the maps of all `layers` in their order,
+    for latents by number. num_samples is rounded up to whole batches. Maps of zeros
+    have NaN dB. Raises ValueError for layers that leave no point clear of the borders,
+    and for maps that are not finite.
+    """
+    reach = _reach(layers)
+    rng = np.random.default_rng(seed)
+    sums = 0.0
+    step = jax.jit(lambda *draws: _sums(render, layers, *draws))
+    for start in range(0, num_samples, batch_size):
+        numbers = jnp.arange(start, start + batch_size)
+        found = step(variables, numbers, *_draw(rng, reach))
+        sums = sums + np.asarray(found, np.float64)  # [kinds layers 2]
+    finite = np.isfinite(sums).all(axis=(0, 2))
+    if not finite.all():
+        name = layers[int(np.argmin(finite))].name
+        raise ValueError(
+            f"probe: the map of layer {name} is not finite: the training diverged, so"
+            " choose an earlier checkpoint with --step"
+        )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        decibels = 10 * np.log10(sums[..., 1] / sums[..., 0])
+    return dict(zip(KINDS, decibels))
+
+
+def drops(
+    decibels: Float64[np.ndarray, " layers"], layers: Sequence[Layer]
+) -> Float64[np.ndarray, " layers"]:
+    """dB by which each layer is below both its predecessor and its attenuation.
+
+    A layer can be no better than what it is given, and lets through what its filter
+    does: neither is held against it. The first, which is given nothing, has 0.
+    """
+    design = np.array([layer.attenuation for layer in layers[1:]])
+    return np.append(0.0, np.minimum(decibels[:-1], design) - decibels[1:])
+
+
+def leaking(
+    alone: dict[str, Float64[np.ndarray, " layers"]],
+    designed: dict[str, Float64[np.ndarray, " layers"]],
+    layers: Sequence[Layer],
+) -> str | None:
+    """The name of the layer that falls furthest below its design, by any motion.
+
+    `alone` are the layers, each given exact signals so that none answers for another,
+    and `designed` the same with the filters that the plan means them to have. None if
+    no layer loses LEAK dB.
+    """
+    with np.errstate(invalid="ignore"):
+        lost = np.stack([designed[kind] - alone[kind] for kind in KINDS])
+    lost = np.nan_to_num(lost).max(axis=0)  # a map of zeros loses none
+    worst = int(np.argmax(lost))
+    return layers[worst].name if lost[worst] >= LEAK else None
+
+
+def look_up(
+    maps: Maps, points: Float[Array, "P 2"], rate: float
+) -> Float[Array, "N P C"]:
+    """Low-passed maps at points (x, y) in canvas widths from the centre."""
+    height, width = maps.shape[1:3]
+    centre = jnp.array([width - 1, height - 1]) / 2
+    grid, table = _FILTER
+
+    def at(point):
+        x, y = point * rate + centre
+        cols, rows = (
+            jnp.floor(v).astype(int) + jnp.arange(1 - RADIUS, RADIUS + 1)
+            for v in (x, y)
+        )
+        distances = jnp.hypot(rows[:, None] - y, cols - x)
+        weights = jnp.interp(distances, grid, table, right=0.0)
+        weights = weights / jnp.sum(weights)  # a flat map stays flat
+        near = maps[:, rows[:, None], cols]  # [N taps taps C]
+        return jnp.einsum("nyxc,yx->nc", near, weights, precision="highest")
+
+    return jnp.moveaxis(jax.lax.map(at, points, batch_size=16), 0, 1)
+
+
+def _sums(render, layers, variables, numbers, transforms, points):
+    """(squared error, power) sums [kinds layers 2] of a batch."""
+    all_maps = jax.lax.map(lambda t: render(variables, numbers, t), transforms)
+    sources = points @ jnp.swapaxes(transforms[1:], 1, 2)
+    # Unmoved maps where the moved ones look, and moved maps.
+    places = jnp.stack([sources, points])[..., :2]  # [2 kinds P 2]
+    which = jnp.stack([jnp.zeros(len(KINDS), int), jnp.arange(1, 1 + len(KINDS))])
+
+    def sums(layer, maps):
+        expected, moved = jax.lax.map(
+            lambda draw: look_up(maps[draw[0]], draw[1], layer.rate),
+            (which.reshape(-1), places.reshape(-1, *places.shape[2:])),
+        ).reshape(2, len(KINDS), len(maps[0]), POINTS, -1)
+        contrast = expected - jnp.mean(expected, axis=2, keepdims=True)
+        totals = [jnp.sum(x**2, axis=(1, 2, 3)) for x in (moved - expected, contrast)]
+        return jnp.stack(totals, axis=-1)
+
+    found = [sums(layer, maps) for layer, maps in zip(layers, all_maps, strict=True)]
+    return jnp.stack(found, axis=1)
+
+
+def _draw(rng, reach: float):
+    """Transforms [1 + kinds, 3 3], the first of them none, and points [kinds P 3]."""
+    limit = min(MAX_SHIFT, reach / 2)
+    shift = rng.uniform(-limit, limit, size=2)
+    angle = rng.uniform(-np.pi, np.pi)
+    transforms = [
+        affine.translation(0.0, 0.0),
+        affine.user_transform(0.0, *shift),
+        affine.user_transform(angle),
+    ]
+    square = rng.uniform(limit - reach, reach - limit, size=(POINTS, 2))
+    radius, turn = (
+        reach * np.sqrt(rng.random(POINTS)),
+        rng.uniform(0, 2 * np.pi, POINTS),
+    )
+    disc = radius[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    points = np.stack([square, disc])
+    points = np.append(points, np.ones((*points.shape[:2], 1)), axis=2)
+    return jnp.stack(transforms), jnp.asarray(points, jnp.float32)
+
+
+def _reach(layers) -> float:
+    """How far from the centre a point may be, in canvas widths."""
+    spans = []
+    for layer in layers:
+        length = min(layer.size)
+        margin = (length - layer.rate) / 2
+        spans.append((length / 2 - margin / 2 - RADIUS - 1) / layer.rate)
+    worst = int(np.argmin(spans))
+    if spans[worst] <= 0:
+        raise ValueError(
+            f"probe: the maps of layer {layers[worst].name}, {layers[worst].size}"
+            f" samples, leave no point {RADIUS} samples clear of the border; use a"
+            " generator of a larger resolution or margin"
+        )
+    return min(spans[worst], 0.5)
+
+
+def _radial_filter():
+    """h(r) as a table, r in samples: jinc of cutoff 1/4 under a Kaiser window."""
+    r = np.linspace(0, RADIUS, 6001)
+    attenuation = filters.kaiser_attenuation(2 * RADIUS, 0.25, 1.0)
+    beta = filters.kaiser_beta(attenuation)
+    window = special.i0(beta * np.sqrt(1 - (r / RADIUS) ** 2)) / special.i0(beta)
+    jinc = special.j1(np.pi * r[1:] / 2) / (4 * r[1:])
+    return r, np.append(np.pi / 16, jinc) * window
+
+
+_FILTER = _radial_filter()

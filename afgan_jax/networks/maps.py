@@ -1,0 +1,77 @@
+"""Feature maps of an alias-free generator: within it, and of each layer alone.
+
+Functions of (variables, z, c, transform) that return a map for each layer, [N H W C] in
+float32 at best; `transform` ([3 3]) moves what the layers see, as `synthesis` has it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from afgan_jax.networks import generator, layers, plan, synthesis
+from afgan_jax.signal import fourier
+
+
+def designed(specs: Sequence[plan.LayerSpec]) -> tuple[plan.LayerSpec, ...]:
+    """The layers with the filters of the papers: Kaiser, twofold oversampling.
+
+    They are radial if those of any layer are.
+    """
+    radial = any(spec.radial for spec in specs)
+    return tuple(
+        dataclasses.replace(spec, kernel="kaiser", act_up=2, radial=radial)
+        for spec in specs
+    )
+
+
+def within(G: generator.Generator) -> Callable:
+    """The maps of the Fourier features and of all layers, as they follow each other."""
+    names = ["input", *(spec.name for spec in G.synthesis.layers)]
+
+    def maps(variables, z, c, transform):
+        ws = G.apply(variables, z, c, method="map")
+        _, state = G.apply(
+            variables, ws, transform, method="synthesize", capture_intermediates=True
+        )
+        found = state["intermediates"]["synthesis"]
+        return [layers.cast(found[name]["__call__"][0], "float32") for name in names]
+
+    return maps
+
+
+def alone(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
+    """The maps of layers of G, each given exact waves instead of a layer's output.
+
+    `specs` are some of G's, perhaps with other filters. The waves fill the band of the
+    layer's input and are as strong as what it was trained on.
+    """
+    places = {spec.name: i + 1 for i, spec in enumerate(G.synthesis.layers)}
+
+    def maps(variables, z, c, transform):
+        ws = G.apply(variables, z, c, method="map")
+        found = []
+        for spec in specs:
+            own = {part: variables[part]["synthesis"][spec.name] for part in variables}
+            key = jax.random.key(places[spec.name])
+            x = _waves(key, spec, transform)
+            x = x * jnp.sqrt(2 * own["buffers"]["magnitude_ema"])
+            x = jnp.broadcast_to(x, (len(z), *x.shape[1:]))
+            layer = synthesis.SynthesisLayer(spec, G.synthesis.conv_clamp)
+            y = layer.apply(own, x, ws[:, places[spec.name]])
+            found.append(layers.cast(y, "float32"))
+        return found
+
+    return maps
+
+
+def _waves(key, spec, transform):
+    """[1 H W I]: one wave a channel, of at most 95 % of the cutoff.
+
+    At the cutoff itself critical sampling has no room to fade waves out.
+    """
+    band = spec.in_band
+    waves = fourier.sample_waves(key, spec.in_channels, 0.95 * band.cutoff)
+    waves = fourier.transform_waves(*waves, transform[None])
+    return fourier.evaluate_waves(*waves, spec.in_size, band.rate, band.cutoff)
