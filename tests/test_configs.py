@@ -9,7 +9,7 @@ import pytest
 
 from afgan_jax import cli, config
 from afgan_jax.augment import control, pipeline
-from afgan_jax.cli import train
+from afgan_jax.cli import assembly
 from afgan_jax.data import advice
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.training import losses, step
@@ -98,7 +98,7 @@ def test_data_and_sizes_are_all_that_a_config_must_state(tmp_path):
     settings = config.load(str(path), schema=cli.schema())
     (line,) = cli.fill_in(settings)
     assert "losses.r1_gamma=0.128" in line and "0.001 x 64^2 pixels / batch 32" in line
-    setup, program = train.build(settings)
+    setup, program = assembly.build(settings)
     assert setup.r1_gamma == pytest.approx(0.001 * 64 * 64 / 32)
     assert [phase.name for phase in program.phases] == ["Gboth", "Dmain", "Dreg"]
     assert settings["train"]["total_kimg"] == 25000

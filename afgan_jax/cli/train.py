@@ -31,12 +31,11 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 from absl import flags
 
 from afgan_jax import cli
+from afgan_jax.cli import assembly
 
 PREVIEW = "preview-augment"
 
@@ -118,25 +117,6 @@ def _let_sigterm_end_it() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def load(
-    spec: str, workdir: str | os.PathLike, overrides: dict, source: str | None
-) -> dict:
-    """The settings of the run in workdir, those of a transfer if it is or was one."""
-    import jax
-
-    from afgan_jax import config, runs
-    from afgan_jax.training import donor
-
-    settings = config.load(spec, overrides, cli.schema())
-    for line in cli.fill_in(settings):
-        if jax.process_index() == 0:
-            print(line, file=sys.stderr)
-    transferred = source is not None
-    if runs.Run.has_begun(workdir):
-        transferred = (Path(workdir).expanduser() / donor.RECORD).exists()
-    return donor.adapt(settings, overrides) if transferred else settings
-
-
 def train(
     spec: str,
     workdir: str | os.PathLike,
@@ -160,18 +140,18 @@ def train(
     from afgan_jax.training import compiled, donor, loop, snapshot
 
     schema = cli.schema()
-    settings = load(spec, workdir, overrides, source)
-    setup, program = build(settings)
+    settings = assembly.load(spec, workdir, overrides, source)
+    setup, program = assembly.build(settings)
     batch_size = settings["updates"]["batch_size"]
     keep = retention.make_retention(batch_size, **settings["checkpoints"])
     metrics = evaluation.parse(**settings["metrics"])
     # A hidden folder: a run directory may hold it before the run begins.
     cache = runs.Run.check(workdir, settings, schema) / ".cache"
-    beginning = begin(workdir, settings, program, source, partial)
+    beginning = assembly.begin(workdir, settings, program, source, partial)
     archive = sets.open_set(cache_dir=cache, **settings["data"])
-    check_data(archive, settings)
+    assembly.check_data(archive, settings)
     if jax.process_index() == 0:
-        for line in introduce(archive):
+        for line in assembly.introduce(archive):
             print(line, file=sys.stderr)
     with runs.Run.create_or_open(workdir, settings, schema, retention=keep) as run:
         compiled.keep(cache / "compiled")
@@ -196,54 +176,11 @@ def train(
             program,
             lambda start: batches(start_step=start),
             snapshots,
-            make_evaluate(metrics, settings, archive, cache),
+            assembly.make_evaluate(metrics, settings, archive, cache),
             batch_size=batch_size,
             profile=profile,
             **settings["train"],
         )
-
-
-def make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
-    """evaluate(G_ema) of these metrics; see metrics.evaluation."""
-    if not metrics:
-        return lambda G_ema: iter(())
-    import functools
-
-    import jax
-
-    from afgan_jax.data import sets
-    from afgan_jax.metrics import cache, evaluation, judged, spread, weights
-    from afgan_jax.networks import generator
-
-    data = settings["data"] | {"mirror": False}
-
-    @functools.cache
-    def reals():
-        return judged.of_archive(sets.open_set(cache_dir=cache_dir, **data))
-
-    G = generator.make_generator(**settings["generator"] | {"dtype": "float32"})
-    fakes = judged.of_generator(G, {}, archive.labels, jax.random.key(0))
-    over = spread.Spread.over(settings["metrics"]["batch"])
-    store = cache.Store(weights.cache_folder() / "metrics")
-    subject = judged.Judged(over, reals, fakes, {}, store)
-    return evaluation.make_evaluate(metrics, subject)
-
-
-def build(settings: dict):
-    """(setup, program) of the training that these settings describe."""
-    from afgan_jax import config
-    from afgan_jax.augment import control
-    from afgan_jax.training import kernels, loop, snapshot, step
-
-    with config.naming("train"):
-        loop.check(**settings["train"])
-    snapshot.check(**settings["pictures"])
-    G, D = cli.make_networks(settings)
-    augment = control.make_control(**settings["augment"])
-    setup = step.make_setup(G, D, augment=augment, **settings["losses"])
-    updates = settings["updates"]
-    kernel = kernels.usable(updates["kernel"])
-    return setup, step.make_program(setup, **updates | {"kernel": kernel})
 
 
 def dry_run(
@@ -260,8 +197,8 @@ def dry_run(
     from afgan_jax.bench import memory
     from afgan_jax.training import donor, transfer
 
-    settings = load(spec, workdir, overrides, source)
-    setup, program = build(settings)
+    settings = assembly.load(spec, workdir, overrides, source)
+    setup, program = assembly.build(settings)
     runs.Run.check(workdir, settings, cli.schema())
     lines = memory.report(setup.G, setup.D, program, settings["updates"]["batch_size"])
     if source is not None and not runs.Run.has_begun(workdir):
@@ -271,27 +208,6 @@ def dry_run(
     for line in lines:
         if jax.process_index() == 0:
             print(line, flush=True)
-
-
-def begin(workdir: str | os.PathLike, settings: dict, program, source, partial: bool):
-    """(state, record) to begin with; None if the run has begun or starts from noise."""
-    import jax
-
-    from afgan_jax import runs
-    from afgan_jax.training import donor
-
-    if source is None:
-        return None
-    is_main = jax.process_index() == 0
-    if runs.Run.has_begun(workdir):
-        if is_main:
-            print(f"{workdir} goes on; --init-from is ignored", file=sys.stderr)
-        return None
-    found = donor.find(source)
-    state, record = donor.begin(found, settings, program, partial=partial)
-    if is_main:
-        print(record, end="", file=sys.stderr)
-    return state, record
 
 
 def preview(
@@ -310,7 +226,7 @@ def preview(
     from afgan_jax.training import preview
 
     schema = cli.schema()
-    settings = load(spec, workdir, overrides, source)
+    settings = assembly.load(spec, workdir, overrides, source)
     augment = control.make_control(**settings["augment"])
     if augment is None:
         raise ValueError(
@@ -326,44 +242,3 @@ def preview(
         if jax.process_index() == 0:
             preview.write(path, augment, archive, preview.strengths(augment, p))
             print(f"wrote {path}", file=sys.stderr)
-
-
-def introduce(archive) -> Iterator[str]:
-    """Lines on the set, its labels, used or not, and the devices."""
-    import jax
-
-    from afgan_jax.data import labels
-
-    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    size = f"{archive.resolution} pixels"
-    yield f"{archive.name}: {len(archive)} images of {size}; {devices}"
-    if archive.label_dim:
-        yield labels.describe(archive.labels, archive.class_names)
-    else:
-        warning = labels.unused(archive.files, archive.images)
-        yield from () if warning is None else (warning,)
-
-
-def check_data(archive, settings: dict) -> None:
-    """Raise ValueError unless both networks fit the images and labels of the set."""
-    facts = {
-        "resolution": archive.resolution,
-        "img_channels": archive.channels,
-        "c_dim": archive.label_dim,
-    }
-    misfits = {
-        f"{section}.{name}": fact
-        for section in ("generator", "discriminator")
-        for name, fact in facts.items()
-        if settings[section][name] != fact
-    }
-    if not misfits:
-        return
-    section, name = next(iter(misfits)).split(".")
-    fix = " ".join(f"--config.{key}={fact}" for key, fact in misfits.items())
-    if name == "c_dim" and not archive.label_dim:
-        fix += ", or --config.data.use_labels=True if the set has labels"
-    raise ValueError(
-        f"{section}.{name}={settings[section][name]} does not fit the data"
-        f" {archive.name!r}: pass {fix}"
-    )

@@ -11,7 +11,7 @@ import pytest
 from afgan_jax import cli, config
 from afgan_jax.__main__ import main
 from afgan_jax.bench import memory
-from afgan_jax.cli import train
+from afgan_jax.cli import assembly
 from afgan_jax.networks import generator
 from afgan_jax.training import step
 
@@ -33,7 +33,7 @@ def only(monkeypatch, phase: str) -> None:
 def test_arguments_are_the_state_and_the_batch_and_temporaries_hold_maps(monkeypatch):
     settings = config.load(SMOKE, schema=cli.schema())
     only(monkeypatch, "Dreg")
-    setup, program = train.build(settings)
+    setup, program = assembly.build(settings)
     (row,) = memory.updates(program, setup.D, 8)
     state = jax.eval_shape(program.init, jax.random.key(0))
     leaves = jax.tree.leaves(state)
