@@ -2,11 +2,11 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
+import tiny
 
-from afgan_jax import __main__, runs
+from afgan_jax import __main__
 from afgan_jax.data import archive
 
 
@@ -19,16 +19,8 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, pictures):
-    """A run whose generator has classes, is tiny and untrained."""
-    settings = {"resolution": 16, "z_dim": 8, "w_dim": 8, "channel_max": 8}
-    settings |= {"num_layers": 4, "c_dim": 2}
-    data = {"path": str(pictures), "mirror": True, "use_labels": True}
-    G = runs.generator.make_generator(**settings)
     path = tmp_path_factory.mktemp("runs") / "tiny"
-    config = {"generator": settings, "data": data}
-    with runs.Run.create_or_open(path, config) as run:
-        run.save(3, {"G_ema": G.initialize(jax.random.key(0)), "rest": np.ones(3)})
-    return path
+    return tiny.save_run(path, pictures, resolution=16, num_layers=4)
 
 
 def measured(tmp_path, *flags):

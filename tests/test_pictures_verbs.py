@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
+import tiny
 from PIL import Image
 
 from afgan_jax import __main__, runs
@@ -23,16 +24,8 @@ def noise(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, noise):
-    """A run whose generator has classes, is tiny and untrained."""
-    settings = {"resolution": R, "z_dim": 8, "w_dim": 8, "channel_max": 8}
-    settings |= {"num_layers": 6, "c_dim": 2}
-    data = {"path": str(noise), "mirror": True, "use_labels": True}
-    G = runs.generator.make_generator(**settings)
     path = tmp_path_factory.mktemp("runs") / "tiny"
-    config = {"generator": settings, "data": data}
-    with runs.Run.create_or_open(path, config) as run:
-        run.save(3, {"G_ema": jax.jit(G.initialize)(jax.random.key(0))})
-    return path
+    return tiny.save_run(path, noise, resolution=R, num_layers=6)
 
 
 def done(*arguments):

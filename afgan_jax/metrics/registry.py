@@ -120,14 +120,12 @@ def _path_length(metric: Metric, judged: Judged) -> dict[str, float]:
 def _equivariance(kind: str) -> Callable:
     def evaluate(metric: Metric, judged: Judged) -> Mapping[str, float]:
         sums = judged.motion_errors(kind, metric.samples)
-        low, high = equivariance.confidence_interval(
-            sums, batch_size=judged.spread.batch
-        )
-        return {
-            metric.name: equivariance.psnr(sums),
-            f"{metric.name}_low": low,
-            f"{metric.name}_high": high,
-        }
+        found = {metric.name: equivariance.psnr(sums)}
+        batch = judged.spread.batch
+        if len(sums) <= batch:  # of one motion, which tells nothing of others
+            return found
+        low, high = equivariance.confidence_interval(sums, batch_size=batch)
+        return found | {f"{metric.name}_low": low, f"{metric.name}_high": high}
 
     return evaluate
 

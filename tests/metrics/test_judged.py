@@ -198,6 +198,7 @@ def test_equivariance_has_an_interval_about_it():
     found = registry.parse("eqt40_int").evaluate(judge(devices=2))
     low, high = found["eqt40_int_low"], found["eqt40_int_high"]
     assert low < found["eqt40_int"] < high
+    assert set(registry.parse("eqr8").evaluate(judge())) == {"eqr8"}  # one motion
     assert found["eqt40_int"] < 20  # noise does not move with its input
     with pytest.raises(
         ValueError, match="StyleGAN2 generator: it has no input to move"

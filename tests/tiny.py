@@ -1,0 +1,16 @@
+"""A run whose generator has two classes, is tiny and untrained."""
+
+import jax
+
+from afgan_jax import runs
+
+
+def save_run(folder, pictures, **sizes):
+    """The run in folder, of a set of pictures with classes, at step 3."""
+    settings = {"z_dim": 8, "w_dim": 8, "channel_max": 8, "c_dim": 2} | sizes
+    data = {"path": str(pictures), "mirror": True, "use_labels": True}
+    G = runs.generator.make_generator(**settings)
+    config = {"generator": settings, "data": data}
+    with runs.Run.create_or_open(folder, config) as run:
+        run.save(3, {"G_ema": jax.jit(G.initialize)(jax.random.key(0))})
+    return folder
