@@ -139,11 +139,11 @@ class TinyShapes(tfds.core.GeneratorBasedBuilder):
 def tiny_shapes(tmp_path_factory):
     """A set of TensorFlow Datasets, registered for the module, prepared when read."""
     top = tmp_path_factory.mktemp("tfds")
-    folder(top, {"tiny/__init__.py": b"", "tiny/shapes.py": BUILDER.encode()})
+    folder(top, {"tiny_sets/__init__.py": b"", "tiny_sets/shapes.py": BUILDER.encode()})
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(top)
         patch.setenv("TFDS_DATA_DIR", str(top / "data"))
-        __import__("tiny.shapes")
+        __import__("tiny_sets.shapes")
         yield
 
 
