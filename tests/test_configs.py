@@ -63,7 +63,13 @@ def parameters(spec: str) -> tuple[int, int]:
     return count(state.G["params"]), count(state.D["params"])
 
 
-@pytest.mark.parametrize("spec", PUBLISHED)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(spec, marks=[pytest.mark.slow] * ("ffhqu256" not in spec))
+        for spec in PUBLISHED
+    ],
+)
 def test_published_configs_have_the_published_parameter_counts(spec):
     assert parameters(spec) == PUBLISHED[spec]
 

@@ -19,6 +19,7 @@ def broken(monkeypatch):
     monkeypatch.setattr(registry, "METRICS", (*registry.METRICS, row))
 
 
+@pytest.mark.slow
 def test_metrics_are_written_down_and_their_faults_told(
     images, tmp_path, broken, capsys
 ):
