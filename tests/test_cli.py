@@ -12,7 +12,7 @@ from PIL import Image
 from processes import python
 
 from afgan_jax import __main__, cli, runs
-from afgan_jax.cli import generate
+from afgan_jax.cli import generate, labels
 
 ROOT = Path(__file__).parents[1]
 
@@ -213,10 +213,10 @@ def test_a_conditional_generator_asks_for_the_class(trained, tmp_path, capsys):
 
 
 def test_labels_are_a_class_or_numbers():
-    assert generate.read_label(0, None, None) is None
-    assert generate.read_label(3, 1, None) == [0, 1, 0]
-    assert generate.read_label(3, None, "1,0,1") == [1, 0, 1]
-    assert generate.read_label(2, None, "-0.5,2e1") == [-0.5, 20]
+    assert labels.read(0, None, None) is None
+    assert labels.read(3, 1, None) == [0, 1, 0]
+    assert labels.read(3, None, "1,0,1") == [1, 0, 1]
+    assert labels.read(2, None, "-0.5,2e1") == [-0.5, 20]
 
 
 @pytest.mark.parametrize(
@@ -233,4 +233,4 @@ def test_labels_are_a_class_or_numbers():
 )
 def test_bad_labels_are_named(c_dim, number, text, message):
     with pytest.raises(ValueError, match=message):
-        generate.read_label(c_dim, number, text)
+        labels.read(c_dim, number, text)

@@ -105,25 +105,23 @@ def make_networks(settings: dict) -> tuple:
     return G, D
 
 
-def open_network(path: str, step: int | None, **changes):
-    """The judged.Network of a run's generator, its classes as in the run's set.
+def open_network(values: flags.FlagValues, **changes):
+    """The judged.Network of the generator that --run and --step name.
 
-    `changes` are those of `runs.load_generator`. The set is opened only for classes.
+    Its classes are those of --class, --label or --data, by default of the run's set.
+    `changes` are those of `runs.load_generator`.
     """
     import jax
-    import numpy as np
 
     from afgan_jax import runs
-    from afgan_jax.data import sets
+    from afgan_jax.cli import labels
     from afgan_jax.metrics import judged
 
+    path, step = values.run, values.step
     G, variables = runs.load_generator(path, step, dtype="float32", **changes)
-    labels = np.zeros([1, 0], np.float32)
-    if G.mapping.c_dim:
-        run = runs.Run.open(path)
-        settings = run.config["data"] | {"mirror": False}
-        labels = sets.open_set(cache_dir=run.path / ".cache", **settings).labels
-    return judged.of_generator(G, variables, labels, jax.random.key(0))
+    data = values.data if "data" in values else None
+    classes = labels.choose(values, runs.Run.open(path), G.mapping.c_dim, data)
+    return judged.of_generator(G, variables, classes, jax.random.key(0))
 
 
 def fill_in(settings: dict) -> list[str]:

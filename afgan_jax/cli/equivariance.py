@@ -1,10 +1,12 @@
 """Measure how exactly a trained generator's images follow its input, and show it.
 
 python -m afgan_jax equivariance --run=runs/earth --samples=200 --outdir=out
+python -m afgan_jax equivariance --run=runs/flowers --class=3 --outdir=out
 
 Writes equivariance.json (dB), equivariance.png (one w turned and shifted by parts of a
 pixel) and rotation.gif, each beside the same network with its low-pass filters switched
 off: pixels repeated on the way up and dropped on the way down, as in an ordinary GAN.
+Classes are those of --class or --label, or else drawn as the run's set has them.
 """
 
 import functools
@@ -15,6 +17,7 @@ from pathlib import Path
 from absl import flags
 
 from afgan_jax import cli
+from afgan_jax.cli import labels
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("run", None, "run directory of the training", flag_values=FLAGS)
@@ -35,6 +38,10 @@ flags.DEFINE_float("psi", 0.7, "truncation of the images shown", flag_values=FLA
 flags.DEFINE_integer(
     "frames", 48, "frames of the animation", lower_bound=1, flag_values=FLAGS
 )
+flags.DEFINE_string(
+    "data", None, "set of the classes; default: the run's", flag_values=FLAGS
+)
+labels.define(FLAGS)
 flags.DEFINE_string("outdir", "out", "where the files go", flag_values=FLAGS)
 
 KINDS = {"eqt_int": "EQ-T", "eqt_frac": "EQ-T_frac", "eqr": "EQ-R"}
@@ -62,8 +69,7 @@ def main(argv: list[str]) -> None:
     G, variables = runs.load_generator(FLAGS.run, FLAGS.step)
     if not hasattr(G.synthesis, "layers"):
         raise ValueError("this is a StyleGAN2 generator: it has no input to move")
-    if G.mapping.c_dim:
-        raise ValueError("this generator needs classes; equivariance knows none yet")
+    classes = choose_classes(G)
     networks = {
         "filters on": G,
         "filters off": runs.load_generator(FLAGS.run, FLAGS.step, kernel="none")[0],
@@ -71,25 +77,26 @@ def main(argv: list[str]) -> None:
     resolution = networks["filters on"].synthesis.layers[-1].out_size[0]
     outdir = Path(FLAGS.outdir)
     outdir.mkdir(parents=True, exist_ok=True)
-    z = choose_latent(G, variables)
+    z, c = choose_latent(G, variables, classes)
     decibels, rows, captions, films = {}, [], [], []
     for name, network in networks.items():
 
         @jax.jit
-        def draw(variables, key, transform, G=network):
+        def draw(variables, classes, key, transform, G=network):
             z = jax.random.normal(key, (FLAGS.batch, G.mapping.z_dim))
-            return G.apply(variables, z, transform=transform)
+            c = jax.random.choice(jax.random.fold_in(key, 1), classes, (FLAGS.batch,))
+            return apply(G, variables, z, c, transform=transform)
 
         @jax.jit
         def show(variables, transform, G=network):
-            return G.apply(variables, z, psi=FLAGS.psi, transform=transform)[0]
+            return apply(G, variables, z, c, psi=FLAGS.psi, transform=transform)[0]
 
         def pictures(transforms, show=show):
             images = np.stack([np.asarray(show(variables, t)) for t in transforms])
             return enlarge(grid.to_uint8(images))
 
         decibels[name] = equivariance.measure(
-            functools.partial(draw, variables),
+            functools.partial(draw, variables, classes),
             num_samples=FLAGS.samples,
             batch_size=FLAGS.batch,
             seed=0,
@@ -114,8 +121,20 @@ def main(argv: list[str]) -> None:
     print(f"wrote equivariance.png, equivariance.json and rotation.gif to {outdir}")
 
 
-def choose_latent(G, variables):
-    """z [1 z_dim] of the seed asked for, or of a picture in which motion shows."""
+def choose_classes(G):
+    """Labels [M c_dim] to draw from."""
+    from afgan_jax import runs
+
+    return labels.choose(FLAGS, runs.Run.open(FLAGS.run), G.mapping.c_dim, FLAGS.data)
+
+
+def apply(G, variables, z, c, **options):
+    """Pictures of z and labels c, which may be of no numbers."""
+    return G.apply(variables, z, c if G.mapping.c_dim else None, **options)
+
+
+def choose_latent(G, variables, classes):
+    """(z [1 z_dim], c [1 c_dim]) of the seed asked for, or such that motion shows."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -123,11 +142,12 @@ def choose_latent(G, variables):
     seeds = range(32) if FLAGS.seed is None else [FLAGS.seed]
     latents = [np.random.RandomState(s).randn(1, G.mapping.z_dim) for s in seeds]
     z = jnp.asarray(np.concatenate(latents), jnp.float32)
-    pictures = jax.jit(lambda v, z: G.apply(v, z, psi=FLAGS.psi))(variables, z)
+    c = jnp.asarray(classes)[jnp.asarray(seeds) % len(classes)]
+    pictures = jax.jit(lambda v: apply(G, v, z, c, psi=FLAGS.psi))(variables)
     # Colours that differ across the picture; the most extreme pictures are freaks.
     colours = jnp.clip(pictures[..., 0] - pictures[..., -1], -1, 1)
     chosen = int(jnp.argsort(jnp.std(colours, axis=(1, 2)))[len(seeds) * 7 // 8])
-    return z[chosen : chosen + 1]
+    return z[chosen : chosen + 1], c[chosen : chosen + 1]
 
 
 def enlarge(images):

@@ -14,6 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from afgan_jax import cli
+from afgan_jax.cli import labels
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("run", None, "run directory of the training", flag_values=FLAGS)
@@ -22,8 +23,7 @@ flags.DEFINE_string("seeds", "0-15", "such as 0-15 or 1,3,5-7", flag_values=FLAG
 flags.DEFINE_float(
     "psi", 1.0, "truncation: 1 none, 0 the average image", flag_values=FLAGS
 )
-flags.DEFINE_integer("class", None, "class of a conditional net", flag_values=FLAGS)
-flags.DEFINE_string("label", None, "or its label: numbers a,b,c", flag_values=FLAGS)
+labels.define(FLAGS)
 flags.DEFINE_float(
     "rotate", 0.0, "turn the image counterclockwise, degrees", flag_values=FLAGS
 )
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
 
     jax.config.update("jax_default_matmul_precision", "highest")  # alike everywhere
     G, variables = runs.load_generator(FLAGS.run, FLAGS.step)
-    label = read_label(G.mapping.c_dim, FLAGS["class"].value, FLAGS.label)
+    label = labels.read(G.mapping.c_dim, FLAGS["class"].value, FLAGS.label)
     motion = (math.radians(FLAGS.rotate), *shift)
     # StyleGAN2 takes no transform, so none is passed where none is asked for.
     transform = affine.user_transform(*motion) if any(motion) else None
@@ -112,28 +112,3 @@ def parse_vec2(flag: str, text: str) -> tuple[float, float]:
             f"--{flag}={text} must be two numbers x,y such as 0.1,0, within {MAX_SHIFT}"
         )
     return x, y
-
-
-def read_label(c_dim: int, number: int | None, text: str | None) -> list | None:
-    """The label that --class=number or --label=text means; None for c_dim 0."""
-    given = f"--class={number}" if text is None else f"--label={text}"
-    if number is not None and text is not None:
-        raise ValueError(f"{given} and --class={number} exclude each other")
-    if c_dim == 0 and number is None and text is None:
-        return None
-    if c_dim == 0:
-        raise ValueError(f"{given}, but this generator knows no labels: leave it out")
-    if text is None:
-        if number is None or not 0 <= number < c_dim:
-            raise ValueError(
-                f"{given} must be one of 0 to {c_dim - 1}; or pass --label with"
-                f" {c_dim} numbers"
-            )
-        return [float(i == number) for i in range(c_dim)]
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != c_dim or not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{given} must be {c_dim} numbers, such as 0.5,1,...")
-    return numbers

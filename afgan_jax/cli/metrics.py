@@ -21,6 +21,7 @@ from pathlib import Path
 from absl import flags
 
 from afgan_jax import cli
+from afgan_jax.cli import labels
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("run", None, "run directory of the training", flag_values=FLAGS)
@@ -30,6 +31,7 @@ flags.DEFINE_string("data", None, "real pictures, zip or folder", flag_values=FL
 flags.DEFINE_list(
     "metrics", ["eqt1k_int", "eqt1k_frac", "eqr1k"], "their names", flag_values=FLAGS
 )
+labels.define(FLAGS)
 flags.DEFINE_list("weights", [], "NETWORK=FILE,...", flag_values=FLAGS)
 flags.DEFINE_bool("prepare", False, "only fetch the weights", flag_values=FLAGS)
 flags.DEFINE_integer(
@@ -52,6 +54,9 @@ def main(argv: list[str]) -> None:
         return
     if (FLAGS.run is None) == (FLAGS.images is None):
         raise ValueError("pass either --run=RUN or --images=FOLDER_OR_ZIP")
+    for flag in ("step", "class", "label"):
+        if FLAGS.run is None and FLAGS[flag].present:
+            raise ValueError(f"--{flag} is for --run: leave it out")
     if FLAGS.json:
         cli.check_writable("json", Path(FLAGS.json).parent)
         Path(FLAGS.json).parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +108,6 @@ def prepare(metrics: list) -> None:
 def open_judged(weights: dict):
     """(what is judged, the run and the step of its checkpoint, or None for both)."""
     import jax
-    import numpy as np
 
     from afgan_jax import checkpoints, runs
     from afgan_jax.data import sets
@@ -126,8 +130,10 @@ def open_judged(weights: dict):
         settings = run.config["data"] | {"mirror": False}
         return sets.open_set(cache_dir=run.path / ".cache", **settings)
 
-    labels = own().labels if G.mapping.c_dim else np.zeros([1, 0], np.float32)
-    fakes = judged.of_generator(G, variables, labels, jax.random.key(0))
+    labelled = FLAGS.data is not None and G.mapping.c_dim and labels.are_in(FLAGS.data)
+    data = FLAGS.data if labelled else None
+    classes = labels.choose(FLAGS, run, G.mapping.c_dim, data)
+    fakes = judged.of_generator(G, variables, classes, jax.random.key(0))
     reals = reals or (lambda: judged.of_archive(own()))
     return judged.Judged(over, reals, fakes, weights, store), run, step
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from afgan_jax import cli
+from afgan_jax.cli import labels
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("run", None, "run directory of the training", flag_values=FLAGS)
@@ -29,6 +30,7 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "data", None, "set of the classes; default: the run's", flag_values=FLAGS
 )
+labels.define(FLAGS)
 flags.DEFINE_string("outdir", "out", "where the files go", flag_values=FLAGS)
 
 COLUMNS = ("shift", "turn", "drop", "alone_shift", "alone_turn")
@@ -51,8 +53,9 @@ def main(argv: list[str]) -> None:
     )
     if not hasattr(G.synthesis, "layers"):
         raise ValueError("this is a StyleGAN2 generator: it has no input to move")
-    labels = read_labels() if G.mapping.c_dim else None
-    rows, leak = probe(G, variables, labels, FLAGS.samples, FLAGS.batch)
+    run, c_dim = runs.Run.open(FLAGS.run), G.mapping.c_dim
+    classes = labels.choose(FLAGS, run, c_dim, FLAGS.data)
+    rows, leak = probe(G, variables, classes, FLAGS.samples, FLAGS.batch)
     outdir = Path(FLAGS.outdir)
     outdir.mkdir(parents=True, exist_ok=True)
     report = {"samples": FLAGS.samples, "unit": "dB", "leak": leak, "layers": rows}
@@ -64,11 +67,11 @@ def main(argv: list[str]) -> None:
 
 
 def probe(
-    G, variables, labels, samples: int, batch: int
+    G, variables, classes, samples: int, batch: int
 ) -> tuple[list[dict], str | None]:
     """(a row of dB for the input and each layer, name of the leaking one or None).
 
-    `labels` [M c_dim] are classes to draw from, None for a generator without.
+    `classes` [M c_dim] are labels to draw from.
     """
     from afgan_jax.metrics import probe
     from afgan_jax.networks import maps
@@ -79,7 +82,7 @@ def probe(
     source = probe.Layer("input", first.in_band.rate, first.in_size, math.inf)
 
     def measure(function, layers):
-        render, constants = drawing(G, variables, labels, function)
+        render, constants = drawing(G, variables, classes, function)
         options = {"num_samples": samples, "batch_size": batch, "seed": 0}
         return probe.measure(render, constants, layers, **options)
 
@@ -123,15 +126,13 @@ def describe(specs) -> list:
     return found
 
 
-def drawing(G, variables, labels, function):
+def drawing(G, variables, classes, function):
     """(render, constants) of `metrics.probe` for a function of `networks.maps`."""
     import jax
-    import numpy as np
 
     from afgan_jax.metrics import judged
 
-    labels = np.zeros([1, 0], np.float32) if labels is None else labels
-    network = judged.of_generator(G, variables, labels, jax.random.key(0))
+    network = judged.of_generator(G, variables, classes, jax.random.key(0))
 
     def render(constants, numbers, transform):
         z, _, c = network.pairs(constants, numbers)
@@ -139,16 +140,6 @@ def drawing(G, variables, labels, function):
         return function(constants["G"], z, c, transform)
 
     return render, network.variables
-
-
-def read_labels():
-    """Labels of the run's data set, or of --data."""
-    from afgan_jax import runs
-    from afgan_jax.data import sets
-
-    run = runs.Run.open(FLAGS.run)
-    settings = run.config["data"] | ({} if FLAGS.data is None else {"path": FLAGS.data})
-    return sets.open_set(cache_dir=run.path / ".cache", **settings).labels
 
 
 def rounded(value: float | None) -> float | None:

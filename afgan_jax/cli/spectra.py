@@ -18,6 +18,7 @@ from pathlib import Path
 from absl import flags
 
 from afgan_jax import cli
+from afgan_jax.cli import labels
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("images", None, "archive, zip or folder", flag_values=FLAGS)
@@ -41,6 +42,10 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "batch", 16, "pictures at a time", lower_bound=1, flag_values=FLAGS
 )
+flags.DEFINE_string(
+    "data", None, "set of the run's classes; default: its own", flag_values=FLAGS
+)
+labels.define(FLAGS)
 flags.DEFINE_string("stats", None, "calc: file of stats", flag_values=FLAGS)
 flags.DEFINE_float("mean", None, "calc: or mean (0 .. 255)", flag_values=FLAGS)
 flags.DEFINE_float("std", None, "calc: with its deviation", flag_values=FLAGS)
@@ -185,7 +190,7 @@ def batches():
         return map(judged.of_archive(opened).read, parts)
     if FLAGS.num is None:
         raise ValueError("--num is missing: how many pictures the run makes")
-    network = cli.open_network(FLAGS.run, FLAGS.step)
+    network = cli.open_network(FLAGS)
     over = spread.Spread.over(FLAGS.batch)
 
     def draw(constants, numbers):

@@ -16,6 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from afgan_jax import cli
+from afgan_jax.cli import labels
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("run", None, "run directory of the training", flag_values=FLAGS)
@@ -53,6 +54,10 @@ flags.DEFINE_float(
     "show also how w goes this part of the way to another one's",
     flag_values=FLAGS,
 )
+flags.DEFINE_string(
+    "data", None, "set of the classes; default: the run's", flag_values=FLAGS
+)
+labels.define(FLAGS)
 flags.DEFINE_string("outdir", "out", "where the files go", flag_values=FLAGS)
 
 KERNELS = {"filters on": {}, "filters off": {"kernel": "none"}}
@@ -78,7 +83,7 @@ def main(argv: list[str]) -> None:
 
     # Accelerators round the factors of products otherwise, and would be measured too.
     jax.config.update("jax_default_matmul_precision", "highest")
-    network = cli.open_network(FLAGS.run, FLAGS.step)
+    network = cli.open_network(FLAGS)
     size = network.resolution
     if size is None:
         raise ValueError("this is a StyleGAN2 generator: it has no input to move")
@@ -90,7 +95,7 @@ def main(argv: list[str]) -> None:
     lines, captions, row = [], [], FLAGS.row
     for name, changes in KERNELS.items():
         if changes:
-            network = cli.open_network(FLAGS.run, FLAGS.step, **changes)
+            network = cli.open_network(FLAGS, **changes)
         show = jax.jit(network.synthesize)
         report[name] = measure(show, network, ws, reach)
         pictures, row = films(show, network, ws, row)

@@ -20,6 +20,7 @@ TINY = {"resolution": 32, "z_dim": 8, "w_dim": 8, "channel_base": 128}
 TINY |= {"channel_max": 8, "num_layers": 4, "num_critical": 1}
 T: dict = {}
 R = {"conv_kernel": 1, "radial": True}
+NO_CLASSES = np.zeros((1, 0), np.float32)
 LAYERS = [probe.Layer(name, 32.0, (52, 52), 60.0) for name in ("first", "second")]
 
 
@@ -118,7 +119,7 @@ def sabotaged(changes, **settings):
 
 def named(G):
     """(number of the layer named or None, rows)."""
-    rows, leak = verb.probe(G, G.initialize(jax.random.key(0)), None, 4, 4)
+    rows, leak = verb.probe(G, G.initialize(jax.random.key(0)), NO_CLASSES, 4, 4)
     names = [row["name"] for row in rows[1:]]
     return (None if leak is None else names.index(leak)), rows
 

@@ -1,0 +1,111 @@
+"""Where verbs have the classes of a conditional generator's pictures from."""
+
+import json
+import types
+
+import numpy as np
+import pytest
+import tiny
+from absl import flags
+
+from afgan_jax import __main__, cli
+from afgan_jax.cli import labels
+from afgan_jax.data import archive
+
+IMAGES = np.random.RandomState(0).randint(0, 256, (6, 16, 16, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Folder with own.zip of 2 classes, other.zip of 3 and bare.zip of none."""
+    folder = tmp_path_factory.mktemp("sets")
+    classes = {"own": [0, 0, 0, 1, 0, 0], "other": [0, 1, 2] * 2, "bare": None}
+    for name, rows in classes.items():
+        archive.write_archive(folder / f"{name}.zip", IMAGES, rows)
+    return folder
+
+
+def chosen(sets, *arguments, c_dim=2, path="own.zip", data=None):
+    values = flags.FlagValues()
+    labels.define(values)
+    cli.parse(values, list(arguments))
+    settings = {"path": str(sets / path), "mirror": True, "use_labels": True}
+    run = types.SimpleNamespace(path=sets / "run", config={"data": settings})
+    data = None if data is None else str(sets / data)
+    return labels.choose(values, run, c_dim, data).tolist()
+
+
+def test_classes_are_named_or_come_from_a_set(sets):
+    first, second = [1, 0], [0, 1]
+    assert chosen(sets) == [first, first, first, second, first, first]
+    assert chosen(sets, path="gone.zip", data="own.zip") == chosen(sets)
+    assert chosen(sets, "--class=1", path="gone.zip") == [second]
+    assert chosen(sets, "--label=0.5,2", path="gone.zip") == [[0.5, 2]]
+    assert chosen(sets, c_dim=0, path="gone.zip") == [[]]
+    assert [labels.are_in(f"{sets}/{n}.zip") for n in ("own", "bare")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "arguments, where, message",
+    [
+        (
+            [],
+            {"path": "gone.zip"},
+            "as in the set .*gone.zip, but: .*; pass --data",
+        ),
+        ([], {"data": "bare.zip"}, "bare.zip, but: .*holds no labels.*--class=N"),
+        (
+            [],
+            {"data": "other.zip"},
+            "are 3 numbers, the generator takes 2; pass",
+        ),
+        (["--class=2"], {}, "--class=2 must be one of 0 to 1"),
+        (["--class=1"], {"c_dim": 0}, "--class=1, but this generator knows no labels"),
+    ],
+)
+def test_labels_that_are_not_there_are_asked_for(sets, arguments, where, message):
+    with pytest.raises(ValueError, match=message):
+        chosen(sets, *arguments, **where)
+
+
+@pytest.fixture(scope="module")
+def stranded(tmp_path_factory):
+    """A run of 2 classes whose set is gone."""
+    folder = tmp_path_factory.mktemp("stranded")
+    return tiny.save_run(
+        folder / "run", folder / "gone.zip", resolution=16, num_layers=4
+    )
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["equivariance"],
+        ["metrics", "--metrics=eqt8_int"],
+        ["probe"],
+        ["sticking"],
+        ["spectra", "stats", "--num=2"],
+    ],
+    ids=lambda verb: verb[0],
+)
+def test_a_set_that_is_gone_is_one_line(stranded, verb, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert __main__.main([*verb, f"--run={stranded}"]) == 2
+    error = capsys.readouterr().err
+    assert "gone.zip, but: " in error and error.count("\n") == 1
+    assert "--class=N or --label=NUMBERS" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_equivariance_of_a_class_is_measured_and_shown(stranded, sets, tmp_path):
+    found = {}
+    for name, flag in (("a", "--class=0"), ("b", "--class=1"), ("c", "--data=own.zip")):
+        flag = flag.replace("own", str(sets / "own"))
+        flags = [flag, "--samples=4", "--frames=2", f"--outdir={tmp_path / name}"]
+        assert __main__.main(["equivariance", f"--run={stranded}", *flags]) == 0
+        found[name] = json.loads((tmp_path / name / "equivariance.json").read_text())
+    decibels = [report["filters on"]["eqt_int"] for report in found.values()]
+    assert len(set(decibels)) == 3 and min(decibels) > 25  # untrained, measured 40
+    pictures = [(tmp_path / n / "equivariance.png").read_bytes() for n in "ab"]
+    assert pictures[0] != pictures[1]
