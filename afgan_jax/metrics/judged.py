@@ -32,8 +32,9 @@ class Network:
     """A generator: draw(variables, numbers, transform) are its pictures in [-1, 1].
 
     `pairs(variables, numbers)` are latents and classes of path lengths, (z0, z1, c);
-    `mapping` and `synthesize` take (variables, ...), the latter also transform=, if the
-    input can be moved. transform is None, [3 3], or for `synthesize` [N 3 3].
+    `mapping(variables, z, c)` are ws. `synthesize(variables, ws, numbers)` are pictures
+    with the noise of these numbers (None: the constant one); it takes also transform=,
+    if the input can be moved. transform is None, [3 3], or for `synthesize` [N 3 3].
     resolution: None if the input cannot be moved.
     """
 
@@ -165,7 +166,8 @@ def _path_lengths(spread: Spread, pairs, mapping, synthesize) -> Callable:
         variables, params = constants
         return path_length.distances(
             functools.partial(mapping, variables),
-            functools.partial(synthesize, variables),
+            # The same noise for both ends of a step.
+            functools.partial(synthesize, variables, numbers=jnp.tile(numbers, 2)),
             functools.partial(_features, "lpips", params),
             *pairs(variables, numbers),
             jnp.zeros(len(numbers)),
@@ -198,15 +200,21 @@ def of_generator(
 ) -> Network:
     """A networks.generator.Generator, with classes drawn from `labels`.
 
-    Picture i has latents and a class of its own, drawn from `key` and i; the noise of
-    StyleGAN2 is its constant one.
+    Picture i has latents, a class and (StyleGAN2) noise of its own, drawn from `key`
+    and i.
     """
     conditional = G.mapping.c_dim > 0
     constants = {"G": variables, "labels": labels, "key": jax.random.key_data(key)}
 
-    def inputs(constants, numbers, purpose):
+    def keys(constants, numbers, purpose):
         own = jax.random.fold_in(jax.random.wrap_key_data(constants["key"]), purpose)
-        own = jax.vmap(jax.random.fold_in, (None, 0))(own, numbers)
+        return jax.vmap(jax.random.fold_in, (None, 0))(own, numbers)
+
+    def with_noise(constants, numbers):
+        return _draw_noise(constants["G"], keys(constants, numbers, 2))
+
+    def inputs(constants, numbers, purpose):
+        own = keys(constants, numbers, purpose)
         z = jax.vmap(lambda k: jax.random.normal(k, (G.mapping.z_dim,)))(own)
         count = len(constants["labels"])
         pick = jax.vmap(
@@ -218,7 +226,8 @@ def of_generator(
         z, c = inputs(constants, numbers, 0)
         # StyleGAN2 takes no transform, so none is passed where none is asked for.
         motion = {} if transform is None else {"transform": transform}
-        return G.apply(constants["G"], z, c if conditional else None, **motion)
+        variables = with_noise(constants, numbers)
+        return G.apply(variables, z, c if conditional else None, **motion)
 
     def pairs(constants, numbers):
         z0, c = inputs(constants, numbers, 0)
@@ -228,12 +237,31 @@ def of_generator(
     def mapping(constants, z, c):
         return G.apply(constants["G"], z, c if conditional else None, method="map")
 
-    def synthesize(constants, ws, **motion):
-        return G.apply(constants["G"], ws, method="synthesize", **motion)
+    def synthesize(constants, ws, numbers=None, **motion):
+        own = constants["G"] if numbers is None else with_noise(constants, numbers)
+        return G.apply(own, ws, method="synthesize", **motion)
 
     can_move = hasattr(G.synthesis, "layers")
     resolution = G.synthesis.layers[-1].out_size[0] if can_move else None
     return Network(constants, draw, resolution, pairs, mapping, synthesize)
+
+
+def _draw_noise(variables: dict, keys: Array) -> dict:
+    """The variables with noise for an image of each key in place of the constant one.
+
+    As drawing it at random within the network, but alike in any batch.
+    """
+    leaves, tree = jax.tree_util.tree_flatten_with_path(variables)
+
+    def drawn(layer, size):
+        own = jax.vmap(jax.random.fold_in, (0, None))(keys, layer)
+        return jax.vmap(lambda key: jax.random.normal(key, size))(own)
+
+    found = [
+        drawn(i, leaf.shape) if path[-1].key == "noise_const" else leaf
+        for i, (path, leaf) in enumerate(leaves)
+    ]
+    return jax.tree.unflatten(tree, found)
 
 
 def to_uint8(images: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:

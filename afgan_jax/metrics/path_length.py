@@ -40,6 +40,8 @@ def distances(
 ) -> Float[Array, " N"]:
     """The distance of each pair (z0, z1) at t in [0, 1], before the mean.
 
+    `synthesize` is given the ws of all beginnings, then those of all ends: where it
+    draws noise, that of image i and of image N + i should be the same.
     space: "w", straight between their ws, or "z", along the sphere. crop: compare
     faces' middles only, rows 3/8 to 7/8 and columns 2/8 to 6/8.
     """

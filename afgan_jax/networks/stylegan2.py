@@ -78,7 +78,8 @@ def activate(x: jax.Array, name: str, gain: float, clamp: float | None) -> jax.A
 class SynthesisLayer(nn.Module):
     """Modulated convolution, noise, leaky ReLU: [N H W I] -> [N up*H up*W O].
 
-    `noise` is "random", "const" or "none"; noise is the same for all channels.
+    `noise` is "random", "const" or "none"; noise is the same for all channels. The
+    constant one, noise_const [up*H up*W], may also be given as [N up*H up*W].
     """
 
     features: int
@@ -112,7 +113,7 @@ class SynthesisLayer(nn.Module):
             drawn = jax.random.normal(self.make_rng("noise"), (n, *size, 1), y.dtype)
             y = add_noise(y, drawn, strength)
         elif noise == "const":
-            y = add_noise(y, constant.value[:, :, None], strength)
+            y = add_noise(y, constant.value[..., None], strength)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         y = add(y, bias)
         return activate(y, "lrelu", gain, self.clamp)

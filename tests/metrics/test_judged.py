@@ -47,7 +47,7 @@ NETWORK = judged.Network(
     resolution=R,
     pairs=pairs,
     mapping=lambda variables, z, c: z[:, None],
-    synthesize=lambda variables, ws: jnp.broadcast_to(
+    synthesize=lambda variables, ws, numbers: jnp.broadcast_to(
         jnp.sin(ws.sum((1, 2)))[:, None, None, None], (len(ws), R, R, 1)
     ),
 )
@@ -164,6 +164,43 @@ def test_path_length_is_of_pairs_and_the_same_on_any_devices(nets):
     # Steps of 1e-4 are a few hundred times the rounding of float32.
     assert alone == pytest.approx(closed.mean(), rel=0.01)
     assert spread == pytest.approx(alone, rel=1e-3)
+
+
+class Noisy:
+    """Stands for a StyleGAN2 generator: its pictures are sums of w and noise."""
+
+    mapping = types.SimpleNamespace(c_dim=0, z_dim=1)
+    synthesis = types.SimpleNamespace(resolution=R, img_channels=1)
+
+    @staticmethod
+    def apply(variables, x, c=None, method="picture"):
+        if method == "map":
+            return x[:, None]
+        noise = variables["buffers"]["b8"]["noise_const"]
+        assert noise.shape == (len(x), R, R)
+        return x.reshape(-1, 1, 1, 1) * 1e-3 + noise[..., None]
+
+
+def noisy():
+    variables = {"buffers": {"b8": {"noise_const": jnp.zeros((R, R))}}}
+    labels = np.zeros((1, 0), np.float32)
+    return judged.of_generator(Noisy, variables, labels, jax.random.key(0))
+
+
+def test_noise_is_drawn_for_each_image_and_is_its_own_in_any_batch():
+    network = noisy()
+    found = network.draw(network.variables, np.arange(5), None)
+    part = network.draw(network.variables, np.array([3, 1]), None)
+    np.testing.assert_array_equal(part, found[np.array([3, 1])])
+    flat = np.asarray(found).reshape(5, -1)
+    assert np.abs(np.corrcoef(flat) - np.eye(5)).max() < 5 / R
+    np.testing.assert_allclose(flat.std(axis=1), 1, atol=5 / R)
+
+
+def test_both_ends_of_a_step_have_the_same_noise(nets):
+    # w moves by 1e-4 of about 1, and with it the picture by 1e-7; of other noise it
+    # would be 1, and the path 1e8.
+    assert 0 <= value("ppl82_wend", judge(fakes=noisy())) < 100
 
 
 def test_pictures_of_any_origin_are_judged_by_their_bytes(nets):

@@ -54,3 +54,24 @@ def test_gradients_of_what_all_pixels_share_are_summed_in_float32(name, dtype, o
     found, expected = gradient(x, value), gradient(x.astype("float32"), value)
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, expected, atol=off * np.abs(expected).max())
+
+
+def test_constant_noise_may_be_of_each_image():
+    keys = jax.random.split(jax.random.key(0), 4)
+    x, w, noise = (jax.random.normal(k, s) for k, s in zip(keys, NOISED))
+    layer = stylegan2.SynthesisLayer(4)
+    variables = layer.init(keys[3], x, w)
+    variables["params"]["noise_strength"] = jnp.asarray(0.5)
+
+    @jax.jit
+    def run(noise, x, w):
+        buffers = {"noise_const": noise}
+        return layer.apply(variables | {"buffers": buffers}, x, w, "const")
+
+    together = run(noise, x, w)
+    for i in range(2):
+        np.testing.assert_allclose(together[i], run(noise[i], x, w)[i], atol=1e-5)
+    assert np.abs(together - run(noise[::-1], x, w)).max() > 0.1
+
+
+NOISED = ((2, 8, 8, 3), (2, 5), (2, 8, 8))
