@@ -58,6 +58,13 @@ def check_writable(flag: str, folder: str | os.PathLike) -> None:
         )
 
 
+def check_file(flag: str, file: str | os.PathLike) -> None:
+    """Raises ValueError if a file could not be written there."""
+    if Path(file).is_dir():
+        raise ValueError(f"--{flag}={file} is a folder; name a file")
+    check_writable(flag, Path(file).parent)
+
+
 def schema() -> dict:
     """The sections of a config: the function whose arguments each one holds.
 

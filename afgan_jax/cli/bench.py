@@ -83,10 +83,8 @@ def main(argv: list[str]) -> None:
         raise ValueError("--phases and --topology are for bench aot")
 
     for flag, file in (("json", FLAGS.json), ("plot", FLAGS.plot)):
-        if file and Path(file).is_dir():
-            raise ValueError(f"--{flag}={file} is a folder; name a file")
         if file:
-            cli.check_writable(flag, Path(file).parent)
+            cli.check_file(flag, file)
             Path(file).parent.mkdir(parents=True, exist_ok=True)
     if FLAGS.plot and "scaling" not in parts:
         raise ValueError("--plot draws scaling: ask for it, as in bench scaling")

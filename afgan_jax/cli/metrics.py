@@ -47,7 +47,9 @@ def main(argv: list[str]) -> None:
     from afgan_jax import atomic
     from afgan_jax.metrics import registry
 
-    metrics = [registry.parse(name) for name in FLAGS.metrics]
+    metrics = registry.parse_all(FLAGS.metrics)
+    if not metrics:
+        raise ValueError("--metrics names none: leave it out, or name some")
     weights = read_weights(FLAGS.weights)
     if FLAGS.prepare:
         prepare(metrics)
@@ -58,10 +60,13 @@ def main(argv: list[str]) -> None:
         if FLAGS.run is None and FLAGS[flag].present:
             raise ValueError(f"--{flag} is for --run: leave it out")
     if FLAGS.json:
-        cli.check_writable("json", Path(FLAGS.json).parent)
-        Path(FLAGS.json).parent.mkdir(parents=True, exist_ok=True)
+        cli.check_file("json", FLAGS.json)
     registry.check_weights(metrics, weights)
     judged, run, step = open_judged(weights)
+    if run is not None:
+        cli.check_writable("run", run.path)
+    for metric in metrics:
+        metric.check(judged)
     results = {}
     for metric in metrics:
         start = time.perf_counter()
@@ -74,6 +79,7 @@ def main(argv: list[str]) -> None:
         if run is not None:
             run.append_metric(metric.name, found, step=step, seconds=seconds)
         if FLAGS.json:
+            Path(FLAGS.json).parent.mkdir(parents=True, exist_ok=True)
             atomic.write(Path(FLAGS.json), json.dumps(results, indent=2) + "\n")
 
 
@@ -128,7 +134,12 @@ def open_judged(weights: dict):
     @functools.cache
     def own():
         settings = run.config["data"] | {"mirror": False}
-        return sets.open_set(cache_dir=run.path / ".cache", **settings)
+        try:
+            return sets.open_set(cache_dir=run.path / ".cache", **settings)
+        except (ValueError, OSError) as error:
+            raise ValueError(
+                f"the run's set cannot be read: {error}; pass --data=SET"
+            ) from None
 
     labelled = FLAGS.data is not None and G.mapping.c_dim and labels.are_in(FLAGS.data)
     data = FLAGS.data if labelled else None

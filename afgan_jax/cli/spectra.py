@@ -87,12 +87,10 @@ def main(argv: list[str]) -> None:
             f" {files}; write flags as --name=value"
         )
     out = Path(FLAGS.out or default)
-    if out.is_dir():
-        raise ValueError(f"--out={FLAGS.out} is a folder; name a file")
     for flag in ("mean", "std", "beta", "smooth"):
         if FLAGS[flag].value is not None:
             cli.check_finite(flag, FLAGS[flag].value)
-    cli.check_writable("out", out.parent)
+    cli.check_file("out", out)
     run(out, *files)
     print(f"wrote {out}")
 

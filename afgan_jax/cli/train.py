@@ -153,6 +153,7 @@ def train(
     if jax.process_index() == 0:
         for line in assembly.introduce(archive):
             print(line, file=sys.stderr)
+    evaluate = assembly.make_evaluate(metrics, settings, archive, cache)
     with runs.Run.create_or_open(workdir, settings, schema, retention=keep) as run:
         compiled.keep(cache / "compiled")
         if beginning is not None:
@@ -176,7 +177,7 @@ def train(
             program,
             lambda start: batches(start_step=start),
             snapshots,
-            assembly.make_evaluate(metrics, settings, archive, cache),
+            evaluate,
             batch_size=batch_size,
             profile=profile,
             **settings["train"],

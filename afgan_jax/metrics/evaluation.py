@@ -25,12 +25,13 @@ def parse(*, names: tuple | str = (), batch: int = 16) -> list[registry.Metric]:
     """The metrics of these names, a tuple or separated by commas.
 
     batch: how many images are made at a time, on all devices together.
-    Raises ValueError for a name that is unknown and for weights that are missing.
+    Raises ValueError for a name that is unknown or there twice, and for weights that
+    are missing.
     """
     if batch < 1:
         raise ValueError(f"metrics.batch={batch} must be at least 1")
     names = names.split(",") if isinstance(names, str) else names
-    metrics = [registry.parse(name.strip()) for name in names if name.strip()]
+    metrics = registry.parse_all(names)
     registry.check_weights(metrics, {})
     return metrics
 
@@ -38,8 +39,11 @@ def parse(*, names: tuple | str = (), batch: int = 16) -> list[registry.Metric]:
 def make_evaluate(metrics: list[registry.Metric], judged: Judged) -> Evaluate:
     """evaluate(variables) yields the result of each metric of a generator's variables.
 
-    judged: of that generator. An error of a metric is told by its result.
+    judged: of that generator. An error of a metric is told by its result. Raises
+    ValueError at once for a metric that cannot be measured of it.
     """
+    for metric in metrics:
+        metric.check(judged)
 
     def evaluate(variables):
         constants = judged.fakes.variables | {"G": variables}

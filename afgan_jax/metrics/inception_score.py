@@ -8,9 +8,11 @@ Source: Salimans et al. 2016, Improved techniques for training GANs, Sec. 4.
 import numpy as np
 from jaxtyping import Float
 
+SPLITS = 10
+
 
 def score(
-    probabilities: Float[np.ndarray, "N classes"], *, splits: int = 10
+    probabilities: Float[np.ndarray, "N classes"], *, splits: int = SPLITS
 ) -> tuple[float, float]:
     """Mean and (population) standard deviation of the score over equal parts.
 

@@ -20,9 +20,13 @@ Draw = Callable[[Any, Numbers, Any], Float[Array, "n H W C"]]
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """`read` numbers of `count` pictures; `digest(n)` names the first n's content."""
+    """`read` numbers of `count` pictures; `digest(n)` names the first n's content.
+
+    shape: (H, W, C) of each.
+    """
 
     read: Callable[[Numbers], UInt8[np.ndarray, "n H W C"]]
+    shape: tuple[int, int, int]
     count: int
     digest: Callable[[int], str]
 
@@ -35,11 +39,12 @@ class Network:
     `mapping(variables, z, c)` are ws. `synthesize(variables, ws, numbers)` are pictures
     with the noise of these numbers (None: the constant one); it takes also transform=,
     if the input can be moved. transform is None, [3 3], or for `synthesize` [N 3 3].
-    resolution: None if the input cannot be moved.
+    shape: (H, W, C) of a picture. resolution: None if the input cannot be moved.
     """
 
     variables: Any
     draw: Draw
+    shape: tuple[int, int, int]
     resolution: int | None
     pairs: Callable
     mapping: Callable
@@ -77,9 +82,7 @@ class Judged:
 
     def motion_errors(self, kind: str, count: int) -> Float[np.ndarray, "N 2"]:
         """(squared error, mask) sums of each picture; see `equivariance`."""
-        network, spread = self._network("equivariance"), self.spread
-        if network.resolution is None:
-            raise ValueError("this is a StyleGAN2 generator: it has no input to move")
+        network, spread = self.generator("equivariance", moves=True), self.spread
         variables = spread.everywhere(network.variables)
         draw = _moved(spread, network.draw)
         batches = -(-count // spread.batch)
@@ -97,7 +100,7 @@ class Judged:
 
     def path_lengths(self, count: int) -> Float[np.ndarray, " N"]:
         """Distances of `path_length`, in W between end points."""
-        network = self._network("path length")
+        network = self.generator("path length")
         run = _path_lengths(
             self.spread, network.pairs, network.mapping, network.synthesize
         )
@@ -106,15 +109,50 @@ class Judged:
             list(self.spread.map(run, constants, lambda numbers: numbers, count))
         )
 
-    def _network(self, what: str) -> Network:
-        if isinstance(self.fakes, Network):
-            return self.fakes
-        raise ValueError(f"{what} is for generators: pass --run, not --images")
+    def generator(self, what: str, *, moves: bool = False) -> Network:
+        """The generator. Raises ValueError without, or if its input `moves` and cannot.
 
-    def _of_reals(self, net: str, limit: int | None, what: str, collect) -> dict:
+        what: for whom.
+        """
+        if not isinstance(self.fakes, Network):
+            raise ValueError(f"{what} is for generators: pass --run, not --images")
+        if moves and self.fakes.resolution is None:
+            raise ValueError("this is a StyleGAN2 generator: it has no input to move")
+        return self.fakes
+
+    def generated(self, count: int) -> Network | Pictures:
+        """What is judged. Raises ValueError if there are fewer than `count`."""
+        if isinstance(self.fakes, Pictures) and self.fakes.count < count:
+            raise ValueError(
+                f"there are {self.fakes.count} images, but {count} are asked for: give"
+                " more, or ask for fewer, as fid1k does"
+            )
+        return self.fakes
+
+    def comparable(self, least: int) -> Pictures:
+        """The real pictures.
+
+        Raises ValueError if there are fewer than `least`, or they are of another size.
+        """
         if self.reals is None:
             raise ValueError("there are no real pictures to compare with: pass --data")
-        reals, params = self.reals(), self._params(net)
+        reals, sizes = self.reals(), []
+        for shape in (reals.shape, self.fakes.shape):
+            sizes.append("{}x{} pixels of {} channels".format(*shape))
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f"real pictures are {sizes[0]}, those judged {sizes[1]}: make them"
+                " alike, by dataset convert with --size and --channels"
+            )
+        if reals.count < least:
+            raise ValueError(
+                f"there are {reals.count} real pictures, but {least} are needed: give"
+                " more, or ask for all there are, as fid1k_full does"
+            )
+        return reals
+
+    def _of_reals(self, net: str, limit: int | None, what: str, collect) -> dict:
+        reals, params = self.comparable(1), self._params(net)
         count = min(reals.count, limit or reals.count)
         key = (what, net, cache.digest_of(params), reals.digest(count), count)
         return self.store.get(
@@ -125,10 +163,7 @@ class Judged:
         return _load(net, tuple(sorted(self.weights.items())))
 
     def _of_fakes(self, net: str, count: int) -> Iterator[np.ndarray]:
-        params = self._params(net)
-        if isinstance(self.fakes, Pictures):
-            count = _enough(self.fakes.count, count)
-        return self._found(net, params, self.fakes, count)
+        return self._found(net, self._params(net), self.generated(count), count)
 
     def _found(self, net: str, params, source, count: int) -> Iterator[np.ndarray]:
         """Features of pictures 0 .. count - 1, in batches."""
@@ -192,7 +227,8 @@ def of_archive(archive) -> Pictures:
     def read(numbers):
         return np.stack([archive[int(i)][0] for i in numbers])
 
-    return Pictures(read, len(archive), archive.digest)
+    shape = (archive.resolution, archive.resolution, archive.channels)
+    return Pictures(read, shape, len(archive), archive.digest)
 
 
 def of_generator(
@@ -241,9 +277,17 @@ def of_generator(
         own = constants["G"] if numbers is None else with_noise(constants, numbers)
         return G.apply(own, ws, method="synthesize", **motion)
 
-    can_move = hasattr(G.synthesis, "layers")
-    resolution = G.synthesis.layers[-1].out_size[0] if can_move else None
-    return Network(constants, draw, resolution, pairs, mapping, synthesize)
+    shape, resolution = _size(G.synthesis)
+    return Network(constants, draw, shape, resolution, pairs, mapping, synthesize)
+
+
+def _size(synthesis) -> tuple[tuple[int, int, int], int | None]:
+    """(shape, resolution) of a Network."""
+    if hasattr(synthesis, "layers"):
+        last = synthesis.layers[-1]
+        return (*last.out_size, last.out_channels), last.out_size[0]
+    n = synthesis.resolution
+    return (n, n, synthesis.img_channels), None
 
 
 def _draw_noise(variables: dict, keys: Array) -> dict:
@@ -267,15 +311,6 @@ def _draw_noise(variables: dict, keys: Array) -> dict:
 def to_uint8(images: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
     """127.5 x + 128, clipped and cut to whole numbers, as the published metrics do."""
     return jnp.clip(images * 127.5 + 128, 0, 255).astype(jnp.uint8)
-
-
-def _enough(there: int, asked: int) -> int:
-    if there < asked:
-        raise ValueError(
-            f"there are {there} images, but {asked} are asked for: give more, or ask"
-            " for fewer, as fid1k does"
-        )
-    return asked
 
 
 def _sum(batches: Iterator[np.ndarray]) -> frechet.Moments:

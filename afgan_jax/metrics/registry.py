@@ -11,8 +11,8 @@ N is a number such as 500 or 50k. Source: the names are those of the published p
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,22 +44,30 @@ class Metric:
 
     def evaluate(self, judged: Judged) -> dict[str, float]:
         """Results by name, of which the first is the metric's own value."""
+        self.check(judged)
         # Accelerators round the factors of products otherwise, and would be measured.
         with jax.default_matmul_precision("highest"):
             return self.row.evaluate(self, judged)
+
+    def check(self, judged: Judged) -> None:
+        """Raises ValueError, before anything is computed, for what lacks."""
+        self.row.check(self, judged)
 
 
 class Row(NamedTuple):
     """A row of METRICS.
 
     example: a name; pattern: what names look like, with groups n and full; net: whose
-    weights are needed, if any; lower: whether less is better.
+    weights are needed, if any; lower: whether less is better; least: how many pictures
+    it takes, of each kind; check: raises ValueError if it cannot judge what is there.
     """
 
     example: str
     pattern: str
     net: str | None
     lower: bool
+    least: int
+    check: Callable[[Metric, Judged], Any]
     evaluate: Callable[[Metric, Judged], dict[str, float]]
 
 
@@ -71,8 +79,11 @@ def parse(name: str) -> Metric:
             continue
         groups = match.groupdict()
         samples = _number(groups["n"] or USUAL)
-        if samples < 1:
-            raise ValueError(f"metric {name}: ask for at least 1 picture")
+        if not row.least <= samples < 2**31:
+            raise ValueError(
+                f"metric {name}: ask for at least {row.least} pictures, and for less"
+                " than 2**31"
+            )
         full = groups.get("full") is not None
         return Metric(name, row, samples, None if full else samples)
     examples = ", ".join(row.example for row in METRICS)
@@ -81,8 +92,34 @@ def parse(name: str) -> Metric:
     )
 
 
+def parse_all(names: Iterable[str]) -> list[Metric]:
+    """The metrics of these names. Raises ValueError as `parse`, and for twice one."""
+    metrics = [parse(name.strip()) for name in names if name.strip()]
+    for metric in metrics:
+        if metrics.count(metric) > 1:
+            raise ValueError(f"metric {metric.name} is asked for twice: name it once")
+    return metrics
+
+
 def _number(text: str) -> int:
     return int(text[:-1]) * 1000 if text.endswith("k") else int(text)
+
+
+def _check_sets(metric: Metric, judged: Judged) -> None:
+    judged.generated(metric.samples)
+    judged.comparable(metric.reals or metric.row.least)
+
+
+def _check_generated(metric: Metric, judged: Judged) -> None:
+    judged.generated(metric.samples)
+
+
+def _check_paths(metric: Metric, judged: Judged) -> None:
+    judged.generator("path length")
+
+
+def _check_motion(metric: Metric, judged: Judged) -> None:
+    judged.generator("equivariance", moves=True)
 
 
 def _frechet(net: str) -> Callable:
@@ -131,22 +168,21 @@ def _equivariance(kind: str) -> Callable:
 
 
 N, FULL = r"(?P<n>\d+k?)", "(?P<full>_full)?"
+FD = f"fd{N}?_efficientnet{FULL}"
+K, SPLITS = precision_recall.NEIGHBOURS, inception_score.SPLITS
+_fid, _fd = _frechet("inception"), _frechet("efficientnet")
+_eqt_int, _eqt_frac, _eqr = map(_equivariance, ("eqt_int", "eqt_frac", "eqr"))
+SETS, MADE, PATHS, MOTION = _check_sets, _check_generated, _check_paths, _check_motion
 METRICS = (
-    Row("fid50k_full", f"fid{N}{FULL}", "inception", True, _frechet("inception")),
-    Row("kid50k_full", f"kid{N}{FULL}", "inception", True, _kernel),
-    Row("pr50k3_full", f"pr{N}3{FULL}", "vgg16", False, _precision_recall),
-    Row("ppl2_wend", f"ppl{N}?2_wend", "lpips", True, _path_length),
-    Row("is50k", f"is{N}", "inception_logits", False, _inception_score),
-    Row(
-        "fd50k_efficientnet",
-        f"fd{N}?_efficientnet{FULL}",
-        "efficientnet",
-        True,
-        _frechet("efficientnet"),
-    ),
-    Row("eqt50k_int", f"eqt{N}_int", None, False, _equivariance("eqt_int")),
-    Row("eqt50k_frac", f"eqt{N}_frac", None, False, _equivariance("eqt_frac")),
-    Row("eqr50k", f"eqr{N}", None, False, _equivariance("eqr")),
+    Row("fid50k_full", f"fid{N}{FULL}", "inception", True, 2, SETS, _fid),
+    Row("kid50k_full", f"kid{N}{FULL}", "inception", True, 2, SETS, _kernel),
+    Row("pr50k3_full", f"pr{N}3{FULL}", "vgg16", False, K + 1, SETS, _precision_recall),
+    Row("ppl2_wend", f"ppl{N}?2_wend", "lpips", True, 1, PATHS, _path_length),
+    Row("is50k", f"is{N}", "inception_logits", False, SPLITS, MADE, _inception_score),
+    Row("fd50k_efficientnet", FD, "efficientnet", True, 2, SETS, _fd),
+    Row("eqt50k_int", f"eqt{N}_int", None, False, 1, MOTION, _eqt_int),
+    Row("eqt50k_frac", f"eqt{N}_frac", None, False, 1, MOTION, _eqt_frac),
+    Row("eqr50k", f"eqr{N}", None, False, 1, MOTION, _eqr),
 )
 
 

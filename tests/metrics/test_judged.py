@@ -1,5 +1,6 @@
 """Metrics of pictures by number: the same for any devices, batch and order of work."""
 
+import dataclasses
 import json
 import types
 
@@ -44,6 +45,7 @@ def pairs(variables, numbers):
 NETWORK = judged.Network(
     variables=jnp.asarray(0.25),
     draw=noise,
+    shape=(R, R, 3),
     resolution=R,
     pairs=pairs,
     mapping=lambda variables, z, c: z[:, None],
@@ -72,7 +74,7 @@ def reals(count=40):
         seen.extend(numbers)
         return images[numbers]
 
-    pictures = judged.Pictures(read, count, digest=lambda n: f"{count} {n}")
+    pictures = judged.Pictures(read, (R, R, 3), count, digest=lambda n: f"{count} {n}")
     return types.SimpleNamespace(pictures=pictures, images=images, seen=seen)
 
 
@@ -130,7 +132,7 @@ def read(numbers):
     if jax.process_index() == 1:
         raise OSError("a disk is gone")
     return whole(numbers)
-broken = test_judged.judged.Pictures(read, 40, lambda n: "broken")
+broken = test_judged.judged.Pictures(read, (16, 16, 3), 40, lambda n: "broken")
 try:
     registry.parse("fid8_full").evaluate(test_judged.judge(real=broken, devices=4))
 except (OSError, ValueError) as error:
@@ -266,6 +268,52 @@ def test_names_carry_the_number_of_pictures(name, samples, real):
     assert (metric.name, metric.samples, metric.reals) == (name, samples, real)
 
 
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (["fid8_full", "eqr8", "fid8_full"], "fid8_full is asked for twice"),
+        (["is9"], "metric is9: ask for at least 10 pictures"),
+        (["kid1"], "metric kid1: ask for at least 2 pictures"),
+        (["pr33"], "metric pr33: ask for at least 4 pictures"),
+        (["eqr0"], "metric eqr0: ask for at least 1 pictures"),
+        (["fid3000000k"], "for less than 2..31"),
+    ],
+)
+def test_metrics_of_too_few_or_twice_are_refused(names, message):
+    with pytest.raises(ValueError, match=message):
+        registry.parse_all(names)
+
+
+def other(pictures, **changes):
+    return dataclasses.replace(pictures, **changes)
+
+
+@pytest.mark.parametrize(
+    "name, fakes, real, message",
+    [
+        ("fid41", NETWORK, None, "there are 40 real pictures, but 41 are needed: .*_f"),
+        ("pr83_full", NETWORK, {"count": 3}, "are 3 real pictures, but 4 are needed"),
+        ("kid8_full", NETWORK, {"count": 1}, "are 1 real pictures, but 2 are needed"),
+        ("fd8_efficientnet", NETWORK, {"shape": (32, 32, 3)}, "pictures are 32x32 pix"),
+        ("fid8", NETWORK, {"shape": (R, R, 1)}, "of 1 channels, those judged 16x16"),
+        ("is24", {"count": 20}, None, "there are 20 images, but 24 are asked for"),
+        ("kid24", {"count": 20}, None, "there are 20 images, but 24 are asked for"),
+        ("fid8", {"shape": (8, 8, 3)}, None, "those judged 8x8 pixels of 3 channels:"),
+        ("ppl82_wend", {}, None, "path length is for generators"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_it_is_begun(
+    name, fakes, real, message, monkeypatch
+):
+    monkeypatch.setattr(features, "load", None)  # not reached
+    pictures = reals().pictures
+    fakes = other(pictures, **fakes) if isinstance(fakes, dict) else fakes
+    subject = judge(fakes, other(pictures, **(real or {})))
+    for attempt in (registry.parse(name).check, registry.parse(name).evaluate):
+        with pytest.raises(ValueError, match=message):
+            attempt(subject)
+
+
 @pytest.mark.parametrize("name", ["fid", "fid50k_all", "kid5kfull", "eqr", "ppl_wend"])
 def test_other_names_are_answered_with_those_there_are(name):
     with pytest.raises(ValueError, match="is unknown; there are.*fid50k_full"):
@@ -273,8 +321,8 @@ def test_other_names_are_answered_with_those_there_are(name):
 
 
 def test_at_least_one_picture_is_asked_for():
-    with pytest.raises(ValueError, match="metric fid0: ask for at least 1"):
-        registry.parse("fid0")
+    with pytest.raises(ValueError, match="metric fid1: ask for at least 2"):
+        registry.parse("fid1")
 
 
 def test_bytes_are_cut_not_rounded():

@@ -9,13 +9,17 @@ from afgan_jax.cli import train
 from afgan_jax.metrics import evaluation, registry
 
 
+def ready(metric, judged):
+    """Nothing lacks."""
+
+
 def fail(metric, judged):
     raise RuntimeError("the device\nis gone")
 
 
 @pytest.fixture
 def broken(monkeypatch):
-    row = registry.Row("broken8", f"broken{registry.N}", None, True, fail)
+    row = registry.Row("broken8", f"broken{registry.N}", None, True, 1, ready, fail)
     monkeypatch.setattr(registry, "METRICS", (*registry.METRICS, row))
 
 
