@@ -314,7 +314,20 @@ def to_uint8(images: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
 
 
 def _sum(batches: Iterator[np.ndarray]) -> frechet.Moments:
-    return functools.reduce(operator.add, map(frechet.Moments.of, batches))
+    return functools.reduce(operator.add, map(frechet.Moments.of, _gathered(batches)))
+
+
+def _gathered(batches: Iterator[np.ndarray], rows: int = 1024) -> Iterator[np.ndarray]:
+    """The same rows in larger pieces: products of few ones are mostly writing."""
+    pieces, count = [], 0
+    for batch in batches:
+        pieces.append(batch)
+        count += len(batch)
+        if count >= rows:
+            yield np.concatenate(pieces)
+            pieces, count = [], 0
+    if pieces:
+        yield np.concatenate(pieces)
 
 
 def _moments(batches: Iterator[np.ndarray]) -> dict:
