@@ -113,7 +113,7 @@ def make_networks(settings: dict) -> tuple:
 
 
 def open_network(values: flags.FlagValues, **changes):
-    """The judged.Network of the generator that --run and --step name.
+    """The pictures.Network of the generator that --run and --step name.
 
     Its classes are those of --class, --label or --data, by default of the run's set.
     `changes` are those of `runs.load_generator`.
@@ -122,13 +122,13 @@ def open_network(values: flags.FlagValues, **changes):
 
     from afgan_jax import runs
     from afgan_jax.cli import labels
-    from afgan_jax.metrics import judged
+    from afgan_jax.metrics import pictures
 
     path, step = values.run, values.step
     G, variables = runs.load_generator(path, step, dtype="float32", **changes)
     data = values.data if "data" in values else None
     classes = labels.choose(values, runs.Run.open(path), G.mapping.c_dim, data)
-    return judged.of_generator(G, variables, classes, jax.random.key(0))
+    return pictures.of_generator(G, variables, classes, jax.random.key(0))
 
 
 def fill_in(settings: dict) -> list[str]:

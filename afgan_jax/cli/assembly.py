@@ -74,17 +74,17 @@ def make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
     import jax
 
     from afgan_jax.data import sets
-    from afgan_jax.metrics import cache, evaluation, judged, spread, weights
+    from afgan_jax.metrics import cache, evaluation, judged, pictures, spread, weights
     from afgan_jax.networks import generator
 
     data = settings["data"] | {"mirror": False}
 
     @functools.cache
     def reals():
-        return judged.of_archive(sets.open_set(cache_dir=cache_dir, **data))
+        return pictures.of_archive(sets.open_set(cache_dir=cache_dir, **data))
 
     G = generator.make_generator(**settings["generator"] | {"dtype": "float32"})
-    fakes = judged.of_generator(G, {}, archive.labels, jax.random.key(0))
+    fakes = pictures.of_generator(G, {}, archive.labels, jax.random.key(0))
     over = spread.Spread.over(settings["metrics"]["batch"])
     store = cache.Store(weights.cache_folder() / "metrics")
     subject = judged.Judged(over, reals, fakes, {}, store)

@@ -117,14 +117,14 @@ def open_judged(weights: dict):
 
     from afgan_jax import checkpoints, runs
     from afgan_jax.data import sets
-    from afgan_jax.metrics import cache, judged, spread
+    from afgan_jax.metrics import cache, judged, pictures, spread
     from afgan_jax.metrics import weights as files
 
     over = spread.Spread.over(FLAGS.batch)
     store = cache.Store(files.cache_folder() / "metrics")
-    reals = None if FLAGS.data is None else functools.partial(pictures, FLAGS.data)
+    reals = None if FLAGS.data is None else functools.partial(opened, FLAGS.data)
     if FLAGS.run is None:
-        fakes = pictures(FLAGS.images)
+        fakes = opened(FLAGS.images)
         return judged.Judged(over, reals, fakes, weights, store), None, None
     run = runs.Run.open(FLAGS.run)
     steps = checkpoints.saved_steps(run.path / "checkpoints")
@@ -144,15 +144,15 @@ def open_judged(weights: dict):
     labelled = FLAGS.data is not None and G.mapping.c_dim and labels.are_in(FLAGS.data)
     data = FLAGS.data if labelled else None
     classes = labels.choose(FLAGS, run, G.mapping.c_dim, data)
-    fakes = judged.of_generator(G, variables, classes, jax.random.key(0))
-    reals = reals or (lambda: judged.of_archive(own()))
+    fakes = pictures.of_generator(G, variables, classes, jax.random.key(0))
+    reals = reals or (lambda: pictures.of_archive(own()))
     return judged.Judged(over, reals, fakes, weights, store), run, step
 
 
 @functools.cache
-def pictures(path: str):
+def opened(path: str):
     """The pictures of a folder or zip."""
     from afgan_jax.data import archive
-    from afgan_jax.metrics import judged
+    from afgan_jax.metrics import pictures
 
-    return judged.of_archive(archive.Archive.open(path))
+    return pictures.of_archive(archive.Archive.open(path))

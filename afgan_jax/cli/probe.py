@@ -130,9 +130,9 @@ def drawing(G, variables, classes, function):
     """(render, constants) of `metrics.probe` for a function of `networks.maps`."""
     import jax
 
-    from afgan_jax.metrics import judged
+    from afgan_jax.metrics import pictures
 
-    network = judged.of_generator(G, variables, classes, jax.random.key(0))
+    network = pictures.of_generator(G, variables, classes, jax.random.key(0))
 
     def render(constants, numbers, transform):
         z, _, c = network.pairs(constants, numbers)

@@ -175,7 +175,7 @@ def batches():
     import numpy as np
 
     from afgan_jax.data import archive
-    from afgan_jax.metrics import judged, spread
+    from afgan_jax.metrics import pictures, spread
 
     if (FLAGS.run is None) == (FLAGS.images is None):
         raise ValueError("pass either --images=FOLDER_OR_ZIP or --run=RUN")
@@ -185,14 +185,14 @@ def batches():
         )
         numbers = np.arange(len(opened))
         parts = np.split(numbers, range(FLAGS.batch, len(numbers), FLAGS.batch))
-        return map(judged.of_archive(opened).read, parts)
+        return map(pictures.of_archive(opened).read, parts)
     if FLAGS.num is None:
         raise ValueError("--num is missing: how many pictures the run makes")
     network = cli.open_network(FLAGS)
     over = spread.Spread.over(FLAGS.batch)
 
     def draw(constants, numbers):
-        return judged.to_uint8(network.draw(constants, numbers, None))
+        return pictures.to_uint8(network.draw(constants, numbers, None))
 
     drawn = over.compile(draw)
     return over.map(drawn, network.variables, lambda numbers: numbers, FLAGS.num)

@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 from processes import python_twice
 
-from afgan_jax.data import archive
-from afgan_jax.metrics import cache, features, frechet, judged, kernel, registry
+from afgan_jax.metrics import (
+    cache,
+    features,
+    frechet,
+    judged,
+    kernel,
+    pictures,
+    registry,
+)
 from afgan_jax.metrics.spread import Spread
 
 R, D = 16, 6
@@ -43,7 +50,7 @@ def pairs(variables, numbers):
     return z, z + 1, jnp.zeros([len(numbers), 0])
 
 
-NETWORK = judged.Network(
+NETWORK = pictures.Network(
     variables=jnp.asarray(0.25),
     draw=noise,
     shape=(R, R, 3),
@@ -75,8 +82,14 @@ def reals(count=40):
         seen.extend(numbers)
         return images[numbers]
 
-    pictures = judged.Pictures(read, (R, R, 3), count, digest=lambda n: f"{count} {n}")
-    return types.SimpleNamespace(pictures=pictures, images=images, seen=seen)
+    def digest(first):
+        return f"{count} {first}"
+
+    return types.SimpleNamespace(
+        pictures=pictures.Pictures(read, (R, R, 3), count, digest),
+        images=images,
+        seen=seen,
+    )
 
 
 def judge(fakes=NETWORK, real=None, batch=8, devices=1, store=None):
@@ -133,7 +146,7 @@ def read(numbers):
     if jax.process_index() == 1:
         raise OSError("a disk is gone")
     return whole(numbers)
-broken = test_judged.judged.Pictures(read, (16, 16, 3), 40, lambda n: "broken")
+broken = test_judged.pictures.Pictures(read, (16, 16, 3), 40, lambda n: "broken")
 try:
     registry.parse("fid8_full").evaluate(test_judged.judge(real=broken, devices=4))
 except (OSError, ValueError) as error:
@@ -187,17 +200,7 @@ class Noisy:
 def noisy():
     variables = {"buffers": {"b8": {"noise_const": jnp.zeros((R, R))}}}
     labels = np.zeros((1, 0), np.float32)
-    return judged.of_generator(Noisy, variables, labels, jax.random.key(0))
-
-
-def test_noise_is_drawn_for_each_image_and_is_its_own_in_any_batch():
-    network = noisy()
-    found = network.draw(network.variables, np.arange(5), None)
-    part = network.draw(network.variables, np.array([3, 1]), None)
-    np.testing.assert_array_equal(part, found[np.array([3, 1])])
-    flat = np.asarray(found).reshape(5, -1)
-    assert np.abs(np.corrcoef(flat) - np.eye(5)).max() < 5 / R
-    np.testing.assert_allclose(flat.std(axis=1), 1, atol=5 / R)
+    return pictures.of_generator(Noisy, variables, labels, jax.random.key(0))
 
 
 def test_both_ends_of_a_step_have_the_same_noise(nets):
@@ -312,8 +315,8 @@ def test_metrics_of_too_few_or_twice_are_refused(names, message):
         registry.parse_all(names)
 
 
-def other(pictures, **changes):
-    return dataclasses.replace(pictures, **changes)
+def other(shown, **changes):
+    return dataclasses.replace(shown, **changes)
 
 
 @pytest.mark.parametrize(
@@ -334,9 +337,9 @@ def test_what_cannot_be_measured_is_refused_before_it_is_begun(
     name, fakes, real, message, monkeypatch
 ):
     monkeypatch.setattr(features, "load", None)  # not reached
-    pictures = reals().pictures
-    fakes = other(pictures, **fakes) if isinstance(fakes, dict) else fakes
-    subject = judge(fakes, other(pictures, **(real or {})))
+    shown = reals().pictures
+    fakes = other(shown, **fakes) if isinstance(fakes, dict) else fakes
+    subject = judge(fakes, other(shown, **(real or {})))
     for attempt in (registry.parse(name).check, registry.parse(name).evaluate):
         with pytest.raises(ValueError, match=message):
             attempt(subject)
@@ -351,28 +354,3 @@ def test_other_names_are_answered_with_those_there_are(name):
 def test_at_least_one_picture_is_asked_for():
     with pytest.raises(ValueError, match="metric fid1: ask for at least 2"):
         registry.parse("fid1")
-
-
-def test_bytes_are_cut_not_rounded():
-    x = jnp.asarray([-2.0, -1.0, 0.0, 0.999, 1.0, 2.0])
-    np.testing.assert_array_equal(judged.to_uint8(x), [0, 0, 128, 255, 255, 255])
-    assert judged.to_uint8(jnp.asarray(0.003)) == 128  # 128.38
-
-
-def test_an_archive_is_named_by_its_pictures(tmp_path):
-    images = np.random.RandomState(0).randint(0, 256, (5, 8, 8, 3)).astype(np.uint8)
-    paths = [archive.write_archive(tmp_path / f"{i}.zip", images) for i in range(2)]
-    other = archive.write_archive(tmp_path / "other.zip", images[:4])
-    first, second, third = (archive.Archive.open(p) for p in (*paths, other))
-    assert first.digest() == second.digest() != third.digest()
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    for i, name in enumerate(reversed(first.images)):
-        (folder / f"{i}.png").write_bytes(first.files.open(name).read())
-    assert archive.Archive.open(folder).digest() == first.digest()
-    assert archive.Archive.open(folder, mirror=True).digest() != first.digest()
-    part = np.concatenate([images[:3], images[:1], images[:1]])
-    similar = archive.write_archive(tmp_path / "similar.zip", part)
-    assert archive.Archive.open(similar).digest(3) == first.digest(3) != first.digest()
-    pictures = judged.of_archive(first)
-    np.testing.assert_array_equal(pictures.read(np.array([3, 1])), images[[3, 1]])
