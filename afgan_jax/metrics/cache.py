@@ -6,6 +6,7 @@ import logging
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,17 @@ from jax.experimental import multihost_utils
 
 _log = logging.getLogger(__name__)
 Arrays = dict[str, np.ndarray]
+DIGEST = "digest"  # name of that of all other arrays in a file
+# What reading a zip of arrays raises where bits of it have flipped.
+DAMAGED = (
+    EOFError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,16 +72,18 @@ def digest_of(tree: Any) -> str:
 def _read(path: Path) -> Arrays | None:
     try:
         with path.open("rb") as file, np.load(file) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            found = dict(arrays)
+        digest = str(found.pop(DIGEST))
+    except (OSError, *DAMAGED):
         return None  # absent, or damaged: as if absent
+    return found if digest_of(found) == digest else None
 
 
 def _write(path: Path, arrays: Arrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
         partial = Path(folder) / path.name
-        np.savez(partial, **arrays)
+        np.savez(partial, **arrays | {DIGEST: digest_of(arrays)})
         os.replace(partial, path)
 
 

@@ -237,6 +237,20 @@ def test_what_is_found_in_real_pictures_is_kept_by_content(nets, tmp_path):
     assert expected == value("fid8_full", judge(real=again.pictures, store=nowhere))
 
 
+def test_no_flipped_bit_of_what_is_kept_changes_a_result(tmp_path):
+    arrays = {"count": np.array(5), "total": np.arange(3.0)}
+    store = cache.Store(tmp_path)
+    store.get(("key",), lambda: arrays)
+    (file,) = tmp_path.glob("*.npz")
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 5):  # 5: prime to the 8 bits
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        file.write_bytes(damaged)
+        found = cache._read(file)
+        assert found is None or cache.digest_of(found) == cache.digest_of(arrays)
+
+
 def test_equivariance_has_an_interval_about_it():
     found = registry.parse("eqt40_int").evaluate(judge(devices=2))
     low, high = found["eqt40_int_low"], found["eqt40_int_high"]
