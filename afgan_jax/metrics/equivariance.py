@@ -105,6 +105,14 @@ def psnr(sums: Float64[np.ndarray, "num_samples 2"]) -> float:
         return float(20 * np.log10(2) - 10 * np.log10(error / mask))
 
 
+def psnr_of_each(
+    sums: Float64[np.ndarray, "num_samples 2"],
+) -> Float64[np.ndarray, " num_samples"]:
+    """PSNR in dB of every sample: infinite where its error is 0, NaN without a mask."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 20 * np.log10(2) - 10 * np.log10(sums[:, 0] / sums[:, 1])
+
+
 def confidence_interval(
     sums: Float64[np.ndarray, "num_samples 2"],
     *,

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float64
 
 from afgan_jax.metrics import (
     equivariance,
@@ -43,15 +45,26 @@ class Metric:
     reals: int | None
 
     def evaluate(self, judged: Judged) -> dict[str, float]:
-        """Results by name, of which the first is the metric's own value."""
+        """The values that `find` finds."""
+        return self.find(judged).values
+
+    def find(self, judged: Judged) -> "Found":
+        """What it says of what is judged. Raises ValueError as `check`."""
         self.check(judged)
         # Accelerators round the factors of products otherwise, and would be measured.
         with jax.default_matmul_precision("highest"):
-            return self.row.evaluate(self, judged)
+            return self.row.find(self, judged)
 
     def check(self, judged: Judged) -> None:
         """Raises ValueError, before anything is computed, for what lacks."""
         self.row.check(self, judged)
+
+
+class Found(NamedTuple):
+    """Results by name, the first being the metric's own value; dB of each image."""
+
+    values: dict[str, float]
+    decibels: Float64[np.ndarray, " N"] | None = None
 
 
 class Row(NamedTuple):
@@ -68,7 +81,7 @@ class Row(NamedTuple):
     lower: bool
     least: int
     check: Callable[[Metric, Judged], Any]
-    evaluate: Callable[[Metric, Judged], dict[str, float]]
+    find: Callable[[Metric, Judged], Found]
 
 
 def parse(name: str) -> Metric:
@@ -123,48 +136,50 @@ def _check_motion(metric: Metric, judged: Judged) -> None:
 
 
 def _frechet(net: str) -> Callable:
-    def evaluate(metric: Metric, judged: Judged) -> Mapping[str, float]:
+    def find(metric: Metric, judged: Judged) -> Found:
         real = judged.real_moments(net, metric.reals)
         fake = judged.fake_moments(net, metric.samples)
-        return {metric.name: frechet.distance(real, fake)}
+        return Found({metric.name: frechet.distance(real, fake)})
 
-    return evaluate
+    return find
 
 
-def _kernel(metric: Metric, judged: Judged) -> dict[str, float]:
+def _kernel(metric: Metric, judged: Judged) -> Found:
     real = judged.real_features("inception", metric.reals)
     fake = judged.fake_features("inception", metric.samples)
-    return {metric.name: kernel.distance(real, fake)}
+    return Found({metric.name: kernel.distance(real, fake)})
 
 
-def _precision_recall(metric: Metric, judged: Judged) -> dict[str, float]:
+def _precision_recall(metric: Metric, judged: Judged) -> Found:
     real = judged.real_features("vgg16", min(metric.reals or MOST_REALS, MOST_REALS))
     fake = judged.fake_features("vgg16", metric.samples)
     precision, recall = precision_recall.precision_recall(real, fake)
-    return {f"{metric.name}_precision": precision, f"{metric.name}_recall": recall}
+    values = {f"{metric.name}_precision": precision, f"{metric.name}_recall": recall}
+    return Found(values)
 
 
-def _inception_score(metric: Metric, judged: Judged) -> dict[str, float]:
+def _inception_score(metric: Metric, judged: Judged) -> Found:
     logits = judged.fake_features("inception_logits", metric.samples)
     mean, std = inception_score.score(jax.nn.softmax(jnp.asarray(logits)).__array__())
-    return {f"{metric.name}_mean": mean, f"{metric.name}_std": std}
+    return Found({f"{metric.name}_mean": mean, f"{metric.name}_std": std})
 
 
-def _path_length(metric: Metric, judged: Judged) -> dict[str, float]:
-    return {metric.name: path_length.mean(judged.path_lengths(metric.samples))}
+def _path_length(metric: Metric, judged: Judged) -> Found:
+    found = path_length.mean(judged.path_lengths(metric.samples))
+    return Found({metric.name: found})
 
 
 def _equivariance(kind: str) -> Callable:
-    def evaluate(metric: Metric, judged: Judged) -> Mapping[str, float]:
+    def find(metric: Metric, judged: Judged) -> Found:
         sums = judged.motion_errors(kind, metric.samples)
-        found = {metric.name: equivariance.psnr(sums)}
+        values = {metric.name: equivariance.psnr(sums)}
         batch = judged.spread.batch
-        if len(sums) <= batch:  # of one motion, which tells nothing of others
-            return found
-        low, high = equivariance.confidence_interval(sums, batch_size=batch)
-        return found | {f"{metric.name}_low": low, f"{metric.name}_high": high}
+        if len(sums) > batch:  # one motion tells nothing of others
+            interval = equivariance.confidence_interval(sums, batch_size=batch)
+            values |= zip((f"{metric.name}_low", f"{metric.name}_high"), interval)
+        return Found(values, equivariance.psnr_of_each(sums))
 
-    return evaluate
+    return find
 
 
 N, FULL = r"(?P<n>\d+k?)", "(?P<full>_full)?"

@@ -70,6 +70,32 @@ def curve_panels(
     return _save(path, figure, dpi=dpi)
 
 
+def histograms(
+    path: str | os.PathLike,
+    panels: Mapping[str, Float[np.ndarray, " n"]],
+    marks: Mapping[str, float],
+    *,
+    xlabel: str,
+    ylabel: str,
+) -> Path:
+    """A panel of how often values occur for each name, with a line at its mark.
+
+    Values that are not finite are left out, and counted in the title.
+    """
+    figure, axes = _row(len(panels))
+    for axis, (name, values) in zip(axes, panels.items()):
+        finite = values[np.isfinite(values)]
+        axis.hist(finite, bins="auto")
+        if math.isfinite(marks[name]):
+            axis.axvline(marks[name], color="black", linestyle="--")
+        left = len(values) - len(finite)
+        axis.set_title(name + (f", {left} not finite" if left else ""))
+        axis.set_xlabel(xlabel)
+        axis.grid(True, alpha=0.3)
+    axes[0].set_ylabel(ylabel)
+    return _save(path, figure, dpi=100)
+
+
 def heatmap(
     path: str | os.PathLike,
     values: Float[np.ndarray, "S S"],
