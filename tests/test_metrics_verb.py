@@ -9,6 +9,7 @@ from PIL import Image
 
 from afgan_jax import __main__
 from afgan_jax.data import archive
+from afgan_jax.metrics import weights
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,11 @@ def test_pictures_are_compared_without_a_generator(
         (["--run=nowhere", "--metrics=eqr8"], "there is no run in"),
         (["--prepare", "--metrics=eqr8"], "--metrics=eqr8 need no weights"),
         (["--run=a", "--metrics=pr83", "--weights=vgg16=b"], "there is no file b"),
+        (["--run=a", "--metrics=eqr8,eqr8"], "metric eqr8 is asked for twice"),
+        (["--run=a", "--metrics="], "--metrics names none"),
+        (["--images=b", "--class=1"], "--class is for --run: leave it out"),
+        (["--run=a", "--json=."], "--json=. is a folder; name a file"),
+        (["--run=a", "--plot=b.png", "--metrics=is10"], "--plot draws what --metrics="),
     ],
 )
 def test_bad_input_is_one_line(flags, message, capsys, monkeypatch, tmp_path):
@@ -80,6 +86,59 @@ def test_bad_input_is_one_line(flags, message, capsys, monkeypatch, tmp_path):
     assert __main__.main(["metrics", *flags]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory, pictures):
+    """Folder of what does not fit: two sets, no set, and three files of weights."""
+    folder = tmp_path_factory.mktemp("bad")
+    shapes = {"large": (2, 32, 32, 3), "grey": (2, 16, 16, 1)}
+    for name, shape in shapes.items():
+        archive.write_archive(folder / f"{name}.zip", np.zeros(shape, np.uint8))
+    (folder / "empty").mkdir()
+    whole = weights.prepare("efficientnet").read_bytes()
+    (folder / "whole.pth").write_bytes(whole)
+    (folder / "half.pth").write_bytes(whole[: len(whole) // 2])
+    (folder / "junk.pkl").write_bytes(b"\x80\x02cos\nsystem\n(S'true'\ntR.")
+    return folder
+
+
+FD = "--metrics=eqt8_int,fd8_efficientnet"
+INCEPTION = ["--metrics=eqt8_int,fid8"]
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ([FD, "--data=BAD/large.zip"], "real pictures are 32x32 pixels of 3 channels"),
+        ([FD, "--data=BAD/grey.zip"], "of 1 channels, those judged 16x16 pixels of 3"),
+        ([FD, "--data=BAD/empty"], "empty holds no images"),
+        ([FD, "--data=BAD/none"], "none"),
+        (["--metrics=eqt8_int,fd25_efficientnet"], "24 real pictures, but 25 are"),
+        (["--images=BAD/empty", FD], "empty holds no images"),
+        (["--images=BAD/large.zip", FD], "equivariance is for generators"),
+        (
+            [*INCEPTION, "--weights=inception=BAD/whole.pth"],
+            "do not fit: of 472 ar",
+        ),
+        ([*INCEPTION, "--weights=inception=BAD/half.pth"], "half.pth is not a state d"),
+        ([*INCEPTION, "--weights=inception=BAD/junk.pkl"], "it asks for os.system"),
+        (["--metrics=eqt8_int", "--json=BAD/half.pth/a"], "half.pth is a file"),
+        (["--metrics=eqt8_int", "--step=7"], "there is no checkpoint 7"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_and_nothing_is_measured(
+    flags, message, trained, bad, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("AFGAN_CACHE", str(tmp_path / "cache"))
+    before = sorted(trained.rglob("*"))
+    flags = [flag.replace("BAD", str(bad)) for flag in flags]
+    if not any(flag.startswith("--images") for flag in flags):
+        flags.append(f"--run={trained}")
+    assert __main__.main(["metrics", *flags]) == 2
+    out, error = capsys.readouterr()
+    assert message in error and error.count("\n") == 1 and out == ""
+    assert sorted(trained.rglob("*")) == before and not list(tmp_path.iterdir())
 
 
 def test_real_pictures_must_be_named(pictures, capsys):

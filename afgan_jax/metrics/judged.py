@@ -67,7 +67,7 @@ class Judged:
         network = self.generator("path length")
         parts = network.pairs, network.mapping, network.synthesize
         run = _compiled(self.spread, of_paths, *parts)
-        constants = network.variables, self._params("lpips")
+        constants = network.variables, self.params("lpips")
         return np.concatenate(
             list(self.spread.map(run, constants, lambda numbers: numbers, count))
         )
@@ -115,18 +115,19 @@ class Judged:
         return reals
 
     def _of_reals(self, net: str, limit: int | None, what: str, collect) -> dict:
-        reals, params = self.comparable(1), self._params(net)
+        reals, params = self.comparable(1), self.params(net)
         count = min(reals.count, limit or reals.count)
         key = (what, net, cache.digest_of(params), reals.digest(count), count)
         return self.store.get(
             key, lambda: collect(self._found(net, params, reals, count))
         )
 
-    def _params(self, net: str) -> dict:
+    def params(self, net: str) -> dict:
+        """Of a network of features. Raises ValueError if its weights are not right."""
         return _load(net, tuple(sorted(self.weights.items())))
 
     def _of_fakes(self, net: str, count: int) -> Iterator[np.ndarray]:
-        return self._found(net, self._params(net), self.generated(count), count)
+        return self._found(net, self.params(net), self.generated(count), count)
 
     def _found(self, net: str, params, source, count: int) -> Iterator[np.ndarray]:
         """Features of pictures 0 .. count - 1, in batches."""

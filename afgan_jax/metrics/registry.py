@@ -58,6 +58,8 @@ class Metric:
     def check(self, judged: Judged) -> None:
         """Raises ValueError, before anything is computed, for what lacks."""
         self.row.check(self, judged)
+        if self.row.net is not None:
+            judged.params(self.row.net)
 
 
 class Found(NamedTuple):
