@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "training": {"networks", "augment", "signal", "viz", "config", "runs"}
     | {"atomic", "interop"},
     "convert": {"interop", "networks", "config", "runs"},
-    "bench": {"networks", "signal"},
+    "bench": {"networks", "signal", "metrics"},
     "cli": EVERYTHING,
     "__main__": {"cli"},
     "__init__": set(),

@@ -2,6 +2,7 @@
 
 python -m afgan_jax bench ops,synthesis,update --config=configs/ffhqu256.py:t --batch=2
 python -m afgan_jax bench data --config=configs/earth64.py
+python -m afgan_jax bench metrics --config=configs/ffhqu256.py --batch=8
 python -m afgan_jax bench aot --config=configs/ffhqu256.py:t --topology=v5e:2x4
 
 A line each: the median time of a call; images/s; GFLOP/s of the arithmetic that the
@@ -11,6 +12,10 @@ seconds of compiling. Of the update, "step" is the mean of training, with each p
 often as it is due; data is the config's image set, and together (update,data) they tell
 how many times faster images are read than trained on. AFGAN_FORM in the environment
 forces inner forms, such as filtered=banded,resample=banded.
+
+metrics times the networks of features on pictures of the config's size, with weights
+drawn at random, and what each metric does with the generator for an image (ppl: a pair;
+equivariance: an image and its moved one), up to the distance between all of them.
 
 scaling times the generator as batch, resolution and width grow; --plot=FILE.png draws
 that.
@@ -25,11 +30,14 @@ many loops and kernels it leaves out; the collectives between chips and their by
 
 import dataclasses
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import flags
 
 from afgan_jax import cli
+from afgan_jax.cli import assembly
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("config", None, "FILE.py or FILE.py:ARG", flag_values=FLAGS)
@@ -62,40 +70,19 @@ flags.DEFINE_list(
 flags.DEFINE_string("plot", None, "file for the plot of scaling", flag_values=FLAGS)
 flags.DEFINE_string("json", None, "file for the same numbers", flag_values=FLAGS)
 
-PARTS = ("ops", "synthesis", "update", "data", "scaling", "aot")
-
 
 def main(argv: list[str]) -> None:
-    parts = ("synthesis", "update")
+    names = ["synthesis", "update"]
     if argv and not argv[0].startswith("-"):
-        parts, argv = tuple(argv[0].split(",")), argv[1:]
-    unknown = [part for part in parts if part not in PARTS]
-    if unknown:
-        raise ValueError(f"bench {unknown[0]!r}: use some of {','.join(PARTS)}")
-    if "aot" in parts and len(parts) > 1:
-        raise ValueError("bench aot compiles for other machines: ask for it alone")
+        names, argv = argv[0].split(","), argv[1:]
     overrides = cli.parse(FLAGS, argv, required=("config",))
-    if (FLAGS.against is None) != (FLAGS.checkout is None):
-        raise ValueError("--against=pytorch and --checkout=FOLDER need each other")
-    if FLAGS.against and not {"synthesis", "update"} & set(parts):
-        raise ValueError("--against=pytorch times synthesis and update: ask for those")
-    if parts != ("aot",) and (FLAGS.phases or FLAGS["topology"].present):
-        raise ValueError("--phases and --topology are for bench aot")
-
-    for flag, file in (("json", FLAGS.json), ("plot", FLAGS.plot)):
-        if file:
-            cli.check_file(flag, file)
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
-    if FLAGS.plot and "scaling" not in parts:
-        raise ValueError("--plot draws scaling: ask for it, as in bench scaling")
-
-    if parts == ("aot",):  # before JAX looks for a TPU to compile for
+    check(names)
+    if names == ["aot"]:  # before JAX looks for a TPU to compile for
         os.environ["JAX_PLATFORMS"] = "cpu"
     # Here, not on top: --help must not wait for JAX.
     import jax
 
     from afgan_jax import config
-    from afgan_jax.bench import aot, clock
 
     # What is kept from an earlier run would make compiling look quick.
     jax.config.update("jax_enable_compilation_cache", False)
@@ -103,21 +90,9 @@ def main(argv: list[str]) -> None:
     batch = FLAGS.batch or settings["updates"]["batch_size"]
     settings["updates"]["batch_size"] = batch
     cli.fill_in(settings)
-    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    rows, header, theirs = [], clock.HEADER, theirs_of(settings, batch)
-    if parts == ("aot",):
-        aot.devices(FLAGS.topology)  # before anything is printed
-        device, header = f"{FLAGS.topology}, compiled ahead of time", aot.HEADER
-    print(f"{FLAGS.config} on {device}, batch {batch}\n{header}")
-    for part in parts:
-        for row in measure(part, settings, batch):
-            if row.name in theirs:
-                seconds = theirs[row.name](FLAGS.repeats)
-                row = dataclasses.replace(row, against_seconds=seconds)
-            print(row.line(), flush=True)
-            rows.append(row.as_dict())
+    rows = timed(names, settings, batch)
     seconds = {row["name"]: row["seconds"] for row in rows}
-    content = {"config": FLAGS.config, "device": device, "rows": rows}
+    content = {"config": FLAGS.config, "device": device(names), "rows": rows}
     if {"step", "data"} <= seconds.keys():
         content["step_over_data"] = ratio = seconds["step"] / seconds["data"]
         print(f"images are read {ratio:.1f} times as fast as they are trained on")
@@ -127,44 +102,99 @@ def main(argv: list[str]) -> None:
         save(Path(FLAGS.json), content)
 
 
-def measure(part: str, settings: dict, batch: int):
-    """Yields the rows of one part."""
+def check(names: list[str]) -> None:
+    """Raises ValueError for parts and flags that do not go together."""
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        raise ValueError(f"bench {unknown[0]!r}: use some of {','.join(PARTS)}")
+    if "aot" in names and len(names) > 1:
+        raise ValueError("bench aot compiles for other machines: ask for it alone")
+    if (FLAGS.against is None) != (FLAGS.checkout is None):
+        raise ValueError("--against=pytorch and --checkout=FOLDER need each other")
+    for flag in ("against", "plot", "phases", "topology"):
+        takers = [name for name, part in PARTS.items() if flag in part.flags]
+        if FLAGS[flag].present and not set(takers) & set(names):
+            raise ValueError(
+                f"--{flag} is for {' and '.join(takers)}: ask for it, as in bench"
+                f" {takers[0]}"
+            )
+    for flag in ("json", "plot"):
+        if FLAGS[flag].value:
+            cli.check_file(flag, FLAGS[flag].value)
+
+
+def timed(names: list[str], settings: dict, batch: int) -> list[dict]:
+    """The rows of these parts, each printed as soon as it is known."""
+    from afgan_jax.bench import aot, clock
+
+    theirs, header = theirs_of(settings, batch), clock.HEADER
+    if names == ["aot"]:
+        aot.devices(FLAGS.topology)  # before anything is printed
+        header = aot.HEADER
+    print(f"{FLAGS.config} on {device(names)}, batch {batch}\n{header}")
+    rows = []
+    for name in names:
+        for row in PARTS[name].rows(settings, batch):
+            if row.name in theirs:
+                seconds = theirs[row.name](FLAGS.repeats)
+                row = dataclasses.replace(row, against_seconds=seconds)
+            print(row.line(), flush=True)
+            rows.append(row.as_dict())
+    return rows
+
+
+def device(names: list[str]) -> str:
+    """What is timed, or compiled for."""
+    import jax
+
+    if names == ["aot"]:
+        return f"{FLAGS.topology}, compiled ahead of time"
+    return f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+
+
+def options() -> dict:
+    """What clocks are told."""
+    return {"repeats": FLAGS.repeats, "naive": FLAGS.naive}
+
+
+def operations(settings: dict, batch: int):
+    """Rows of every convolution and nonlinearity, each once."""
+    from afgan_jax.bench import networks
+
+    G, D = cli.make_networks(settings)
+    with kernel_of(settings):
+        yield from networks.operations(G, D, batch, **options())
+
+
+def synthesis(settings: dict, batch: int):
+    """The row of the generator."""
+    from afgan_jax.bench import networks
+
+    G, _ = cli.make_networks(settings)
+    with kernel_of(settings):
+        yield from networks.synthesis(G, batch, **options())
+
+
+def kernel_of(settings: dict):
+    """A context in which layers take the forms of updates.kernel."""
+    from afgan_jax.signal import forms
+    from afgan_jax.training import kernels
+
+    return forms.prefer(
+        **kernels.KERNELS[kernels.usable(settings["updates"]["kernel"])]
+    )
+
+
+def updates(settings: dict, batch: int):
+    """Rows of the update of every phase, and of the mean step."""
     import functools
 
-    from afgan_jax.augment import control
-    from afgan_jax.bench import aot, networks
-    from afgan_jax.signal import forms
-    from afgan_jax.training import kernels, loop, step
+    from afgan_jax.bench import networks
+    from afgan_jax.training import loop
 
-    options = {"repeats": FLAGS.repeats, "naive": FLAGS.naive}
-    if part == "data":
-        yield read_data(settings, batch)
-        return
-    G, D = cli.make_networks(settings)
-    if part == "scaling":
-        yield from networks.scaling(settings["generator"], batch, **options)
-        return
-    updates = dict(settings["updates"])
-    if part == "aot":
-        chips = aot.devices(FLAGS.topology)
-    else:
-        chips, updates["kernel"] = None, kernels.usable(updates["kernel"])
-    if part in ("ops", "synthesis"):
-        with forms.prefer(**kernels.KERNELS[updates["kernel"]]):
-            if part == "ops":
-                yield from networks.operations(G, D, batch, **options)
-            else:
-                yield from networks.synthesis(G, batch, **options)
-        return
-    augment = control.make_control(**settings["augment"])
-    setup = step.make_setup(G, D, augment=augment, **settings["losses"])
-    program = step.make_program(setup, **updates, devices=chips)
-    if part == "aot":
-        clock = aot.CLOCKS[FLAGS.topology.partition(":")[0]]
-        yield from aot.updates(program, D, batch, clock, tuple(FLAGS.phases))
-    else:
-        place = functools.partial(loop.place, program)
-        yield from networks.updates(program, D, batch, place, **options)
+    setup, program = assembly.build(settings)
+    place = functools.partial(loop.place, program)
+    yield from networks.updates(program, setup.D, batch, place, **options())
 
 
 def read_data(settings: dict, batch: int):
@@ -177,7 +207,58 @@ def read_data(settings: dict, batch: int):
     with tempfile.TemporaryDirectory() as cache:
         archive = sets.open_set(cache_dir=cache, **settings["data"])
         batches = pipeline.batches(archive, batch_size=batch, seed=0)
-        return networks.data(batches, batch)
+        yield networks.data(batches, batch)
+
+
+def scaling(settings: dict, batch: int):
+    """Rows of the generator as batch, resolution and width grow."""
+    from afgan_jax.bench import networks
+
+    yield from networks.scaling(settings["generator"], batch, **options())
+
+
+def metrics(settings: dict, batch: int):
+    """Rows of networks of features, and of each metric with the generator."""
+    from afgan_jax.bench import metrics
+
+    G, _ = cli.make_networks(settings)
+    section = settings["generator"]
+    shape = (section["resolution"],) * 2 + (section["img_channels"],)
+    yield from metrics.networks(shape, batch, repeats=FLAGS.repeats)
+    yield from metrics.whole(G, batch, **options())
+
+
+def compiled_ahead(settings: dict, batch: int):
+    """Rows of what the TPU compiler says of the updates."""
+    from afgan_jax.augment import control
+    from afgan_jax.bench import aot
+    from afgan_jax.training import step
+
+    chips = aot.devices(FLAGS.topology)
+    G, D = cli.make_networks(settings)
+    augment = control.make_control(**settings["augment"])
+    setup = step.make_setup(G, D, augment=augment, **settings["losses"])
+    program = step.make_program(setup, **settings["updates"], devices=chips)
+    hertz = aot.CLOCKS[FLAGS.topology.partition(":")[0]]
+    yield from aot.updates(program, D, batch, hertz, tuple(FLAGS.phases))
+
+
+class Part(NamedTuple):
+    """What can be timed: `rows` yields its lines; `flags` are for no other parts."""
+
+    rows: Callable[[dict, int], Iterator]
+    flags: tuple[str, ...] = ()
+
+
+PARTS = {
+    "ops": Part(operations),
+    "synthesis": Part(synthesis, ("against",)),
+    "update": Part(updates, ("against",)),
+    "data": Part(read_data),
+    "scaling": Part(scaling, ("plot",)),
+    "metrics": Part(metrics),
+    "aot": Part(compiled_ahead, ("phases", "topology")),
+}
 
 
 def theirs_of(settings: dict, batch: int) -> dict:
@@ -236,4 +317,5 @@ def save(path: Path, content: dict) -> None:
 
     from afgan_jax import atomic
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(path, json.dumps(content, indent=2) + "\n")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from afgan_jax.__main__ import main
-from afgan_jax.bench import clock, networks
+from afgan_jax.bench import clock, metrics, networks
 from afgan_jax.cli import bench as bench_verb
 from afgan_jax.data import archive
 
@@ -101,6 +101,37 @@ def test_scaling_is_timed_and_drawn(tmp_path, monkeypatch):
     names = [row["name"] for row in json.loads(file.read_text())["rows"]]
     assert names == ["batch 1", "batch 2", "width 0.5", "width 1"]
     assert plot.stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_metrics_are_timed(tmp_path, monkeypatch):
+    monkeypatch.setattr(metrics, "DRAWN", {"fd_efficientnet": "efficientnet"})
+    classes = [f"--config.{n}.c_dim=2" for n in ("generator", "discriminator")]
+    file = tmp_path / "metrics.json"
+    assert bench("metrics", f"--json={file}", *classes) == 0
+    rows = {row["name"]: row for row in json.loads(file.read_text())["rows"]}
+    features = ["features efficientnet", "features lpips"]
+    with_generator = ["draw", "fd_efficientnet", "ppl", "eqt_int", "eqt_frac", "eqr"]
+    assert list(rows) == features + with_generator
+    assert rows["fd_efficientnet"]["gflop"] == pytest.approx(
+        rows["draw"]["gflop"] + rows["features efficientnet"]["gflop"]
+    )
+    for name, row in rows.items():
+        is_compared = row["naive_seconds"] is not None
+        assert is_compared == (name in ("draw", "eqt_int", "eqt_frac", "eqr"))
+        assert row["seconds"] > 0 and row["images"] >= 8
+
+
+def test_flags_are_for_what_they_change(capsys):
+    for flags, message in (
+        (["--phases=Gboth"], "--phases is for aot: ask for it, as in bench aot"),
+        (
+            ["--against=pytorch", "--checkout=a"],
+            "--against is for synthesis and update",
+        ),
+    ):
+        assert bench("data", *flags) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_plot_needs_scaling(tmp_path, capsys):

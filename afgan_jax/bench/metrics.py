@@ -1,0 +1,99 @@
+"""What is timed of metrics: networks of features, and what each metric does an image.
+
+Weights are drawn, not read: they do not change the time. Distances between features,
+once for all images, are not counted.
+"""
+
+import functools
+import statistics
+import time
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from afgan_jax.bench import clock
+from afgan_jax.metrics import cache, equivariance, features, judged, pictures, spread
+from afgan_jax.signal import forms
+
+# Name of a row: the network whose features of generated pictures are found.
+DRAWN = {"fid kid is": "inception", "pr": "vgg16", "fd_efficientnet": "efficientnet"}
+
+
+def networks(shape: tuple[int, int, int], batch: int, *, repeats: int) -> Iterator:
+    """A row for the features of pictures of this shape by each network."""
+    images = np.random.RandomState(0).randint(0, 256, (batch, *shape)).astype(np.uint8)
+    for net in (*DRAWN.values(), "lpips"):
+        arguments = _params(net), images
+        yield clock.measure(
+            f"features {net}",
+            judged.of_images(net),
+            lambda a=arguments: a,
+            batch,
+            repeats=repeats,
+            naive=False,
+        )
+
+
+def whole(G, batch: int, *, repeats: int, naive: bool) -> Iterator[clock.Row]:
+    """A row for drawing pictures, and for each metric from latents on.
+
+    `naive` is for those whose time is the generator's.
+    """
+    network, numbers = _network(G), np.arange(batch)
+    arguments = network.variables, numbers
+    yield clock.measure(
+        "draw",
+        lambda *constants: pictures.to_uint8(network.draw(*constants, None)),
+        lambda: arguments,
+        batch,
+        repeats=repeats,
+        naive=naive,
+    )
+    parts = network.pairs, network.mapping, network.synthesize
+    runs = {name: judged.of_drawn(net, network.draw) for name, net in DRAWN.items()}
+    runs["ppl"] = judged.of_paths(*parts)
+    for name, run in runs.items():
+        params = _params((DRAWN | {"ppl": "lpips"})[name])
+        constants = (network.variables, params), numbers
+        options = {"repeats": repeats, "naive": False}
+        yield clock.measure(name, run, lambda c=constants: c, batch, **options)
+    if network.resolution is not None:
+        yield from _motions(G, batch, repeats, naive)
+
+
+def _motions(G, batch: int, repeats: int, naive: bool) -> Iterator[clock.Row]:
+    """A row for each equivariance metric, with all that it does on the host."""
+    for kind in equivariance.KINDS:
+        images, seconds = _clock_motion(G, kind, batch, repeats)
+        naive_seconds = None
+        if naive:
+            with forms.override(**forms.NAIVE):
+                _, naive_seconds = _clock_motion(G, kind, batch, 1)
+        yield clock.Row(kind, images, seconds, naive_seconds=naive_seconds)
+
+
+def _clock_motion(G, kind: str, batch: int, repeats: int) -> tuple[int, float]:
+    """(images, median seconds) of two batches, each with a motion of its own."""
+    over = spread.Spread.over(batch)
+    # A network of its own, so that it is compiled in the forms of now.
+    subject = judged.Judged(over, None, _network(G), {}, cache.Store(None))
+    times = []
+    for _ in range(repeats + 1):  # the first compiles
+        start = time.perf_counter()
+        subject.motion_errors(kind, 2 * over.batch)
+        times.append(time.perf_counter() - start)
+    return 2 * over.batch, statistics.median(times[1:])
+
+
+def _network(G) -> pictures.Network:
+    c_dim = G.mapping.c_dim
+    labels = np.eye(c_dim, dtype=np.float32) if c_dim else np.zeros((1, 0), np.float32)
+    variables = jax.jit(G.initialize)(jax.random.key(0))
+    return pictures.of_generator(G, variables, labels, jax.random.key(1))
+
+
+@functools.cache
+def _params(net: str) -> dict:
+    images = np.zeros((1, 32, 32, 3), np.uint8)
+    return jax.jit(features.NETS[net].module.init)(jax.random.key(0), images)["params"]
