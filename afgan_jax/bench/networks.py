@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax.bench import clock
-from afgan_jax.networks import generator, layers, stylegan2
+from afgan_jax.networks import generator, groups, layers, stylegan2
 from afgan_jax.signal import convolve, forms, nonlinearity
 
 
@@ -49,10 +49,12 @@ def _alias_free(synthesis):
     """(name, dtype, function, shapes without batch) of each layer's two operations."""
     for spec in synthesis.layers:
         k, size = spec.conv_kernel, spec.in_size[0]
+        order = groups.ORDERS[spec.symmetry]
+        inputs, outputs = order * spec.in_channels, order * spec.out_channels
         conv = functools.partial(layers.conv_resample, pad=k - 1)
-        kernel = (k, k, spec.in_channels, spec.out_channels)
-        title = f"conv{k}x{k} {size} {spec.in_channels}-{spec.out_channels}"
-        yield title, spec.dtype, conv, ((*spec.in_size, spec.in_channels), kernel)
+        kernel = (k, k, inputs, outputs)
+        title = f"conv{k}x{k} {size} {inputs}-{outputs}"
+        yield title, spec.dtype, conv, ((*spec.in_size, inputs), kernel)
         act = functools.partial(
             nonlinearity.filtered_lrelu,
             bias=None,
@@ -64,8 +66,8 @@ def _alias_free(synthesis):
         )
         grown = tuple(n + k - 1 for n in spec.in_size)
         kind = "radial" if spec.is_radial else "lrelu"
-        title = f"{kind} {grown[0]}-{spec.out_size[0]} C{spec.out_channels}"
-        yield title, spec.dtype, act, ((*grown, spec.out_channels),)
+        title = f"{kind} {grown[0]}-{spec.out_size[0]} C{outputs}"
+        yield title, spec.dtype, act, ((*grown, outputs),)
 
 
 def _stylegan2(synthesis):

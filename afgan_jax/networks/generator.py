@@ -85,14 +85,17 @@ def make_generator(
     dtype: str = "float32",
     num_half_res: int = 4,
     remat: str = "none",
+    symmetry: str = "none",
 ) -> Generator:
     """Generator of configuration T by default.
 
-    R: conv_kernel=1, radial=True, channel_base and channel_max doubled. A:
-    synthesis="stylegan2", where `architecture` applies and the arguments from
-    num_layers to magnitude_ema_beta do not. The `num_half_res` highest resolutions are
-    computed in `dtype`; for `remat` see `layers.REMAT`. Raises ValueError for settings
-    that are unknown, impossible or do not apply.
+    R: conv_kernel=1, radial=True, channel_base and channel_max doubled. The ablation of
+    T that follows quarter turns: symmetry="p4" (see `groups`), channel_base and
+    channel_max, then of each of 4 directions, halved. A: synthesis="stylegan2", where
+    `architecture` applies, and symmetry and the arguments from num_layers to
+    magnitude_ema_beta do not. The `num_half_res` highest resolutions are computed in
+    `dtype`; for `remat` see `layers.REMAT`. Raises ValueError for settings that are
+    unknown, impossible or do not apply.
     """
     settings = dict(locals())
     sizes = ("z_dim", "w_dim", "img_channels", "channel_base", "channel_max")
@@ -105,6 +108,11 @@ def make_generator(
     if make is None:
         raise ValueError(
             f"synthesis={synthesis!r} is unknown: use one of {sorted(SYNTHESES)}"
+        )
+    if symmetry != "none" and synthesis != "alias_free":
+        raise ValueError(
+            f"symmetry={symmetry!r} does not apply to synthesis={synthesis!r}, whose"
+            " layers have no group axis: remove it"
         )
     network = make(settings)
     mapper = mapping.Mapping(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
-from afgan_jax.networks import generator, layers, plan, synthesis
+from afgan_jax.networks import generator, groups, layers, plan, synthesis
 from afgan_jax.signal import fourier
 
 
@@ -57,6 +57,7 @@ def alone(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
             key = jax.random.key(places[spec.name])
             x = _waves(key, spec, transform)
             x = x * jnp.sqrt(2 * own["buffers"]["magnitude_ema"])
+            x = groups.replicate(x, spec.symmetry)
             x = jnp.broadcast_to(x, (len(z), *x.shape[1:]))
             layer = synthesis.SynthesisLayer(spec, G.synthesis.conv_clamp)
             y = layer.apply(own, x, ws[:, places[spec.name]])

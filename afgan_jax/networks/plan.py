@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from afgan_jax.networks import layers
+from afgan_jax.networks import groups, layers
 from afgan_jax.signal import filters
 
 Size = tuple[int, int]
@@ -49,6 +49,7 @@ class LayerSpec:
     is_rgb: bool = False
     is_critical: bool = False
     dtype: str = "float32"  # of the feature maps inside
+    symmetry: str = "none"  # p4: all channels in each of 4 directions
 
     @property
     def tmp_rate(self) -> float:
@@ -146,6 +147,7 @@ def make_plan(
     radial: bool = False,
     dtype: str = "float32",
     num_half_res: int = 4,
+    symmetry: str = "none",
 ) -> tuple[LayerSpec, ...]:
     """The layers of configurations T and R (Sec. 3.2, "flexible layers").
 
@@ -156,6 +158,7 @@ def make_plan(
     Raises ValueError for a resolution outside 16..1024 or an impossible setting.
     """
     _check(resolution, num_layers, num_critical, kernel)
+    groups.check(symmetry)
     last_cutoff = resolution / 2
     last_stopband = last_cutoff * last_stopband_rel
     exponents = np.minimum(np.arange(num_layers + 1) / (num_layers - num_critical), 1.0)
@@ -194,6 +197,7 @@ def make_plan(
                 is_rgb=i == num_layers,
                 is_critical=i >= num_layers - num_critical,
                 dtype=layers.dtype_at(rates[i], resolution, dtype, num_half_res),
+                symmetry=symmetry,
             )
         )
     return tuple(specs)
@@ -211,6 +215,7 @@ def describe(specs: tuple[LayerSpec, ...]) -> str:
             f"{'  critical' if spec.is_critical else ''}"
             f"{'  radial' if spec.is_radial else ''}"
             f"{'' if spec.dtype == 'float32' else '  ' + spec.dtype}"
+            f"{'' if spec.symmetry == 'none' else '  ' + spec.symmetry}"
         )
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from afgan_jax.networks import layers, plan
+from afgan_jax.networks import groups, layers, plan
 from afgan_jax.signal import affine, fourier, nonlinearity
 
 
@@ -75,7 +75,7 @@ class FrameHead(nn.Module):
 
 
 class SynthesisLayer(nn.Module):
-    """x [N H W I], w [N w_dim] -> [N H2 W2 O], as `spec` says.
+    """x [N H W I], w [N w_dim] -> [N H2 W2 O], as `spec` says; see groups for p4.
 
     The input is divided by the root of `magnitude_ema`, a running mean of its square
     over batch, channels and space; an update takes effect in the same call.
@@ -97,6 +97,7 @@ class SynthesisLayer(nn.Module):
         input_gain = jax.lax.rsqrt(magnitude.value)
         styles = layers.Dense(spec.in_channels, bias_init=1.0, name="affine")(w)
         kernel = (spec.conv_kernel, spec.conv_kernel)
+        kernel += groups.kernel_axes(spec.symmetry)
         weight = self.param(
             "weight",
             nn.initializers.normal(1.0),
@@ -104,18 +105,18 @@ class SynthesisLayer(nn.Module):
         )
         bias = self.param("bias", nn.initializers.zeros, (spec.out_channels,))
         if spec.is_rgb:
-            styles = styles / math.sqrt(spec.in_channels * spec.conv_kernel**2)
+            styles = styles / math.sqrt(math.prod(weight.shape[:-1]))
         x = layers.modulated_conv(
             x,
-            weight,
-            styles,
+            groups.expand_kernel(weight, spec.symmetry),
+            groups.replicate(styles, spec.symmetry),
             demodulate=not spec.is_rgb,
             input_gain=input_gain,
             pad=spec.conv_kernel - 1,
         )
         return nonlinearity.filtered_lrelu(
             x,
-            bias,
+            groups.replicate(bias, spec.symmetry),
             spec.up_filter,
             spec.down_filter,
             up=spec.up,
@@ -165,11 +166,12 @@ class Synthesis(nn.Module):
             first.in_band.cutoff,
             name="input",
         )
-        x = fourier_input(ws[:, 0], transform)
+        x = groups.replicate(fourier_input(ws[:, 0], transform), first.symmetry)
         make_layer = layers.rematerialized(SynthesisLayer, self.remat, (3,))
         for i, spec in enumerate(self.layers):
             layer = make_layer(
                 spec, self.conv_clamp, self.magnitude_ema_beta, name=spec.name
             )
             x = layer(x, ws[:, i + 1], update_emas)
-        return x.astype(ws.dtype) * self.output_scale
+        x = groups.average(x.astype(ws.dtype), first.symmetry)
+        return x * self.output_scale

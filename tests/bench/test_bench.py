@@ -11,6 +11,7 @@ from afgan_jax.__main__ import main
 from afgan_jax.bench import clock, metrics, networks
 from afgan_jax.cli import bench as bench_verb
 from afgan_jax.data import archive
+from afgan_jax.networks import discriminator, generator
 
 SMOKE = str(pathlib.Path(__file__).parents[2] / "configs" / "smoke.py")
 
@@ -67,6 +68,15 @@ def test_stylegan2_operations_are_timed_too(capsys):
     assert bench("ops", *settings) == 0
     out = capsys.readouterr().out
     assert "conv3x3 up2 4-8 8-8 +grad" in out and "conv3x3 16 4-4" in out
+
+
+def test_operations_of_p4_are_of_all_its_directions(monkeypatch):
+    monkeypatch.setattr(clock, "measure", lambda name, *_, **__: name)
+    small = {"resolution": 16, "channel_base": 64, "channel_max": 8}
+    G = generator.make_generator(**small, num_layers=3, num_critical=1, symmetry="p4")
+    D = discriminator.make_discriminator(**small)
+    names = list(networks.operations(G, D, 1))
+    assert {"conv3x3 36 32-32", "lrelu 38-36 C32", "conv1x1 16 16-12"} <= set(names)
 
 
 def test_unknown_part_is_one_line(capsys):

@@ -151,6 +151,13 @@ def test_the_sabotaged_layer_is_named(monkeypatch, sabotage, layer, settings):
         assert lost == [0, 0] if i != layer else max(lost) >= probe.LEAK
 
 
+@pytest.mark.slow
+def test_p4_follows_shifts_and_is_not_named():
+    found, rows = named(generator.make_generator(**TINY, symmetry="p4"))
+    assert found is None and len(rows) == 6
+    assert min(row["shift"] for row in rows) > 47  # as below
+
+
 def test_no_layer_of_an_intact_run_is_named(tmp_path, capsys):
     settings = TINY | R | {"c_dim": 2}
     images = np.zeros([4, 32, 32, 3], np.uint8)
