@@ -64,7 +64,7 @@ def rematerialized(module, choice: str, static_argnums: tuple[int, ...] = ()):
 
 
 class Dense(nn.Module):
-    """act(x W lr / sqrt(in) + b lr): [N in] -> [N features].
+    """act(x W lr / sqrt(in) + b lr): [*N in] -> [*N features].
 
     Stored weights start as N(0, 1) / lr_multiplier and the stored bias at `bias_init`.
     """
@@ -75,7 +75,7 @@ class Dense(nn.Module):
     bias_init: float = 0.0
 
     @nn.compact
-    def __call__(self, x: Float[Array, "N I"]) -> Float[Array, "N O"]:
+    def __call__(self, x: Float[Array, "*N I"]) -> Float[Array, "*N O"]:
         init = nn.initializers.normal(1 / self.lr_multiplier)
         weight = self.param("weight", init, (x.shape[-1], self.features))
         bias = self.param(
@@ -85,7 +85,7 @@ class Dense(nn.Module):
 
 
 def dense(x, weight, bias=None, activation="linear", lr_multiplier=1.0):
-    """Equalised dense layer, [N I] x [I O] -> [N O]."""
+    """Equalised dense layer, [*N I] x [I O] -> [*N O]."""
     weight = weight * (lr_multiplier / math.sqrt(weight.shape[0]))
     # Small products, but Fourier features and styles pass through them: full precision.
     y = jnp.matmul(x, weight, precision="highest")
@@ -160,7 +160,7 @@ def modulated_conv(
 
 
 def conv_resample(
-    x: Float[Array, "N H W I"],
+    x: Float[Array, "*N H W I"],
     w: Float[Array, "kh kw I O"],
     *,
     f: np.ndarray | None = None,
@@ -168,7 +168,7 @@ def conv_resample(
     down: int = 1,
     pad: resample.Pad = 0,
     flip_weight: bool = False,
-) -> Float[Array, "N H2 W2 O"]:
+) -> Float[Array, "*N H2 W2 O"]:
     """Upsample with `f`, pad, correlate with w, filter and decimate with `f`.
 
     `pad` is on top of the padding that keeps the canvas in place. flip_weight=True

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import forms
+from afgan_jax.signal import batching, forms
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
@@ -57,13 +57,13 @@ class Convolution:
 
 
 def conv(
-    x: Float[Array, "N H W I"],
+    x: Float[Array, "*N H W I"],
     w: Float[Array, "kh kw I O"],
     *,
     stride: int = 1,
     up: int = 1,
     pad: int | tuple[int, int] | Pads = 0,
-) -> Float[Array, "N H2 W2 O"]:
+) -> Float[Array, "*N H2 W2 O"]:
     """Correlate `x`, zero-filled to `up` times the rate and padded, with `w`.
 
     The zero-filled row has (size - 1) up + 1 samples. Differentiable to any order.
@@ -73,10 +73,11 @@ def conv(
     pad = tuple((p, p) if isinstance(p, int) else p for p in pad)
     size_out = tuple(
         ((n - 1) * up + 1 + sum(p) - k) // stride + 1
-        for n, p, k in zip(x.shape[1:3], pad, kernel)
+        for n, p, k in zip(x.shape[-3:-1], pad, kernel)
     )
     lo = (pad[0][0], pad[1][0])
-    return _conv(Convolution(kernel, stride, up, lo, x.shape[1:3], size_out), x, w)
+    op = Convolution(kernel, stride, up, lo, x.shape[-3:-1], size_out)
+    return batching.over_images(lambda x: _conv(op, x, w), x)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

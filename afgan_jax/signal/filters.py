@@ -27,17 +27,15 @@ def lowpass(
 
     `cutoff` f_c and `half_width` f_h (half of the transition band) are in cycles per
     canvas width. A radial filter is the disc-shaped low-pass (2 f_c)^2 jinc(2 f_c r)
-    under the separable window. Raises ValueError if `window` is not in WINDOWS, or for
-    a radial filter with an odd number of taps.
+    under the separable window. Raises ValueError if `window` is not in WINDOWS.
     """
     if window not in WINDOWS:
         raise ValueError(f"window={window!r} is unknown: use one of {sorted(WINDOWS)}")
-    if radial and taps % 2:
-        raise ValueError(f"taps={taps}: a radial filter needs an even number of taps")
     x = (np.arange(taps) - (taps - 1) / 2) / sampling_rate
     weights = WINDOWS[window](taps, half_width, sampling_rate)
     if radial:
-        r = np.hypot(x[:, None], x[None, :])
+        # The jinc has a limit in the middle, but no value.
+        r = np.maximum(np.hypot(x[:, None], x[None, :]), 1e-9 / sampling_rate)
         h = (
             special.j1(2 * np.pi * cutoff * r)
             / (np.pi * r)

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from afgan_jax.signal import (
     banded,
+    batching,
     blocks,
     depthwise,
     filters,
@@ -91,7 +92,7 @@ class Activation:
 
 
 def filtered_lrelu(
-    x: Float[Array, "N H W C"],
+    x: Float[Array, "*N H W C"],
     bias: Float[Array, " C"] | None,
     up_filter: np.ndarray | None,
     down_filter: np.ndarray | None,
@@ -102,27 +103,53 @@ def filtered_lrelu(
     gain: float = math.sqrt(2),
     slope: float = 0.2,
     clamp: float | None = None,
-) -> Float[Array, "N H2 W2 C"]:
+) -> Float[Array, "*N H2 W2 C"]:
     """Leaky ReLU evaluated at `up` times the rate, low-passed, decimated by `down`.
 
     `pad` is (vertical, horizontal) padding in upsampled pixels, cropping where
     negative; `clamp` acts before `down_filter`. Raises ValueError as `upfirdn` does.
     """
     act = Activation("lrelu", gain, slope, clamp)
-    return filtered(act, x, bias, up_filter, down_filter, up=up, down=down, pad=pad)
+    resampling = {"up": up, "down": down, "pad": pad}
+    return filtered(x, act, up_filter, down_filter, bias=bias, **resampling)
 
 
 def filtered(
-    act: Callable, x, bias, up_filter, down_filter, *, up=1, down=1, pad=0
-) -> Float[Array, "N H2 W2 C"]:
-    """`filtered_lrelu` for any hashable elementwise function `act`."""
-    size = x.shape[1:3]
+    x: Float[Array, "*N H W C"],
+    function: Callable,
+    up_filter: np.ndarray | None,
+    down_filter: np.ndarray | None,
+    *parameters: jax.Array,
+    bias: Float[Array, " C"] | None = None,
+    up: int = 1,
+    down: int = 1,
+    pad: resample.Pad = 0,
+) -> Float[Array, "*N H2 W2 C"]:
+    """`filtered_lrelu` with any function of single numbers, such as jnp.tanh.
+
+    `function(x, *parameters)` keeps the shape of x and can be hashed. Arrays that it
+    depends on are `parameters`, [] or [C] each, and have derivatives too; it must not
+    enclose any that are traced, nor mix channels or pixels.
+    """
     gain = float(up * up)
-    to_fine = resample.make_resampling(size, up_filter, up=up, pad=pad, gain=gain)
+    to_fine = resample.make_resampling(
+        x.shape[-3:-1], up_filter, up=up, pad=pad, gain=gain
+    )
     to_coarse = resample.make_resampling(to_fine.size_out, down_filter, down=down)
     if bias is not None:
         x = precision.widened(operator.add)(x, bias)
-    return _apply(_Filtered(act, to_fine, to_coarse), x)
+    if parameters:
+        run = functools.partial(_with_parameters, function, to_fine, to_coarse)
+        return batching.over_images(lambda x: run(x, *parameters), x)
+    op = _Filtered(function, to_fine, to_coarse)
+    return batching.over_images(functools.partial(_apply, op), x)
+
+
+@functools.partial(jax.checkpoint, static_argnums=(0, 1, 2))
+def _with_parameters(function, to_fine, to_coarse, x, *parameters) -> jax.Array:
+    """From parts, each with derivatives of its own; x alone is kept for them."""
+    fine = function(resample.apply(to_fine, x), *parameters)
+    return resample.apply(to_coarse, fine.astype(x.dtype))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@ where negative. Axis order is (vertical, horizontal); filters are NumPy constant
 The transpose of a resampling is a resampling (up and down swapped, filter reversed), so
 one derivative rule serves every order. The inner form is chosen where the operation is
 lowered (forms.py): sums of stride-1 slices on CPU (polyphase.py), banded matrices on
-TPU and GPU (banded.py). Source: Alias-Free GAN, Sec. 2 and App. C.3.
+TPU and GPU (banded.py). `bandlimit` designs the filters of whoever has none. Source:
+Alias-Free GAN, Sec. 2 and App. C.3.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import banded, depthwise, forms, polyphase
+from afgan_jax.signal import banded, batching, depthwise, forms, polyphase
 
 Pair = int | tuple[int, int]
 Pad = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
@@ -100,21 +101,21 @@ def make_resampling(
 
 
 def upfirdn(
-    x: Float[Array, "N H W C"],
+    x: Float[Array, "*N H W C"],
     f: np.ndarray | None,
     *,
     up: Pair = 1,
     down: Pair = 1,
     pad: Pad = 0,
     gain: float = 1.0,
-) -> Float[Array, "N H2 W2 C"]:
+) -> Float[Array, "*N H2 W2 C"]:
     """Upsample with zeros, pad, convolve with `f`, keep every `down`-th sample.
 
     `f` is [taps] (applied along both axes), [rows, columns] or None; `gain` is the
     total gain. Raises ValueError if the padded image is smaller than the filter.
     """
-    spec = make_resampling(x.shape[1:3], f, up=up, down=down, pad=pad, gain=gain)
-    return apply(spec, x)
+    spec = make_resampling(x.shape[-3:-1], f, up=up, down=down, pad=pad, gain=gain)
+    return batching.over_images(functools.partial(apply, spec), x)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -132,13 +133,13 @@ apply.defvjp(
 
 
 def same_size(x, f, *, pad: Pad = 0, gain: float = 1.0):
-    """Filter without changing the size (beyond `pad`): [N H W C] -> [N H W C]."""
+    """Filter without changing the size (beyond `pad`): [*N H W C] -> [*N H W C]."""
     extra = [(k // 2, (k - 1) // 2) for k in _filter_shape(f)]
     return upfirdn(x, f, pad=_add_pads(pad, extra), gain=gain)
 
 
 def upsample(x, f, *, up: Pair = 2, pad: Pad = 0, gain: float = 1.0):
-    """Upsample, keeping the canvas: [N H W C] -> [N up*H up*W C] (beyond `pad`)."""
+    """Upsample, keeping the canvas: [*N H W C] -> [*N up*H up*W C] (beyond `pad`)."""
     up = _pair(up)
     extra = [((k + u - 1) // 2, (k - u) // 2) for k, u in zip(_filter_shape(f), up)]
     gain = gain * up[0] * up[1]
@@ -146,7 +147,7 @@ def upsample(x, f, *, up: Pair = 2, pad: Pad = 0, gain: float = 1.0):
 
 
 def downsample(x, f, *, down: Pair = 2, pad: Pad = 0, gain: float = 1.0):
-    """Filter and downsample, keeping the canvas: [N H W C] -> [N H/down W/down C]."""
+    """Filter and downsample in place: [*N H W C] -> [*N H//down W//down C]."""
     down = _pair(down)
     extra = [((k - d + 1) // 2, (k - d) // 2) for k, d in zip(_filter_shape(f), down)]
     return upfirdn(x, f, down=down, pad=_add_pads(pad, extra), gain=gain)

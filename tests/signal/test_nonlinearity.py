@@ -59,7 +59,7 @@ def from_parts(setting, x, b):
 def filtered(setting, x, b):
     act, up_filter, down_filter, up, down, pad = setting
     return nonlinearity.filtered(
-        act, x, b, up_filter, down_filter, up=up, down=down, pad=pad
+        x, act, up_filter, down_filter, bias=b, up=up, down=down, pad=pad
     )
 
 

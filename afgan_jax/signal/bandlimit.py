@@ -1,0 +1,163 @@
+"""Changes of rate and nonlinearities with low-pass filters made for them.
+
+For any network: an encoder, a U-Net, an autoencoder. Images are [*N H W C] with any
+leading dimensions, sizes may be odd, factors are whole numbers.
+
+The upper left corners of all grids lie on each other: pixel i of a grid that is d times
+coarser covers pixels d i .. d i + d - 1 of the finer one. Where sizes do not divide,
+the coarser grid has a pixel for the rest; `size` (height, width) asks for another
+number of pixels, as a decoder does to come back to an odd size. Beyond its border an
+image is zero: pad it (jnp.pad, mode="reflect") where that is not meant.
+
+Filters follow from a Design, whose frequencies are in units of the Nyquist frequency of
+the coarser of two grids. Source: Alias-Free GAN, Sec. 2 and App. C.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+
+import jax
+from jaxtyping import Array, Float
+
+from afgan_jax.signal import filters, nonlinearity, resample
+
+Size = tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """A low-pass filter: half the amplitude at `cutoff`, next to none from `stopband`.
+
+    `taps` are counted per pixel of the coarser grid: more of them are steeper, or
+    quieter beyond. A stopband above 1 leaves detail sharper, but lets what lies between
+    1 and it alias. `radial` filters cut alike in all directions, which turning needs;
+    those on the way up never are, as what they let pass is a disc already.
+    """
+
+    cutoff: float = 0.7
+    stopband: float = 1.1
+    taps: int = 6
+    window: str = "kaiser"
+    radial: bool = False
+
+
+DESIGN = Design()
+
+
+def upsample(
+    x: Float[Array, "*N H W C"],
+    up: int = 2,
+    design: Design = DESIGN,
+    *,
+    size: Size | None = None,
+) -> Float[Array, "*N H2 W2 C"]:
+    """x on a grid `up` times finer, [*N up*H up*W C], with nothing added to its band.
+
+    Raises ValueError for impossible factors and designs, as do the functions below.
+    """
+    _check_factors(up=up)
+    f = make_filter(_separable(design), up)
+    pad = _pads(x, size, up=up, rise=f)
+    return resample.upfirdn(x, f, up=up, pad=pad, gain=float(up * up))
+
+
+def downsample(
+    x: Float[Array, "*N H W C"],
+    down: int = 2,
+    design: Design = DESIGN,
+    *,
+    size: Size | None = None,
+) -> Float[Array, "*N H2 W2 C"]:
+    """x on a grid `down` times coarser, without what that cannot hold."""
+    _check_factors(down=down)
+    f = make_filter(design, down)
+    pad = _pads(x, size, down=down, fall=f)
+    return resample.upfirdn(x, f, down=down, pad=pad)
+
+
+def lowpass(
+    x: Float[Array, "*N H W C"], factor: float = 2.0, design: Design = DESIGN
+) -> Float[Array, "*N H W C"]:
+    """x without what a grid `factor` times coarser (at least 1) could not hold."""
+    f = make_filter(design, float(factor), odd=True)
+    return resample.same_size(x, f)
+
+
+def activate(
+    x: Float[Array, "*N H W C"],
+    function: Callable,
+    *parameters: jax.Array,
+    bias: Float[Array, " C"] | None = None,
+    up: int = 1,
+    down: int = 1,
+    oversampling: int = 2,
+    design: Design = DESIGN,
+    size: Size | None = None,
+) -> Float[Array, "*N H2 W2 C"]:
+    """function(x + bias) at up/down times the rate of x, [*N H*up/down W*up/down C].
+
+    The function, such as jnp.tanh, is evaluated at up * oversampling times the rate and
+    the result low-passed for the new one. For what it may be, and its `parameters`, see
+    `nonlinearity.filtered`; nonlinearity.Activation("lrelu") is that of the networks
+    here.
+    """
+    _check_factors(up=up, down=down, oversampling=oversampling)
+    up, down = up * oversampling, down * oversampling
+    rise, fall = make_filter(_separable(design), up), make_filter(design, down)
+    rates = {"up": up, "down": down}
+    pad = _pads(x, size, **rates, rise=rise, fall=fall)
+    return nonlinearity.filtered(
+        x, function, rise, fall, *parameters, bias=bias, pad=pad, **rates
+    )
+
+
+@functools.cache
+def make_filter(
+    design: Design, factor: float, *, odd: bool | None = None
+) -> filters.Taps | None:
+    """Taps between two grids, one `factor` times finer; None if both are the same.
+
+    Their number is odd where `odd`, by default where the factor is, which keeps grids
+    in place. Raises ValueError unless 0 < cutoff < stopband, and taps and factor are at
+    least 1.
+    """
+    if not 0 < design.cutoff < design.stopband < math.inf or design.taps < 1:
+        raise ValueError(
+            f"cutoff={design.cutoff}, stopband={design.stopband}, taps={design.taps}:"
+            " give 0 < cutoff < stopband, and at least 1 tap"
+        )
+    if not 1 <= factor < math.inf:
+        raise ValueError(f"factor={factor} must be at least 1 and finite")
+    if factor == 1:
+        return None
+    taps = round(design.taps * factor)
+    taps += (taps - (factor if odd is None else odd)) % 2
+    cutoff, half_width = design.cutoff / 2, (design.stopband - design.cutoff) / 2
+    shape = {"window": design.window, "radial": design.radial}
+    return filters.lowpass(taps, cutoff, half_width, factor, **shape)
+
+
+def _separable(design: Design) -> Design:
+    return dataclasses.replace(design, radial=False)
+
+
+def _pads(x, size: Size | None, *, up=1, down=1, rise=None, fall=None) -> resample.Pad:
+    """Padding, in pixels of the grid `up` times finer, that puts `size` in place."""
+    if x.ndim < 3:
+        return 0  # refused later
+    rising, falling = (1 if f is None else f.shape[0] for f in (rise, fall))
+    before = (rising + up - 2) // 2 + (falling - down) // 2
+    pads = []
+    for axis, n in enumerate(x.shape[-3:-1]):
+        count = -(-n * up // down) if size is None else size[axis]
+        needed = (count - 1) * down + falling + rising - 1
+        pads.append((before, needed - n * up - before))
+    return tuple(pads)
+
+
+def _check_factors(**factors: int) -> None:
+    for name, factor in factors.items():
+        if not (isinstance(factor, int) and factor >= 1):
+            raise ValueError(f"{name}={factor!r} must be a whole number of at least 1")
