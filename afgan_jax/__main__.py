@@ -18,6 +18,7 @@ VERBS = {
     "generate": ("afgan_jax.cli.generate", "write images of a trained generator"),
     "equivariance": ("afgan_jax.cli.equivariance", "measure and show equivariance"),
     "probe": ("afgan_jax.cli.probe", "measure equivariance layer by layer"),
+    "explain": ("afgan_jax.cli.explain", "draw its bands, filters, waves and maps"),
     "metrics": ("afgan_jax.cli.metrics", "FID, KID, PPL, EQ-T and others of a run"),
     "spectra": ("afgan_jax.cli.spectra", "average power spectra of pictures"),
     "sticking": ("afgan_jax.cli.sticking", "measure and show texture sticking"),

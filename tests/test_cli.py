@@ -83,6 +83,7 @@ def test_bad_flags_are_one_line_and_exit_2(capsys, monkeypatch, arguments, messa
         ["equivariance", "--run=a", "--outdir=FILE/deep/out"],
         ["spectra", "stats", "--images=a.zip", "--out=FILE/deep/stats.npz"],
         ["sticking", "--run=a", "--outdir=FILE/out"],
+        ["explain", "--run=a", "--outdir=FILE/out"],
         ["bench", "--config=configs/smoke.py", "--json=FILE/a.json"],
     ],
 )
@@ -149,7 +150,7 @@ def test_interrupt_ends_it_also_within_a_call_of_xla():
     ],
 )
 def test_seeds_are_lists_and_ranges(text, seeds):
-    assert generate.parse_seeds(text) == seeds
+    assert cli.parse_ranges("seeds", text) == seeds
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_seeds_are_lists_and_ranges(text, seeds):
 )
 def test_bad_seeds_are_named(text):
     with pytest.raises(ValueError, match=f"--seeds={text}: "):
-        generate.parse_seeds(text)
+        cli.parse_ranges("seeds", text)
 
 
 def test_vec2_reads_two_numbers():

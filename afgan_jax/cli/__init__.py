@@ -6,6 +6,8 @@ from pathlib import Path
 
 from absl import flags
 
+MOST_NUMBERS = 100_000  # in one flag
+
 
 def parse(values: flags.FlagValues, argv: list[str], *, required: tuple = ()) -> dict:
     """Sets the flags from argv and returns the config overrides among them.
@@ -32,10 +34,31 @@ def parse(values: flags.FlagValues, argv: list[str], *, required: tuple = ()) ->
         raise ValueError(f"{error} (--help lists the flags)") from None
     if rest:
         raise ValueError(f"{rest[0]!r} is not a flag; write --name=value")
-    for name in required:
+    require(values, *required)
+    return overrides
+
+
+def require(values: flags.FlagValues, *names: str) -> None:
+    """Raises ValueError for a flag among these that is not given."""
+    for name in names:
         if values[name].value is None:
             raise ValueError(f"--{name} is missing: {values[name].help}")
-    return overrides
+
+
+def parse_ranges(flag: str, text: str) -> list[int]:
+    """Returns the numbers that "0-15" or "1,3,5-7" names, each once, in that order."""
+    found = {}
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"--{flag}={text}: {part!r} is no range like 0-15")
+        low, high = int(first), int(last or first)
+        if not low <= high < 2**32:
+            raise ValueError(f"--{flag}={text}: {part!r} must rise, below 2**32")
+        if high - low + len(found) >= MOST_NUMBERS:
+            raise ValueError(f"--{flag}={text}: give at most {MOST_NUMBERS} at a time")
+        found |= dict.fromkeys(range(low, high + 1))
+    return list(found)
 
 
 def check_finite(flag: str, value: float) -> None:

@@ -34,13 +34,12 @@ flags.DEFINE_string("outdir", "out", "where the images go", flag_values=FLAGS)
 flags.DEFINE_integer("batch", 8, "images at a time", lower_bound=1, flag_values=FLAGS)
 
 
-MAX_SEEDS = 100_000
 MAX_SHIFT = 1000.0  # image widths; beyond, rounding is all there is to see
 
 
 def main(argv: list[str]) -> None:
     cli.parse(FLAGS, argv, required=("run",))
-    seeds = parse_seeds(FLAGS.seeds)
+    seeds = cli.parse_ranges("seeds", FLAGS.seeds)
     for flag in ("psi", "rotate"):
         cli.check_finite(flag, FLAGS[flag].value)
     shift = parse_vec2("translate", FLAGS.translate)
@@ -83,22 +82,6 @@ def main(argv: list[str]) -> None:
     columns = math.ceil(math.sqrt(len(pictures)))
     grid.save_png(outdir / "grid.png", grid.tile(np.stack(pictures), columns))
     print(f"wrote {len(pictures)} images and grid.png to {outdir}")
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Returns the seeds that "0-15" or "1,3,5-7" names, each once, in that order."""
-    seeds = {}
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ValueError(f"--seeds={text}: {part!r} is no seed or range like 0-15")
-        low, high = int(first), int(last or first)
-        if not low <= high < 2**32:
-            raise ValueError(f"--seeds={text}: {part!r} must rise and stay below 2**32")
-        if high - low + len(seeds) >= MAX_SEEDS:
-            raise ValueError(f"--seeds={text}: give at most {MAX_SEEDS} at a time")
-        seeds |= dict.fromkeys(range(low, high + 1))
-    return list(seeds)
 
 
 def parse_vec2(flag: str, text: str) -> tuple[float, float]:

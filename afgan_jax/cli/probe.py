@@ -7,6 +7,9 @@ the picture is shifted or turned (of which T keeps nothing), by how much a layer
 below both the one before and its filter ("drop"), the same layer alone on exact waves,
 and alone with the filters it should have. A layer that loses 6 dB to its design is
 named as the one that leaks.
+
+--filters only looks at the filters (of a run or, untrained, of --config=FILE.py): the
+picture `filters` of the verb explain, and a table of their attenuation.
 """
 
 import json
@@ -16,7 +19,7 @@ from pathlib import Path
 from absl import flags
 
 from afgan_jax import cli
-from afgan_jax.cli import labels
+from afgan_jax.cli import explain, labels
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("run", None, "run directory of the training", flag_values=FLAGS)
@@ -31,6 +34,8 @@ flags.DEFINE_string(
     "data", None, "set of the classes; default: the run's", flag_values=FLAGS
 )
 labels.define(FLAGS)
+flags.DEFINE_bool("filters", False, "look at filters only", flag_values=FLAGS)
+flags.DEFINE_string("config", None, "--filters: of this config", flag_values=FLAGS)
 flags.DEFINE_string("outdir", "out", "where the files go", flag_values=FLAGS)
 
 COLUMNS = ("shift", "turn", "drop", "alone_shift", "alone_turn")
@@ -38,8 +43,14 @@ COLUMNS += ("designed_shift", "designed_turn", "attenuation")
 
 
 def main(argv: list[str]) -> None:
-    cli.parse(FLAGS, argv, required=("run",))
+    overrides = cli.parse(FLAGS, argv)
     cli.check_writable("outdir", FLAGS.outdir)
+    if FLAGS.filters:
+        explain.filters_of(FLAGS, overrides, Path(FLAGS.outdir))
+        return
+    if FLAGS.config is not None:
+        raise ValueError("--config is for --filters: a probe measures a --run")
+    cli.require(FLAGS, "run")
 
     # Here, not on top: --help must not wait for JAX.
     import jax

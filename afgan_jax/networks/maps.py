@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from afgan_jax.networks import generator, groups, layers, plan, synthesis
 from afgan_jax.signal import fourier
@@ -65,6 +66,15 @@ def alone(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
         return found
 
     return maps
+
+
+def plain_waves(G: generator.Generator, variables: dict) -> np.ndarray:
+    """[H W C]: the waves of the Fourier features, not moved, before they are mixed."""
+    first, drawn = G.synthesis.layers[0], variables["buffers"]["synthesis"]["input"]
+    band = first.in_band
+    waves = drawn["freqs"][None], drawn["phases"][None]
+    found = fourier.evaluate_waves(*waves, first.in_size, band.rate, band.cutoff)
+    return np.asarray(found[0])
 
 
 def _waves(key, spec, transform):

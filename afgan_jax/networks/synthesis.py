@@ -114,18 +114,22 @@ class SynthesisLayer(nn.Module):
             input_gain=input_gain,
             pad=spec.conv_kernel - 1,
         )
-        return nonlinearity.filtered_lrelu(
-            x,
-            groups.replicate(bias, spec.symmetry),
-            spec.up_filter,
-            spec.down_filter,
-            up=spec.up,
-            down=spec.down,
-            pad=spec.pad,
-            gain=1.0 if spec.is_rgb else math.sqrt(2),
-            slope=1.0 if spec.is_rgb else 0.2,
-            clamp=self.conv_clamp,
-        )
+        self.sow("intermediates", "convolved", x)  # kept only if they are asked for
+        bias = groups.replicate(bias, spec.symmetry)
+        return nonlinearity.filtered(x=x, bias=bias, **filtering(spec, self.conv_clamp))
+
+
+def filtering(spec: plan.LayerSpec, clamp: float | None) -> dict:
+    """The nonlinearity of a layer, as arguments of `nonlinearity.filtered`."""
+    gain, slope = (1.0, 1.0) if spec.is_rgb else (math.sqrt(2), 0.2)
+    return {
+        "function": nonlinearity.Activation("lrelu", gain, slope, clamp),
+        "up_filter": spec.up_filter,
+        "down_filter": spec.down_filter,
+        "up": spec.up,
+        "down": spec.down,
+        "pad": spec.pad,
+    }
 
 
 class Synthesis(nn.Module):

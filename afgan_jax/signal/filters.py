@@ -60,11 +60,37 @@ def kaiser_beta(attenuation: float) -> float:
     return 0.0
 
 
-def response(h: Taps, frequencies, sampling_rate: float) -> np.ndarray:
-    """Frequency response of symmetric taps along the horizontal axis, real, [F]."""
-    row = h if h.ndim == 1 else h.sum(axis=0)
-    x = (np.arange(row.size) - (row.size - 1) / 2) / sampling_rate
-    return np.cos(2 * np.pi * np.outer(np.asarray(frequencies), x)) @ row
+def response(h: Taps, frequencies, sampling_rate: float, angle: float = 0.0):
+    """Frequency response of symmetric taps, real, [F], in one direction of the plane.
+
+    `angle` is in radians from the horizontal axis; 1-D taps act along both axes.
+    """
+    h = np.outer(h, h) / h.sum() if h.ndim == 1 else h
+    x = (np.arange(len(h)) - (len(h) - 1) / 2) / sampling_rate
+    phases = 2 * np.pi * np.outer(np.asarray(frequencies), x)  # [F taps]
+    waves = [np.exp(1j * phases * part) for part in (np.sin(angle), np.cos(angle))]
+    return np.einsum("fy,fx,yx->f", *waves, h, optimize=True).real
+
+
+def attenuation(h: Taps, stopband: float, sampling_rate: float) -> float:
+    """dB by which the loudest frequency from `stopband` to Nyquist is attenuated.
+
+    1-D taps are measured along their axis and 2-D taps in all directions. inf if no
+    frequency is left above the stopband.
+    """
+    if stopband >= sampling_rate / 2:
+        return np.inf
+    gains = []
+    for angle in np.linspace(0, np.pi / 4, 16 if h.ndim == 2 else 1):
+        edge = sampling_rate / 2 / np.cos(angle)  # of the square of frequencies
+        beyond = np.linspace(stopband, edge, 16 * len(h))
+        gains.append(response(h, beyond, sampling_rate, angle))
+    return float(-decibels(np.concatenate(gains)).max())
+
+
+def decibels(gain) -> np.ndarray:
+    """20 log10 |gain|, of at least -200 dB."""
+    return 20 * np.log10(np.maximum(np.abs(gain), 1e-10))
 
 
 def _kaiser(taps: int, half_width: float, sampling_rate: float) -> np.ndarray:

@@ -68,3 +68,13 @@ def slices(spectrum: Spectrum, interp: int) -> dict[int, Points]:
     at = (k + size // 2) % size  # of an even size, Nyquist is kept at the other end
     straight, diagonal = spectrum[size // 2, at], spectrum[at, at]
     return {0: (k / interp, straight), 45: (np.sqrt(2) * k / interp, diagonal)}
+
+
+def horizontal(spectrum: Spectrum, interp: int = 1) -> Points:
+    """(frequency, power) of horizontal waves from 0 to Nyquist, whatever their height.
+
+    Power is averaged over vertical frequencies: the spectrum of the rows of an image.
+    """
+    size = spectrum.shape[1]
+    k = np.arange(size // 2 + 1)
+    return k / interp, np.mean(spectrum, axis=0)[(k + size // 2) % size]

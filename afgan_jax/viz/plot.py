@@ -43,7 +43,7 @@ def log_panels(
         axis.legend()
     axes[0].set_ylabel(ylabel)
     figure.suptitle(title)
-    return _save(path, figure, dpi=100)
+    return save(path, figure, dpi=100)
 
 
 def curve_panels(
@@ -67,7 +67,7 @@ def curve_panels(
         axis.grid(True, alpha=0.3)
         axis.legend()
     axes[0].set_ylabel(ylabel)
-    return _save(path, figure, dpi=dpi)
+    return save(path, figure, dpi=dpi)
 
 
 def histograms(
@@ -124,7 +124,7 @@ def heatmap(
         bar.add_lines(axis.contour(ticks, ticks, values, crossed, **look))
     axis.set_aspect("equal")
     axis.set(xlabel=f"{label}, horizontal", ylabel=f"{label}, vertical", title=title)
-    return _save(path, figure, dpi=dpi)
+    return save(path, figure, dpi=dpi)
 
 
 def layers(
@@ -151,16 +151,32 @@ def layers(
     axis.set_title(title)
     axis.grid(True, alpha=0.3)
     figure.legend(loc="outside right upper")
-    return _save(path, figure, dpi=100)
+    return save(path, figure, dpi=100)
 
 
-def _row(count: int):
-    """(figure, axes) of so many panels side by side."""
-    figure = Figure(figsize=(4 * count, 3.6), layout="constrained")
-    return figure, figure.subplots(1, count, sharey=True, squeeze=False)[0]
+def blank(size: tuple[float, float]) -> Figure:
+    """An empty figure of so many inches, which finds the room for its labels itself."""
+    return Figure(figsize=size, layout="constrained")
 
 
-def _save(path, figure: Figure, *, dpi: int) -> Path:
+def panels(
+    count: int, columns: int, size: tuple[float, float], **options
+) -> tuple[Figure, list]:
+    """(figure, its `count` axes) in rows of so many columns, each `size` inches.
+
+    `options` are those of Figure.subplots; what is over in the last row stays empty.
+    """
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    wide, high = columns * size[0], rows * size[1] + 0.5
+    figure = blank((wide, high))
+    axes = figure.subplots(rows, columns, squeeze=False, **options).ravel()
+    for axis in axes[count:]:
+        axis.set_axis_off()
+    return figure, list(axes[:count])
+
+
+def save(path: str | os.PathLike, figure: Figure, *, dpi: int = 100) -> Path:
     """The path of a PNG, which appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,3 +187,9 @@ def _save(path, figure: Figure, *, dpi: int) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def _row(count: int):
+    """(figure, axes) of so many panels side by side."""
+    figure = Figure(figsize=(4 * count, 3.6), layout="constrained")
+    return figure, figure.subplots(1, count, sharey=True, squeeze=False)[0]

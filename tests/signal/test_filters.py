@@ -49,6 +49,25 @@ def test_stopband_is_as_quiet_as_kaiser_promises(taps, half_width):
     assert -20 * np.log10(loudest) == pytest.approx(promised, abs=2.5)
 
 
+def test_attenuation_is_that_of_the_loudest_frequency_beyond():
+    h = np.array([0.25, 0.5, 0.25])  # response cos^2(pi f): half at 1/4, none at 1/2
+    assert filters.attenuation(h, 0.25, 1.0) == pytest.approx(20 * np.log10(2))
+    # In all directions: along the diagonal, cos^2 twice, sqrt 2 nearer to 0.
+    diagonal = -80 * np.log10(np.cos(np.pi / 4 / 2**0.5))
+    assert filters.attenuation(np.outer(h, h), 1.0, 4.0) == pytest.approx(diagonal)
+    assert filters.attenuation(h, 0.5, 1.0) == np.inf
+
+
+def test_response_along_a_diagonal_is_that_of_both_axes():
+    h = np.array([0.25, 0.5, 0.25])
+    f = np.linspace(0, 0.5, 9)
+    expected = (
+        np.cos(np.pi * f * np.cos(0.6)) ** 2 * np.cos(np.pi * f * np.sin(0.6)) ** 2
+    )
+    for taps in (h, np.outer(h, h)):
+        np.testing.assert_allclose(filters.response(taps, f, 1.0, 0.6), expected)
+
+
 @pytest.mark.parametrize("radial", [False, True])
 def test_passband_is_flat_and_half_at_the_cutoff(radial):
     h = filters.lowpass(48, 0.2, 0.1, 1.0, radial=radial)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.signal import banded, blocks, filters, nonlinearity, resample
+from afgan_jax.signal import banded, blocks, filters, nonlinearity, resample, stages
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -93,6 +93,22 @@ def test_value_and_both_gradients_follow_the_definition(setting):
     found = value_and_gradients(functools.partial(filtered, setting), image(), bias())
     parts = functools.partial(from_parts, setting)
     assert_trees_close(found, value_and_gradients(parts, image(), bias()), 1e-11)
+
+
+@pytest.mark.parametrize("name", ["radial_clamped", "up3_down2"])
+def test_stages_lead_to_the_same_result(name):
+    act, up_filter, down_filter, up, down, pad = SETTINGS[name]
+    x, b = image(), bias()
+    how = {"up": up, "down": down, "pad": pad}
+    found, expected = jax.jit(
+        lambda x, b: (
+            stages.stages(act, x, b, up_filter, down_filter, **how),
+            filtered(SETTINGS[name], x, b),
+        )
+    )(x, b)
+    np.testing.assert_allclose(found.out, expected, atol=1e-12)
+    np.testing.assert_array_equal(found.bent, act(found.risen))
+    assert found.risen.shape == found.passed.shape
 
 
 @ALL

@@ -87,3 +87,18 @@ def test_slices_run_from_the_middle_to_the_edge_and_the_corner(size):
         assert x[-1] == pytest.approx(count * (size // 2) / 2)
         np.testing.assert_allclose(y, 2 * x)  # P is the distance in samples
     np.testing.assert_allclose(spectrum.frequencies(size, 2), f / 2)
+
+
+@pytest.mark.parametrize("size", [16, 15])
+def test_horizontal_is_the_spectrum_of_rows(size):
+    x = noise([2, size, size, 3])
+    w = spectrum.window(size)
+    x = x * np.outer(w, w)[..., None]
+    # By Parseval, the mean over vertical frequencies is a sum over rows.
+    power = np.abs(np.fft.rfft(x, axis=2)) ** 2
+    expected = np.mean(np.sum(power, axis=1), axis=(0, 2))
+    images = jnp.asarray(noise([2, size, size, 3]), jnp.float32)
+    found = np.asarray(spectrum.power(images), np.float64)
+    frequencies, rows = spectrum.horizontal(found)
+    np.testing.assert_array_equal(frequencies, np.arange(size // 2 + 1))
+    np.testing.assert_allclose(rows, expected, rtol=1e-4)  # float32

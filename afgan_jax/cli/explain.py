@@ -1,0 +1,303 @@
+"""Draw what an alias-free generator is made of and what happens inside it.
+
+python -m afgan_jax explain --run=runs/earth --outdir=out
+python -m afgan_jax explain --config=configs/ffhqu256.py:t --pictures=filters,staircase
+python -m afgan_jax explain --run=runs/earth --pictures=maps --layers=L2 --channels=0-3
+
+staircase: the band of every layer and its sampling rates. filters: impulse and
+frequency responses, and their attenuation. waves: the Fourier features and their
+learned mix. spectrum: of feature maps before, inside and after each nonlinearity, which
+makes frequencies that the output could not hold; the filter takes them out. maps:
+feature maps themselves. Each is a PNG with a JSON of its numbers beside it, maps also
+an npz. A config is drawn untrained, with --config.section.key=value as in train.
+"""
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+
+from absl import flags
+
+from afgan_jax import cli
+from afgan_jax.cli import generate
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("run", None, "run directory of the training", flag_values=FLAGS)
+flags.DEFINE_integer("step", None, "checkpoint; default: newest", flag_values=FLAGS)
+flags.DEFINE_string("config", None, "or FILE.py or FILE.py:ARG", flag_values=FLAGS)
+flags.DEFINE_list("pictures", [], "some of them; default: all", flag_values=FLAGS)
+flags.DEFINE_list(
+    "layers", [], "names, or their beginnings (L3); default: all", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "channels", None, "such as 0-3,7; default: the first 8", flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "seed",
+    0,
+    "of the picture whose maps are shown",
+    lower_bound=0,
+    upper_bound=2**32 - 1,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer("class", None, "class of a conditional net", flag_values=FLAGS)
+flags.DEFINE_string("label", None, "or its label: numbers a,b,c", flag_values=FLAGS)
+flags.DEFINE_string("outdir", "out", "where the files go", flag_values=FLAGS)
+
+MOST_SHOWN = 8  # channels, if none are asked for
+
+
+def main(argv: list[str]) -> None:
+    overrides = cli.parse(FLAGS, argv)
+    unknown = [name for name in FLAGS.pictures if name not in PICTURES]
+    if unknown:
+        raise ValueError(
+            f"--pictures: {unknown[0]!r} is unknown; use some of {','.join(PICTURES)}"
+        )
+    channels = None
+    if FLAGS.channels is not None:
+        channels = cli.parse_ranges("channels", FLAGS.channels)
+    cli.check_writable("outdir", FLAGS.outdir)
+
+    # Here, not on top: --help must not wait for JAX.
+    import jax
+
+    jax.config.update("jax_default_matmul_precision", "highest")  # alike everywhere
+    pictures = FLAGS.pictures or list(PICTURES)
+    G, load = open_generator(FLAGS, overrides)
+    label = None
+    if set(pictures) & DRAWN_FROM_LATENTS:
+        label = generate.read_label(G.mapping.c_dim, FLAGS["class"].value, FLAGS.label)
+    specs = choose_layers(G.synthesis.layers, FLAGS.layers)
+    subject = Subject(G, specs, load, channels, FLAGS.seed, label)
+    check(subject, pictures)
+    for name in pictures:
+        draw(name, subject, Path(FLAGS.outdir))
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is drawn: some layers of a generator, and channels (None: the first ones).
+
+    `load()` gives its variables, which not every picture needs. `label` is that of the
+    latent of `seed`, None for a generator without.
+    """
+
+    G: object
+    specs: tuple
+    load: object
+    channels: list[int] | None = None
+    seed: int = 0
+    label: list[float] | None = None
+
+    def shown(self, count: int) -> list[int]:
+        """The channels shown of so many."""
+        first = list(range(min(count, MOST_SHOWN)))
+        return first if self.channels is None else self.channels
+
+    def latent(self):
+        """(z [1 z_dim], c [1 c_dim] or None)"""
+        import jax.numpy as jnp
+        import numpy as np
+
+        z = np.random.RandomState(self.seed).randn(1, self.G.mapping.z_dim)
+        c = None if self.label is None else jnp.asarray([self.label], jnp.float32)
+        return jnp.asarray(z, jnp.float32), c
+
+
+def open_generator(values: flags.FlagValues, overrides: dict) -> tuple:
+    """(G, function that gives its variables) of the flags --run and --step or --config.
+
+    A config's are untrained. Raises ValueError for StyleGAN2.
+    """
+    import jax
+
+    from afgan_jax import config, runs
+    from afgan_jax.networks import generator
+
+    if (values.run is None) == (values.config is None):
+        raise ValueError("pass either --run=RUN or --config=FILE.py")
+    changes = {"dtype": "float32", "remat": "none"}
+    if values.run is not None:
+        if overrides:
+            raise ValueError(
+                f"--config.{next(iter(overrides))} is for --config; a run is as it is"
+            )
+        G, variables = runs.load_generator(values.run, values.step, **changes)
+        load = functools.partial(lambda known: known, variables)
+    else:
+        settings = config.load(values.config, overrides, cli.schema())
+        with config.naming("generator"):
+            G = generator.make_generator(**settings["generator"] | changes)
+        load = functools.cache(lambda: G.initialize(jax.random.key(0)))
+    if not hasattr(G.synthesis, "layers"):
+        raise ValueError(
+            "this is a StyleGAN2 generator, which has no plan: no bands, no filtered"
+            f" nonlinearities, no Fourier features; {', '.join(PICTURES)} do not apply"
+        )
+    return G, load
+
+
+def filters_of(values: flags.FlagValues, overrides: dict, outdir: Path) -> None:
+    """The picture of all filters of --run or --config."""
+    G, load = open_generator(values, overrides)
+    subject = Subject(G, G.synthesis.layers, load)
+    check(subject, ["filters"])
+    draw("filters", subject, outdir)
+
+
+def choose_layers(specs, names: list[str]) -> tuple:
+    """Those of the specs that the names, or their beginnings before a _, mean."""
+    for name in names:
+        if not any(_means(name, spec) for spec in specs):
+            raise ValueError(
+                f"--layers: {name!r} is none of {', '.join(s.name for s in specs)}"
+            )
+    return tuple(s for s in specs if not names or any(_means(n, s) for n in names))
+
+
+def _means(name: str, spec) -> bool:
+    return spec.name == name or spec.name.startswith(f"{name}_")
+
+
+def check(subject: Subject, pictures: list[str]) -> None:
+    """Raises ValueError for channels and layers that the pictures do not have."""
+    counts = {}
+    if "maps" in pictures:
+        counts |= {spec.name: spec.out_channels for spec in subject.specs}
+    if "waves" in pictures:
+        counts["input"] = subject.G.synthesis.layers[0].in_channels
+    for name, count in counts.items():
+        for channel in subject.shown(count):
+            if channel >= count:
+                raise ValueError(
+                    f"--channels: {channel} is none of the channels 0 to {count - 1} of"
+                    f" {name}; choose others, or other --layers"
+                )
+    if "spectrum" in pictures and not _bending(subject.specs):
+        raise ValueError("--layers: none has a nonlinearity; spectrum needs another")
+    if "filters" in pictures and not _filtering(subject.specs):
+        raise ValueError("--layers: none has a filter; filters needs another")
+
+
+def _bending(specs) -> tuple:
+    """The layers whose nonlinearity is one: that of the last is linear."""
+    return tuple(spec for spec in specs if not spec.is_rgb)
+
+
+def _filtering(specs) -> tuple:
+    return tuple(s for s in specs if s.up_taps > 1 or s.down_taps > 1)
+
+
+def draw(name: str, subject: Subject, outdir: Path) -> None:
+    """Writes NAME.png and NAME.json, and says so in a line."""
+    from afgan_jax import atomic
+
+    numbers = PICTURES[name](subject, outdir / f"{name}.png")
+    atomic.write(outdir / f"{name}.json", json.dumps(numbers) + "\n")
+    print(f"wrote {name}.png and {name}.json to {outdir}", flush=True)
+
+
+def staircase(subject: Subject, path: Path) -> list[dict]:
+    from afgan_jax.networks import anatomy
+    from afgan_jax.viz import explain
+
+    rows = anatomy.staircase(subject.specs)
+    explain.staircase(path, rows)
+    return rows
+
+
+def filters(subject: Subject, path: Path) -> list[dict]:
+    from afgan_jax.networks import anatomy
+    from afgan_jax.viz import explain
+
+    rows = anatomy.filter_bank(_filtering(subject.specs))
+    explain.filter_bank(path, rows)
+    print(table(rows))
+    return rows
+
+
+def waves(subject: Subject, path: Path) -> dict:
+    import jax
+    import numpy as np
+
+    from afgan_jax.networks import anatomy, maps
+    from afgan_jax.viz import explain
+
+    variables = subject.load()
+    found = anatomy.waves(subject.G, variables)
+    shown = subject.shown(len(found["use"]))
+    mix = jax.jit(lambda *a: maps.within(subject.G)(*a, None)[0])
+    mixed = np.moveaxis(np.asarray(mix(variables, *subject.latent())[0]), -1, 0)
+    plain = np.moveaxis(maps.plain_waves(subject.G, variables), -1, 0)
+    explain.waves(path, found, plain[shown], mixed[shown], shown)
+    return found
+
+
+def spectrum(subject: Subject, path: Path) -> list[dict]:
+    import jax
+
+    from afgan_jax.networks import anatomy
+    from afgan_jax.viz import explain
+
+    specs = _bending(subject.specs)
+    found = jax.jit(anatomy.powers(subject.G, specs))
+    rows = anatomy.spectra(specs, found(subject.load(), *subject.latent()))
+    explain.spectra(path, rows)
+    return rows
+
+
+def feature_maps(subject: Subject, path: Path) -> list[dict]:
+    """The maps themselves go to an npz beside the picture."""
+    import jax
+    import numpy as np
+
+    from afgan_jax.cli import spectra
+    from afgan_jax.networks import anatomy, maps
+    from afgan_jax.viz import explain
+
+    chosen = {s.name: subject.shown(s.out_channels) for s in subject.specs}
+    rates = {spec.name: spec.out_band.rate for spec in subject.specs}
+    names = [spec.name for spec in subject.G.synthesis.layers]
+
+    @jax.jit
+    def find(variables, z, c):
+        _, *found = maps.within(subject.G)(variables, z, c, None)
+        found = dict(zip(names, found))
+        return {k: found[k][0][..., np.array(v)] for k, v in chosen.items()}
+
+    found = find(subject.load(), *subject.latent())
+    found = {k: np.asarray(v) for k, v in found.items()}
+    rows = [anatomy.feature_map(k, rates[k], found[k], chosen[k]) for k in chosen]
+    explain.feature_maps(path, rows, found)
+    spectra.save(path.with_suffix(".npz"), found)
+    return rows
+
+
+# name: function of (subject, path of the PNG) that draws it and returns its numbers
+PICTURES = {
+    "staircase": staircase,
+    "filters": filters,
+    "waves": waves,
+    "spectrum": spectrum,
+    "maps": feature_maps,
+}
+DRAWN_FROM_LATENTS = {"waves", "spectrum", "maps"}
+
+
+def table(rows: list[dict]) -> str:
+    """Lines of dB: by design and as found from the stopband on, by layer and filter."""
+    head = "".join(f"{side:>10}{'design':>8}{'found':>8}" for side in ("up", "down"))
+    lines = [f"{'layer':16}{head}"]
+    for row in rows:
+        line = f"{row['name']:16}"
+        for found in (row["up"], row["down"]):
+            if found is None:
+                line += f"{'-':>10}{'-':>8}{'-':>8}"
+                continue
+            line += f"{len(found['taps']):5} taps"
+            for value in (found["designed"], found["attenuation"]):
+                line += f"{'-' if value is None else f'{value:.1f}':>8}"
+        lines.append(line)
+    return "\n".join(lines)
