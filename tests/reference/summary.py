@@ -26,7 +26,7 @@ def recorded():
         index = official.index(path.parent.name)
         sections = {path.parent.name: index} if "cases" in index else index
         for name, section in sections.items():
-            yield name, len(section["cases"])
+            yield name, len(section["cases"]) + len(section.get("metric", []))
 
 
 def groups(terminalreporter, outcome):
