@@ -38,12 +38,12 @@ class Source(NamedTuple):
 SOURCES = {
     "inception": Source(
         "weights-inception-2015-12-05-6726825d.pth",
-        "6726825d",
+        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
         url=f"{GITHUB}/weights-inception-2015-12-05-6726825d.pth",
     ),
     "vgg16": Source(
         "vgg16-397923af.pth",
-        "397923af",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
         url="https://download.pytorch.org/models/vgg16-397923af.pth",
     ),
     "lpips": Source(
@@ -153,7 +153,7 @@ def _advice(name: str, variable: str) -> str:
         )
     return (
         f"weights of {name} are not here: run python -m afgan_jax metrics --prepare, "
-        f"or fetch {source.url} (its sha256 begins with {source.sha256}) and set "
+        f"or fetch {source.url} (sha256 {source.sha256}) and set "
         f"{variable} to its path"
     )
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import re
 import threading
 
 import numpy as np
@@ -105,6 +106,7 @@ def test_the_error_says_how_to_get_weights(name, monkeypatch, tmp_path):
         weights.locate(name)
     source = weights.SOURCES[name]
     assert source.url.endswith(source.file)
+    assert re.fullmatch("[0-9a-f]{64}", source.sha256)
     for part in (source.url, source.sha256, f"AFGAN_{name.upper()}", "--prepare"):
         assert part in str(error.value)
 
