@@ -20,7 +20,7 @@ from pathlib import Path
 from absl import flags
 
 from afgan_jax import cli
-from afgan_jax.cli import generate
+from afgan_jax.cli import labels
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("run", None, "run directory of the training", flag_values=FLAGS)
@@ -41,8 +41,7 @@ flags.DEFINE_integer(
     upper_bound=2**32 - 1,
     flag_values=FLAGS,
 )
-flags.DEFINE_integer("class", None, "class of a conditional net", flag_values=FLAGS)
-flags.DEFINE_string("label", None, "or its label: numbers a,b,c", flag_values=FLAGS)
+labels.define(FLAGS)
 flags.DEFINE_string("outdir", "out", "where the files go", flag_values=FLAGS)
 
 MOST_SHOWN = 8  # channels, if none are asked for
@@ -68,7 +67,7 @@ def main(argv: list[str]) -> None:
     G, load = open_generator(FLAGS, overrides)
     label = None
     if set(pictures) & DRAWN_FROM_LATENTS:
-        label = generate.read_label(G.mapping.c_dim, FLAGS["class"].value, FLAGS.label)
+        label = labels.read(G.mapping.c_dim, FLAGS["class"].value, FLAGS.label)
     specs = choose_layers(G.synthesis.layers, FLAGS.layers)
     subject = Subject(G, specs, load, channels, FLAGS.seed, label)
     check(subject, pictures)

@@ -141,15 +141,10 @@ def powers(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
         ws = G.apply(variables, z, c, method="map")
         options = {"method": "synthesize", "capture_intermediates": True}
         _, state = G.apply(variables, ws, None, **options)
-        kept, own = (
-            tree["synthesis"] for tree in (state["intermediates"], variables["params"])
-        )
+        kept = state["intermediates"]["synthesis"]
         clamp = G.synthesis.conv_clamp
         return [
-            powers_of(
-                spec, kept[spec.name]["convolved"][0], own[spec.name]["bias"], clamp
-            )
-            for spec in specs
+            powers_of(spec, *kept[spec.name]["bending"][0], clamp) for spec in specs
         ]
 
     return found

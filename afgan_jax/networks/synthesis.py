@@ -114,8 +114,8 @@ class SynthesisLayer(nn.Module):
             input_gain=input_gain,
             pad=spec.conv_kernel - 1,
         )
-        self.sow("intermediates", "convolved", x)  # kept only if they are asked for
         bias = groups.replicate(bias, spec.symmetry)
+        self.sow("intermediates", "bending", (x, bias))  # kept only if asked for
         return nonlinearity.filtered(x=x, bias=bias, **filtering(spec, self.conv_clamp))
 
 

@@ -24,12 +24,12 @@ class Stages(NamedTuple):
 
 
 def stages(
-    act: Callable, x: Maps, bias, up_filter, down_filter, *, up=1, down=1, pad=0
+    function: Callable, x: Maps, bias, up_filter, down_filter, *, up=1, down=1, pad=0
 ) -> Stages:
     """The stages of `nonlinearity.filtered`, whose arguments these are."""
     x = x if bias is None else x + bias
     risen = resample.upfirdn(x, up_filter, up=up, pad=pad, gain=float(up * up))
-    bent = act(risen)
+    bent = function(risen)
     passed = resample.upfirdn(bent, down_filter)
     size = passed.shape[1:3]
     before = [(n - m) // 2 for n, m in zip(bent.shape[1:3], size)]
