@@ -50,6 +50,16 @@ def test_a_config_is_drawn_from_its_plan(tmp_path, capsys):
     assert len(found[0]["down"]["taps"]) == 8
 
 
+def test_of_all_pictures_those_with_nothing_to_draw_are_left_out(capsys):
+    G = generator.make_generator(**config.load(SMOKE)["generator"])
+    everything = list(explain.PICTURES)
+    assert explain.choose_pictures([], G.synthesis.layers) == everything
+    assert capsys.readouterr().out == ""
+    found = explain.choose_pictures([], G.synthesis.layers[3:])
+    assert found == ["staircase", "waves", "maps"]
+    assert "left out filters: none of the layers" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
     flags = "--class=1", "--seed=3", "--channels=0,5-7", "--layers=L1,L3"
@@ -95,16 +105,19 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
         (["--config=SMOKE", "--channels=a"], "--channels=a: 'a' is no range like"),
         (["--config=SMOKE", "--channels=8"], "8 is none of the channels 0 to 7 of L0_"),
         (["--config=SMOKE", "--channels=3"], "3 is none of the channels 0 to 2 of L3_"),
-        (["--config=SMOKE", "--layers=L3"], "--layers: none has a nonlinearity"),
         (
-            ["--config=SMOKE", "--layers=L3", "--pictures=filters"],
-            "--layers: none has a filter",
+            ["--config=SMOKE", "--layers=L3", "--pictures=staircase,spectrum"],
+            "--pictures=spectrum: none of the layers has a nonlinearity",
+        ),
+        (
+            ["--config=SMOKE", "--config.generator.act_up=1", "--pictures=filters"],
+            "--pictures=filters: none of the layers has a filter",
         ),
         (["--config=SMOKE", "--class=1"], "--class=1, but this generator knows no"),
         (["--config=SMOKE", "--config.generator.kernel=x"], "generator.kernel='x' is"),
         (
             ["--config=configs/ffhqu256.py:a"],
-            "this is a StyleGAN2 generator, which has no plan",
+            "this is a StyleGAN2 generator, which has no plan of bands and filters",
         ),
     ],
 )

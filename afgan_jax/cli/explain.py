@@ -63,14 +63,14 @@ def main(argv: list[str]) -> None:
     import jax
 
     jax.config.update("jax_default_matmul_precision", "highest")  # alike everywhere
-    pictures = FLAGS.pictures or list(PICTURES)
     G, load = open_generator(FLAGS, overrides)
+    specs = choose_layers(G.synthesis.layers, FLAGS.layers)
+    pictures = choose_pictures(FLAGS.pictures, specs)
     label = None
     if set(pictures) & DRAWN_FROM_LATENTS:
         label = labels.read(G.mapping.c_dim, FLAGS["class"].value, FLAGS.label)
-    specs = choose_layers(G.synthesis.layers, FLAGS.layers)
     subject = Subject(G, specs, load, channels, FLAGS.seed, label)
-    check(subject, pictures)
+    check_channels(subject, pictures)
     for name in pictures:
         draw(name, subject, Path(FLAGS.outdir))
 
@@ -132,8 +132,8 @@ def open_generator(values: flags.FlagValues, overrides: dict) -> tuple:
         load = functools.cache(lambda: G.initialize(jax.random.key(0)))
     if not hasattr(G.synthesis, "layers"):
         raise ValueError(
-            "this is a StyleGAN2 generator, which has no plan: no bands, no filtered"
-            f" nonlinearities, no Fourier features; {', '.join(PICTURES)} do not apply"
+            "this is a StyleGAN2 generator, which has no plan of bands and filters: the"
+            f" pictures {', '.join(PICTURES)} do not apply"
         )
     return G, load
 
@@ -141,9 +141,8 @@ def open_generator(values: flags.FlagValues, overrides: dict) -> tuple:
 def filters_of(values: flags.FlagValues, overrides: dict, outdir: Path) -> None:
     """The picture of all filters of --run or --config."""
     G, load = open_generator(values, overrides)
-    subject = Subject(G, G.synthesis.layers, load)
-    check(subject, ["filters"])
-    draw("filters", subject, outdir)
+    choose_pictures(["filters"], G.synthesis.layers)
+    draw("filters", Subject(G, G.synthesis.layers, load), outdir)
 
 
 def choose_layers(specs, names: list[str]) -> tuple:
@@ -160,8 +159,26 @@ def _means(name: str, spec) -> bool:
     return spec.name == name or spec.name.startswith(f"{name}_")
 
 
-def check(subject: Subject, pictures: list[str]) -> None:
-    """Raises ValueError for channels and layers that the pictures do not have."""
+def choose_pictures(names: list[str], specs) -> list[str]:
+    """The names, or all; raises ValueError if one has nothing to draw of the specs.
+
+    Of all, such are left out and a line says so.
+    """
+    nothing = {}
+    if not _filtering(specs):
+        nothing["filters"] = "none of the layers has a filter"
+    if not _bending(specs):
+        nothing["spectrum"] = "none of the layers has a nonlinearity"
+    for name, why in nothing.items():
+        if name in names:
+            raise ValueError(f"--pictures={name}: {why}; choose others, or --layers")
+        if not names:
+            print(f"left out {name}: {why}")
+    return names or [name for name in PICTURES if name not in nothing]
+
+
+def check_channels(subject: Subject, pictures: list[str]) -> None:
+    """Raises ValueError for channels that what is drawn does not have."""
     counts = {}
     if "maps" in pictures:
         counts |= {spec.name: spec.out_channels for spec in subject.specs}
@@ -174,10 +191,6 @@ def check(subject: Subject, pictures: list[str]) -> None:
                     f"--channels: {channel} is none of the channels 0 to {count - 1} of"
                     f" {name}; choose others, or other --layers"
                 )
-    if "spectrum" in pictures and not _bending(subject.specs):
-        raise ValueError("--layers: none has a nonlinearity; spectrum needs another")
-    if "filters" in pictures and not _filtering(subject.specs):
-        raise ValueError("--layers: none has a filter; filters needs another")
 
 
 def _bending(specs) -> tuple:

@@ -168,7 +168,7 @@ NYQUIST = "Nyquist frequency of the output"
 # stage: (label, look of the line)
 STAGES = {
     "risen": ("upsampled, before the nonlinearity", {"color": UP, "lw": 1.2}),
-    "bent": ("after it", {"color": DOWN, "lw": 1.2}),
+    "bent": ("after it", {"color": DOWN, "lw": 2.0}),
     "passed": ("low-passed again", {"color": OUT, "lw": 1.2}),
     "out": ("decimated: the output", {"color": "black", "lw": 1.0, "ls": ":"}),
 }
@@ -193,12 +193,15 @@ def waves(
     left, right = figure.subfigures(1, 2, width_ratios=(5.2, 1.5 * count))
     axis = left.subplots()
     x, y = np.array(found["frequencies"]).T
-    dots = axis.scatter(x, y, c=found["use"], s=16, cmap="viridis_r", vmin=0)
+    size = 16 if len(x) < 200 else 6
+    dots = axis.scatter(x, y, c=found["use"], s=size, cmap="viridis_r", vmin=0)
     left.colorbar(dots, label="weight in the learned mix (rms)", shrink=0.8)
     turn = np.linspace(0, 2 * np.pi, 200)
     circle = found["cutoff"] * np.array([np.cos(turn), np.sin(turn)])
     axis.plot(*circle, color=UP, label="cutoff $f_c$")
-    axis.scatter(x[channels], y[channels], s=60, fc="none", ec="black", label="shown")
+    axis.scatter(
+        x[channels], y[channels], s=70, lw=1.5, fc="none", ec=DOWN, label="shown"
+    )
     axis.set_aspect("equal")
     axis.set(xlabel=f"{AXIS}, horizontal", ylabel=f"{AXIS}, vertical")
     axis.set_title(f"{len(x)} waves")
