@@ -92,7 +92,17 @@ def main(argv: list[str]) -> None:
             decibels[metric.name] = found.decibels
     if FLAGS.plot:
         axes = {"xlabel": "dB", "ylabel": "images"}
-        plot.histograms(FLAGS.plot, decibels, results, **axes)
+        plot.histograms(FLAGS.plot, decibels, results, intervals(results), **axes)
+
+
+def intervals(results: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """{name: (low, high)} of the metrics whose results have such."""
+    found = {name: (f"{name}_low", f"{name}_high") for name in results}
+    return {
+        name: (results[low], results[high])
+        for name, (low, high) in found.items()
+        if low in results and high in results
+    }
 
 
 def read_weights(pairs: list[str]) -> dict[str, str]:

@@ -74,26 +74,34 @@ def histograms(
     path: str | os.PathLike,
     panels: Mapping[str, Float[np.ndarray, " n"]],
     marks: Mapping[str, float],
+    bands: Mapping[str, tuple[float, float]],
     *,
     xlabel: str,
     ylabel: str,
 ) -> Path:
     """A panel of how often values occur for each name, with a line at its mark.
 
-    Values that are not finite are left out, and counted in the title.
+    A name that has one of the `bands` has it behind the line. Values that are not
+    finite are left out, and counted in the title.
     """
     figure, axes = _row(len(panels))
     for axis, (name, values) in zip(axes, panels.items()):
         finite = values[np.isfinite(values)]
-        axis.hist(finite, bins="auto")
+        axis.hist(finite, bins="auto", label="single images")
         if math.isfinite(marks[name]):
-            axis.axvline(marks[name], color="black", linestyle="--")
+            label = f"together, {marks[name]:.1f}"
+            axis.axvline(marks[name], color="black", linestyle="--", label=label)
+        if name in bands and all(map(math.isfinite, bands[name])):
+            low, high = bands[name]
+            label = f"95 %, {low:.1f} to {high:.1f}"
+            axis.axvspan(low, high, color="black", alpha=0.2, lw=0, label=label)
+        axis.legend(fontsize="small")
         left = len(values) - len(finite)
         axis.set_title(name + (f", {left} not finite" if left else ""))
         axis.set_xlabel(xlabel)
         axis.grid(True, alpha=0.3)
     axes[0].set_ylabel(ylabel)
-    return _save(path, figure, dpi=100)
+    return save(path, figure)
 
 
 def heatmap(
