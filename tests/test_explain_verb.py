@@ -3,6 +3,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -11,6 +12,8 @@ from PIL import Image
 from afgan_jax import __main__, config, runs
 from afgan_jax.cli import explain
 from afgan_jax.networks import anatomy, generator, maps
+from afgan_jax.networks.stylegan2 import BILINEAR
+from afgan_jax.signal import resample
 
 SMOKE = "configs/smoke.py"
 
@@ -58,6 +61,32 @@ def test_of_all_pictures_those_with_nothing_to_draw_are_left_out(capsys):
     found = explain.choose_pictures([], G.synthesis.layers[3:])
     assert found == ["staircase", "waves", "maps"]
     assert "left out filters: none of the layers" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_of_stylegan2_maps_are_drawn_and_the_rest_is_told(tmp_path, capsys):
+    sizes = {"synthesis": "stylegan2", "resolution": 16, "c_dim": 0}
+    run = tiny.save_run(tmp_path / "run", "no.zip", **sizes)
+    done("explain", f"--run={run}", f"--outdir={tmp_path / 'out'}", "--channels=0,2")
+    told, *_ = capsys.readouterr().out.splitlines()
+    assert told.startswith("left out staircase, filters, waves, spectrum: this is a")
+    rows = read(tmp_path / "out" / "maps.json")
+    names = "b4/conv1 b4/torgb b8/conv0 b8/conv1 b8/torgb b16/conv0 b16/conv1 b16/torgb"
+    assert [row["name"] for row in rows] == names.split()
+    assert [row["size"] for row in rows] == [
+        [n, n] for n in (4, 4, *[8] * 3, *[16] * 3)
+    ]
+    G, variables = runs.load_generator(run)
+    z = np.random.RandomState(0).randn(1, 8).astype(np.float32)
+    expected = np.asarray(jax.jit(G.apply)(variables, z))[0][..., [0, 2]]
+    image = 0.0
+    with np.load(tmp_path / "out" / "maps.npz") as drawn:
+        for size in (4, 8, 16):  # the image is what the blocks make, enlarged and added
+            image = image + drawn[f"b{size}/torgb"]
+            if size < 16:
+                enlarged = resample.upsample(jnp.asarray(image[None]), BILINEAR)
+                image = np.asarray(enlarged[0])
+    np.testing.assert_allclose(image, expected, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -116,8 +145,8 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
         (["--config=SMOKE", "--class=1"], "--class=1, but this generator knows no"),
         (["--config=SMOKE", "--config.generator.kernel=x"], "generator.kernel='x' is"),
         (
-            ["--config=configs/ffhqu256.py:a"],
-            "this is a StyleGAN2 generator, which has no plan of bands and filters",
+            ["--config=configs/ffhqu256.py:a", "--pictures=maps,waves"],
+            "--pictures=waves: this is a StyleGAN2 generator, which has no plan of",
         ),
     ],
 )

@@ -8,8 +8,9 @@ staircase: the band of every layer and its sampling rates. filters: impulse and
 frequency responses, and their attenuation. waves: the Fourier features and their
 learned mix. spectrum: of feature maps before, inside and after each nonlinearity, which
 makes frequencies that the output could not hold; the filter takes them out. maps:
-feature maps themselves. Each is a PNG with a JSON of its numbers beside it, maps also
-an npz. A config is drawn untrained, with --config.section.key=value as in train.
+feature maps themselves, the only picture of StyleGAN2. Each is a PNG with a JSON of its
+numbers beside it, maps also an npz. A config is drawn untrained, with
+--config.section.key=value as in train.
 """
 
 import dataclasses
@@ -64,7 +65,7 @@ def main(argv: list[str]) -> None:
 
     jax.config.update("jax_default_matmul_precision", "highest")  # alike everywhere
     G, load = open_generator(FLAGS, overrides)
-    specs = choose_layers(G.synthesis.layers, FLAGS.layers)
+    specs = choose_layers(layers_of(G), FLAGS.layers)
     pictures = choose_pictures(FLAGS.pictures, specs)
     label = None
     if set(pictures) & DRAWN_FROM_LATENTS:
@@ -108,7 +109,7 @@ class Subject:
 def open_generator(values: flags.FlagValues, overrides: dict) -> tuple:
     """(G, function that gives its variables) of the flags --run and --step or --config.
 
-    A config's are untrained. Raises ValueError for StyleGAN2.
+    A config's are untrained.
     """
     import jax
 
@@ -130,23 +131,26 @@ def open_generator(values: flags.FlagValues, overrides: dict) -> tuple:
         with config.naming("generator"):
             G = generator.make_generator(**settings["generator"] | changes)
         load = functools.cache(lambda: G.initialize(jax.random.key(0)))
-    if not hasattr(G.synthesis, "layers"):
-        raise ValueError(
-            "this is a StyleGAN2 generator, which has no plan of bands and filters: the"
-            f" pictures {', '.join(PICTURES)} do not apply"
-        )
     return G, load
+
+
+def layers_of(G) -> tuple:
+    """The plan's LayerSpecs, or what StyleGAN2 has instead."""
+    from afgan_jax.networks import maps
+
+    return G.synthesis.layers if hasattr(G.synthesis, "layers") else maps.pieces(G)
 
 
 def filters_of(values: flags.FlagValues, overrides: dict, outdir: Path) -> None:
     """The picture of all filters of --run or --config."""
     G, load = open_generator(values, overrides)
-    choose_pictures(["filters"], G.synthesis.layers)
-    draw("filters", Subject(G, G.synthesis.layers, load), outdir)
+    specs = layers_of(G)
+    choose_pictures(["filters"], specs)
+    draw("filters", Subject(G, specs, load), outdir)
 
 
 def choose_layers(specs, names: list[str]) -> tuple:
-    """Those of the specs that the names, or their beginnings before a _, mean."""
+    """Those of the specs that the names, or their beginnings before a _ or /, mean."""
     for name in names:
         if not any(_means(name, spec) for spec in specs):
             raise ValueError(
@@ -156,7 +160,7 @@ def choose_layers(specs, names: list[str]) -> tuple:
 
 
 def _means(name: str, spec) -> bool:
-    return spec.name == name or spec.name.startswith(f"{name}_")
+    return spec.name == name or spec.name.startswith((f"{name}_", f"{name}/"))
 
 
 def choose_pictures(names: list[str], specs) -> list[str]:
@@ -164,17 +168,29 @@ def choose_pictures(names: list[str], specs) -> list[str]:
 
     Of all, such are left out and a line says so.
     """
+    nothing = _nothing_to_draw(specs)
+    for name in names:
+        if name in nothing:
+            raise ValueError(f"--pictures={name}: {nothing[name]}; leave it out")
+    if names:
+        return names
+    for why in dict.fromkeys(nothing.values()):
+        which = ", ".join(name for name in nothing if nothing[name] == why)
+        print(f"left out {which}: {why}")
+    return [name for name in PICTURES if name not in nothing]
+
+
+def _nothing_to_draw(specs) -> dict[str, str]:
+    """Why, by picture that does not apply to these layers."""
+    if not hasattr(specs[0], "out_band"):
+        why = "this is a StyleGAN2 generator, which has no plan of bands and filters"
+        return dict.fromkeys((name for name in PICTURES if name != "maps"), why)
     nothing = {}
     if not _filtering(specs):
         nothing["filters"] = "none of the layers has a filter"
     if not _bending(specs):
         nothing["spectrum"] = "none of the layers has a nonlinearity"
-    for name, why in nothing.items():
-        if name in names:
-            raise ValueError(f"--pictures={name}: {why}; choose others, or --layers")
-        if not names:
-            print(f"left out {name}: {why}")
-    return names or [name for name in PICTURES if name not in nothing]
+    return nothing
 
 
 def check_channels(subject: Subject, pictures: list[str]) -> None:
@@ -270,18 +286,19 @@ def feature_maps(subject: Subject, path: Path) -> list[dict]:
     from afgan_jax.viz import explain
 
     chosen = {s.name: subject.shown(s.out_channels) for s in subject.specs}
-    rates = {spec.name: spec.out_band.rate for spec in subject.specs}
-    names = [spec.name for spec in subject.G.synthesis.layers]
 
     @jax.jit
     def find(variables, z, c):
-        _, *found = maps.within(subject.G)(variables, z, c, None)
-        found = dict(zip(names, found))
+        found = maps.by_name(subject.G)(variables, z, c)
         return {k: found[k][0][..., np.array(v)] for k, v in chosen.items()}
 
     found = find(subject.load(), *subject.latent())
-    found = {k: np.asarray(v) for k, v in found.items()}
-    rows = [anatomy.feature_map(k, rates[k], found[k], chosen[k]) for k in chosen]
+    found = {name: np.asarray(found[name]) for name in chosen}
+    rows = []
+    for spec in subject.specs:
+        rate = spec.out_band.rate if hasattr(spec, "out_band") else spec.rate
+        name = spec.name
+        rows.append(anatomy.feature_map(name, rate, found[name], chosen[name]))
     explain.feature_maps(path, rows, found)
     spectra.save(path.with_suffix(".npz"), found)
     return rows

@@ -1,4 +1,4 @@
-"""Feature maps of an alias-free generator: within it, and of each layer alone.
+"""Feature maps of a generator: within it, and of each alias-free layer alone.
 
 Functions of (variables, z, c, transform) that return a map for each layer, [N H W C] in
 float32 at best; `transform` ([3 3]) moves what the layers see, as `synthesis` has it.
@@ -6,7 +6,9 @@ float32 at best; `transform` ([3 3]) moves what the layers see, as `synthesis` h
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,6 +40,46 @@ def within(G: generator.Generator) -> Callable:
         )
         found = state["intermediates"]["synthesis"]
         return [layers.cast(found[name]["__call__"][0], "float32") for name in names]
+
+    return maps
+
+
+class Piece(NamedTuple):
+    """A part of a network that gives a map of so many channels, at so many samples."""
+
+    name: str
+    out_channels: int
+    rate: float  # a canvas width
+
+
+def pieces(G: generator.Generator) -> tuple[Piece, ...]:
+    """The parts of a StyleGAN2 synthesis, such as b8/conv0, as they follow each other.
+
+    Their maps end with the canvas, so that the rate is their size.
+    """
+    z = jnp.zeros((1, G.mapping.z_dim))
+    c = jnp.zeros((1, G.mapping.c_dim)) if G.mapping.c_dim else None
+    variables = jax.eval_shape(G.initialize, jax.random.key(0))
+    found = jax.eval_shape(by_name(G), variables, z, c)
+    order = sorted(found, key=lambda name: (found[name].shape[1], name))
+    return tuple(
+        Piece(name, found[name].shape[3], float(found[name].shape[2])) for name in order
+    )
+
+
+def by_name(G: generator.Generator) -> Callable:
+    """{name: map} of all parts of a synthesis, as a function of (variables, z, c)."""
+
+    def maps(variables, z, c):
+        ws = G.apply(variables, z, c, method="map")
+        options = {"method": "synthesize", "capture_intermediates": True}
+        _, state = G.apply(variables, ws, **options)
+        calls = flax.traverse_util.flatten_dict(state["intermediates"]["synthesis"])
+        return {
+            "/".join(path): layers.cast(found[0], "float32")
+            for (*path, what), found in calls.items()
+            if path and what == "__call__" and getattr(found[0], "ndim", 0) == 4
+        }
 
     return maps
 
