@@ -4,8 +4,11 @@ Frequencies are in cycles per canvas width; `sampling_rate` s is in samples per 
 width, so Nyquist is s/2. A filter of n taps has its taps at the symmetric positions
 x_i = (i - (n-1)/2) / s and unit sum (gain 1 at DC).
 
-Source: Alias-Free GAN, Sec. 2 and App. C (Kaiser and radial jinc designs).
+Source: Alias-Free GAN, Sec. 2 and App. C (Kaiser, radial jinc, Lanczos and Gaussian
+designs).
 """
+
+import math
 
 import numpy as np
 from jaxtyping import Float64
@@ -44,6 +47,33 @@ def lowpass(
     else:
         h = 2 * cutoff * np.sinc(2 * cutoff * x) * weights
     return h / h.sum()
+
+
+def lanczos(cutoff: float, sampling_rate: float, a: int = 2) -> Taps:
+    """2 f_c k(2 f_c x), k(u) = sinc(u) sinc(u / a) where |u| < a (App. C.5)."""
+    u = 2 * cutoff * _positions(a / (2 * cutoff), sampling_rate)
+    h = np.sinc(u) * np.sinc(u / a)
+    return h / h.sum()
+
+
+def gaussian(
+    cutoff: float, sampling_rate: float, reach: float, sigma: float = 0.4
+) -> Taps:
+    """2 f_c k(2 f_c x) for a normal density k of deviation sigma (App. C.5).
+
+    Cut off at |x| = reach, in canvas widths, or at 6 deviations if that is nearer:
+    nothing is left there in float32.
+    """
+    deviation = sigma / (2 * cutoff)
+    x = _positions(min(reach, 6 * deviation), sampling_rate)
+    h = np.exp(-np.square(x / deviation) / 2)
+    return h / h.sum()
+
+
+def _positions(reach: float, sampling_rate: float) -> Taps:
+    """The positions of an even number of taps with |x| < reach, two at least."""
+    half = max(math.ceil(reach * sampling_rate - 0.5), 1)
+    return (np.arange(2 * half) - (2 * half - 1) / 2) / sampling_rate
 
 
 def kaiser_attenuation(taps: int, half_width: float, sampling_rate: float) -> float:

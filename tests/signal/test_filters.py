@@ -97,6 +97,29 @@ def directions(h):
     return np.array(gains)
 
 
+def test_gaussian_has_the_response_of_a_gaussian():
+    """exp(-2 (pi sigma f / 2 f_c)^2) with sigma 0.4, whatever the rate."""
+    for cutoff, rate in ((2, 32), (2, 64), (100, 512)):
+        f = np.linspace(0, 2 * cutoff, 50)
+        expected = np.exp(-2 * (np.pi * 0.4 * f / (2 * cutoff)) ** 2)
+        h = filters.gaussian(cutoff, rate, reach=8 / (4 * cutoff))
+        np.testing.assert_allclose(filters.response(h, f, rate), expected, atol=2e-3)
+
+
+def test_gaussian_ends_where_it_is_cut_off_or_at_six_deviations():
+    assert filters.gaussian(1, 100, reach=0.5).size == 100
+    assert filters.gaussian(1, 100, reach=9).size == 240  # 1.2 to either side
+
+
+def test_lanczos_ends_at_its_second_zero_and_is_half_at_the_cutoff():
+    for cutoff, rate in ((2, 32), (4, 64), (8, 512)):
+        h = filters.lanczos(cutoff, rate)
+        assert h.size == 2 * round(rate / cutoff)  # |x| < 2 / (2 f_c)
+        gains = filters.response(h, [cutoff / 4, cutoff, 2 * cutoff], rate)
+        np.testing.assert_allclose(gains, [1, 0.5, 0], atol=0.03)
+        assert filters.lanczos(cutoff, rate, a=3).size == 3 * round(rate / cutoff)
+
+
 def test_unknown_window_is_refused():
     with pytest.raises(ValueError, match="window='hann' is unknown"):
         filters.lowpass(6, 0.2, 0.1, 1.0, window="hann")
