@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax.bench import clock
-from afgan_jax.networks import generator, groups, layers, stylegan2
+from afgan_jax.networks import generator, groups, layers, schedules, stylegan2
 from afgan_jax.signal import convolve, forms, nonlinearity
 
 
@@ -71,20 +71,24 @@ def _alias_free(synthesis):
 
 
 def _stylegan2(synthesis):
-    sizes = stylegan2.block_resolutions(synthesis.resolution)
-    count = [min(synthesis.channel_base // n, synthesis.channel_max) for n in sizes]
-    for (a, b), (i, o) in zip(itertools.pairwise(sizes), itertools.pairwise(count)):
-        up = functools.partial(
-            layers.conv_resample, f=stylegan2.BILINEAR, up=2, pad=1, flip_weight=True
-        )
-        dtype = _dtype(synthesis, b)
+    up = functools.partial(
+        layers.conv_resample,
+        f=synthesis.options.up_filter,
+        up=2,
+        pad=1,
+        flip_weight=True,
+    )
+    for before, block in itertools.pairwise(synthesis.rows()):
+        a, b = before["size"], block["size"]
+        i, o = before["channels"], block["channels"]
+        dtype = block["dtype"]
         yield f"conv3x3 up2 {a}-{b} {i}-{o}", dtype, up, ((a, a, i), (3, 3, i, o))
         same = functools.partial(layers.conv_resample, pad=1)
         yield f"conv3x3 {b} {o}-{o}", dtype, same, ((b, b, o), (3, 3, o, o))
 
 
 def _discriminator(D):
-    sizes = stylegan2.block_resolutions(D.resolution)
+    sizes = schedules.octaves(D.resolution)
     for b, a in itertools.pairwise(sizes[::-1]):
         i, o = (min(D.channel_base // n, D.channel_max) for n in (b, a))
         same = functools.partial(layers.conv_resample, pad=1)

@@ -39,6 +39,14 @@ ALIAS_FREE = {
     "output_scale": "output_scale",
     "magnitude_ema_beta": "magnitude_ema_beta",
 }
+# All that the published program has of these settings.
+PUBLISHED = {
+    "synthesis": ("alias_free", "stylegan2"),
+    "schedule": ("flexible",),
+    "input": ("fourier_transformed",),
+    "noise": (False,),
+    "kernel": ("kaiser",),
+}
 STYLEGAN2 = {"architecture": "architecture"}
 DISCRIMINATOR = {
     name: GENERATOR[name] for name in GENERATOR if name not in ("z_dim", "w_dim")
@@ -69,10 +77,11 @@ def networks(generator: dict, discriminator: dict, device: str):
     for section in (generator, discriminator):
         if section["dtype"] != "float32":
             raise ValueError("--against=pytorch: dtype must be float32 in each network")
-    if generator["kernel"] != "kaiser":
-        raise ValueError(
-            f"--against=pytorch: it has no generator.kernel={generator['kernel']!r}"
-        )
+    for name, known in PUBLISHED.items():
+        if generator[name] not in known:
+            raise ValueError(
+                f"--against=pytorch: it has no generator.{name}={generator[name]!r}"
+            )
     alias_free = generator["synthesis"] == "alias_free"
     name = "networks_stylegan3" if alias_free else "networks_stylegan2"
     names = GENERATOR | (ALIAS_FREE if alias_free else STYLEGAN2)

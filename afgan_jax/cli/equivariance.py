@@ -67,14 +67,14 @@ def main(argv: list[str]) -> None:
     # Accelerators round the factors of products otherwise, and would be measured too.
     jax.config.update("jax_default_matmul_precision", "highest")
     G, variables = runs.load_generator(FLAGS.run, FLAGS.step)
-    if not hasattr(G.synthesis, "layers"):
+    if not G.synthesis.can_move:
         raise ValueError("this is a StyleGAN2 generator: it has no input to move")
     classes = choose_classes(G)
     networks = {
         "filters on": G,
         "filters off": runs.load_generator(FLAGS.run, FLAGS.step, kernel="none")[0],
     }
-    resolution = networks["filters on"].synthesis.layers[-1].out_size[0]
+    resolution = G.synthesis.resolution
     outdir = Path(FLAGS.outdir)
     outdir.mkdir(parents=True, exist_ok=True)
     z, c = choose_latent(G, variables, classes)

@@ -63,7 +63,9 @@ def main(argv: list[str]) -> None:
         FLAGS.run, FLAGS.step, dtype="float32", remat="none"
     )
     if not hasattr(G.synthesis, "layers"):
-        raise ValueError("this is a StyleGAN2 generator: it has no input to move")
+        raise ValueError(
+            "this is a StyleGAN2 generator: its layers were not designed to follow"
+        )
     run, c_dim = runs.Run.open(FLAGS.run), G.mapping.c_dim
     classes = labels.choose(FLAGS, run, c_dim, FLAGS.data)
     rows, leak = probe(G, variables, classes, FLAGS.samples, FLAGS.batch)

@@ -62,8 +62,8 @@ def of_generator(
 ) -> Network:
     """A networks.generator.Generator, with classes drawn from `labels`.
 
-    Picture i has latents, a class and (StyleGAN2) noise of its own, drawn from `key`
-    and i.
+    Picture i has latents, a class and, where layers take it, noise of its own, drawn
+    from `key` and i.
     """
     conditional = G.mapping.c_dim > 0
     constants = {"G": variables, "labels": labels, "key": jax.random.key_data(key)}
@@ -86,7 +86,7 @@ def of_generator(
 
     def draw(constants, numbers, transform):
         z, c = inputs(constants, numbers, 0)
-        # StyleGAN2 takes no transform, so none is passed where none is asked for.
+        # A constant takes no transform, so none is passed where none is asked for.
         motion = {} if transform is None else {"transform": transform}
         variables = with_noise(constants, numbers)
         return G.apply(variables, z, c if conditional else None, **motion)
@@ -103,17 +103,9 @@ def of_generator(
         own = constants["G"] if numbers is None else with_noise(constants, numbers)
         return G.apply(own, ws, method="synthesize", **motion)
 
-    shape, resolution = _size(G.synthesis)
-    return Network(constants, draw, shape, resolution, pairs, mapping, synthesize)
-
-
-def _size(synthesis) -> tuple[tuple[int, int, int], int | None]:
-    """(shape, resolution) of a Network."""
-    if hasattr(synthesis, "layers"):
-        last = synthesis.layers[-1]
-        return (*last.out_size, last.out_channels), last.out_size[0]
-    n = synthesis.resolution
-    return (n, n, synthesis.img_channels), None
+    n = G.synthesis.resolution
+    shape, motion = (n, n, G.synthesis.img_channels), n if G.synthesis.can_move else None
+    return Network(constants, draw, shape, motion, pairs, mapping, synthesize)
 
 
 def _draw_noise(variables: dict, keys: Array) -> dict:

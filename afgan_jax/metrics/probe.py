@@ -57,8 +57,8 @@ def measure(
 
     `render(variables, numbers, transform)` are the maps of all `layers` in their order,
     for latents by number. num_samples is rounded up to whole batches. Maps of zeros
-    have NaN dB. Raises ValueError for layers that leave no point clear of the borders,
-    and for maps that are not finite.
+    have NaN dB, and so have layers that leave no point clear of the borders. Raises
+    ValueError if all are such, and for maps that are not finite.
     """
     reach = _reach(layers)
     rng = np.random.default_rng(seed)
@@ -150,7 +150,10 @@ def _sums(render, layers, variables, numbers, transforms, points):
         totals = [jnp.sum(x**2, axis=(1, 2, 3)) for x in (moved - expected, contrast)]
         return jnp.stack(totals, axis=-1)
 
-    found = [sums(layer, maps) for layer, maps in zip(layers, all_maps, strict=True)]
+    found = [
+        sums(layer, maps) if _span(layer) > 0 else jnp.zeros((len(KINDS), 2))
+        for layer, maps in zip(layers, all_maps, strict=True)
+    ]
     return jnp.stack(found, axis=1)
 
 
@@ -177,19 +180,22 @@ def _draw(rng, reach: float):
 
 def _reach(layers) -> float:
     """How far from the centre a point may be, in canvas widths."""
-    spans = []
-    for layer in layers:
-        length = min(layer.size)
-        margin = (length - layer.rate) / 2
-        spans.append((length / 2 - margin / 2 - RADIUS - 1) / layer.rate)
-    worst = int(np.argmin(spans))
-    if spans[worst] <= 0:
+    spans = [_span(layer) for layer in layers]
+    if max(spans) <= 0:
+        best = layers[int(np.argmax(spans))]
         raise ValueError(
-            f"probe: the maps of layer {layers[worst].name}, {layers[worst].size}"
-            f" samples, leave no point {RADIUS} samples clear of the border; use a"
-            " generator of a larger resolution or margin"
+            f"probe: the maps of layer {best.name}, {best.size} samples, leave no point"
+            f" {RADIUS} samples clear of the border; use a generator of a larger"
+            " resolution or margin"
         )
-    return min(spans[worst], 0.5)
+    return min(span for span in (*spans, 0.5) if span > 0)
+
+
+def _span(layer: Layer) -> float:
+    """How far from the centre of a layer's map it can be looked up."""
+    length = min(layer.size)
+    margin = (length - layer.rate) / 2
+    return (length / 2 - margin / 2 - RADIUS - 1) / layer.rate
 
 
 def _radial_filter():

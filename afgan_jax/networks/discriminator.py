@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from afgan_jax.networks import layers, mapping, stylegan2
+from afgan_jax.networks import layers, mapping, schedules, stylegan2
 from afgan_jax.signal import resample
 
 
@@ -104,7 +104,7 @@ class Discriminator(nn.Module):
         Without the last block, at 4x4, and the mapping of labels.
         """
         found = []
-        for i, size in enumerate(stylegan2.block_resolutions(self.resolution)[:0:-1]):
+        for i, size in enumerate(schedules.octaves(self.resolution)[:0:-1]):
             names = ["conv0", "conv1"]
             if i == 0 or self.architecture == "skip":
                 names.insert(0, "fromrgb")
@@ -123,7 +123,7 @@ class Discriminator(nn.Module):
                 f"images are {images.shape[1:]}, the discriminator takes {expected}:"
                 " set discriminator.resolution and img_channels to those of the data"
             )
-        sizes = stylegan2.block_resolutions(self.resolution)
+        sizes = schedules.octaves(self.resolution)
 
         def channels(size):
             return min(self.channel_base // size, self.channel_max)
@@ -192,7 +192,7 @@ def make_discriminator(
     counts = ("c_dim", "cmap_dim", "mapping_layers", "mbstd_num_channels")
     layers.check_not_negative(settings, *counts)
     layers.check_precision(settings)
-    stylegan2.block_resolutions(resolution)
+    schedules.octaves(resolution)
     known = {
         "architecture": stylegan2.ARCHITECTURES,
         "mbstd_layout": ("contiguous", "interleaved"),

@@ -1,5 +1,6 @@
 """Generator: mapping and synthesis, with the truncation trick."""
 
+import dataclasses
 import inspect
 
 import flax.linen as nn
@@ -7,7 +8,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from afgan_jax.networks import layers, mapping, plan, stylegan2, synthesis
+from afgan_jax.networks import (
+    designs,
+    layers,
+    mapping,
+    plan,
+    schedules,
+    stylegan2,
+    synthesis,
+)
 
 
 class Generator(nn.Module):
@@ -69,8 +78,11 @@ def make_generator(
     channel_max: int = 512,
     conv_clamp: float | None = 256.0,
     architecture: str = "skip",
+    input: str = "fourier_transformed",
+    noise: bool = False,
+    schedule: str = "flexible",
     num_layers: int = 14,
-    num_critical: int = 2,
+    num_critical: int | None = 2,
     first_cutoff: float = 2.0,
     first_stopband: float = 2**2.1,
     last_stopband_rel: float = 2**0.3,
@@ -81,7 +93,7 @@ def make_generator(
     kernel: str = "kaiser",
     radial: bool = False,
     output_scale: float = 0.25,
-    magnitude_ema_beta: float = 0.999,
+    magnitude_ema_beta: float | None = 0.999,
     dtype: str = "float32",
     num_half_res: int = 4,
     remat: str = "none",
@@ -92,8 +104,12 @@ def make_generator(
     R: conv_kernel=1, radial=True, channel_base and channel_max doubled. The ablation of
     T that follows quarter turns: symmetry="p4" (see `groups`), channel_base and
     channel_max, then of each of 4 directions, halved. A: synthesis="stylegan2", where
-    `architecture` applies, and symmetry and the arguments from num_layers to
-    magnitude_ema_beta do not. The `num_half_res` highest resolutions are computed in
+    `architecture` applies and the arguments from `input` to `magnitude_ema_beta` and
+    `symmetry` do not. configs/ablation.py has the steps from A to R:
+    synthesis="stylegan2_fourier" is StyleGAN2 with an `input`, `noise`, `margin`,
+    upsampling `kernel` and normalisation of inputs (`magnitude_ema_beta`, None: none)
+    of its own. `input` is one of synthesis.INPUTS, `schedule` of schedules.SCHEDULES,
+    `kernel` of designs.KERNELS. The `num_half_res` highest resolutions are computed in
     `dtype`; for `remat` see `layers.REMAT`. Raises ValueError for settings that are
     unknown, impossible or do not apply.
     """
@@ -128,7 +144,13 @@ def make_generator(
 
 
 def _alias_free(settings: dict) -> nn.Module:
-    _reject_changes(settings, {"architecture"})
+    if settings["architecture"] != "orig":  # which it is, in StyleGAN2's words
+        _reject_changes(settings, {"architecture"}, "synthesis")
+    _check_input(settings)
+    if settings["magnitude_ema_beta"] is None:
+        raise ValueError("magnitude_ema_beta=None: alias-free layers need a number")
+    if settings["schedule"] != "flexible":
+        _reject_changes(settings, GROWTH, "schedule")
     names = inspect.signature(plan.make_plan).parameters
     return synthesis.Synthesis(
         plan.make_plan(**{name: settings[name] for name in names}),
@@ -136,32 +158,67 @@ def _alias_free(settings: dict) -> nn.Module:
         settings["magnitude_ema_beta"],
         settings["output_scale"],
         settings["remat"],
+        settings["input"],
     )
 
 
 def _stylegan2(settings: dict) -> nn.Module:
-    names = set(stylegan2.Synthesis.__dataclass_fields__) - {"parent", "name"}
-    shared = set(inspect.signature(mapping.Mapping).parameters)
-    shared |= {"synthesis", "mapping_layers", "mapping_lr_multiplier"}
-    _reject_changes(settings, set(settings) - names - shared)
-    if settings["architecture"] not in stylegan2.ARCHITECTURES:
+    _reject_changes(settings, set(settings) - SHARED - STYLEGAN2, "synthesis")
+    _check_architecture(settings, stylegan2.ARCHITECTURES)
+    return stylegan2.Synthesis(**{name: settings[name] for name in STYLEGAN2})
+
+
+def _stylegan2_fourier(settings: dict) -> nn.Module:
+    options = {field.name for field in dataclasses.fields(stylegan2.Options)}
+    own = STYLEGAN2 | options | {"input", "output_scale"}
+    _reject_changes(settings, set(settings) - SHARED - own, "synthesis")
+    _check_architecture(settings, ("orig", "skip"))  # skips of "resnet" have no margin
+    _check_input(settings)
+    designs.check(settings["kernel"])
+    return stylegan2.Synthesis(
+        **{name: settings[name] for name in own - options},
+        options=stylegan2.Options(**{name: settings[name] for name in options}),
+    )
+
+
+# Settings of the mapping and of all; of StyleGAN2; of the flexible schedule alone.
+SHARED = set(inspect.signature(mapping.Mapping).parameters)
+SHARED |= {"synthesis", "mapping_layers", "mapping_lr_multiplier"}
+STYLEGAN2 = set(stylegan2.Synthesis.__dataclass_fields__)
+STYLEGAN2 -= {"parent", "name", "input", "output_scale", "options"}
+GROWTH = {"num_layers", "first_cutoff", "first_stopband", "last_stopband_rel"}
+
+
+def _check_input(settings: dict) -> None:
+    if settings["input"] not in synthesis.INPUTS:
+        raise ValueError(
+            f"input={settings['input']!r} is unknown: use one of"
+            f" {tuple(synthesis.INPUTS)}"
+        )
+
+
+def _check_architecture(settings: dict, allowed: tuple[str, ...]) -> None:
+    if settings["architecture"] not in allowed:
         raise ValueError(
             f"architecture={settings['architecture']!r} is unknown: use one of"
-            f" {stylegan2.ARCHITECTURES}"
+            f" {allowed}"
         )
-    stylegan2.block_resolutions(settings["resolution"])
-    return stylegan2.Synthesis(**{name: settings[name] for name in names})
+    schedules.octaves(settings["resolution"])
 
 
-def _reject_changes(settings: dict, names: set[str]) -> None:
+def _reject_changes(settings: dict, names: set[str], ground: str) -> None:
     """Raise ValueError if a setting that does not apply differs from its default."""
     defaults = inspect.signature(make_generator).parameters
     changed = sorted(n for n in names if settings[n] != defaults[n].default)
     if changed:
         raise ValueError(
-            f"{', '.join(changed)} does not apply to synthesis="
-            f"{settings['synthesis']!r}: remove it"
+            f"{', '.join(changed)} does not apply to {ground}="
+            f"{settings[ground]!r}: remove it"
         )
 
 
-SYNTHESES = {"alias_free": _alias_free, "stylegan2": _stylegan2}
+SYNTHESES = {
+    "alias_free": _alias_free,
+    "stylegan2": _stylegan2,
+    "stylegan2_fourier": _stylegan2_fourier,
+}

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from afgan_jax.signal import convolve, nonlinearity, precision, resample
 
+add_scaled = precision.widened(lambda x, noise, strength: x + noise * strength)
 DTYPES = ("float32", "bfloat16", "float16")
 # What a layer (of StyleGAN2 and D, a block) keeps for its backward pass beside its
 # input, as policies of jax.checkpoint; the rest is computed again. "none" computes
@@ -210,6 +211,44 @@ def _conv_resample(x, w, f, up: int, down: int, pad: resample.Pad):
         y = convolve.conv(x, w, up=up, pad=trailing)
         y = resample.upfirdn(y, f, gain=gain)
     return y if down == 1 else resample.upfirdn(y, f, down=down)
+
+
+def input_gain(
+    module: nn.Module, x: Array, beta: float, update: bool
+) -> Float[Array, ""]:
+    """1 / sqrt(running mean of x^2 over batch, channels and space), for a convolution.
+
+    The mean is the module's buffer `magnitude_ema`, 1 at first; an `update` takes
+    effect in the same call.
+    """
+    magnitude = module.variable("buffers", "magnitude_ema", jnp.ones, ())
+    if update and not module.is_initializing():
+        wide = jax.lax.stop_gradient(x.astype(jnp.promote_types(x.dtype, "f4")))
+        now = jnp.mean(jnp.square(wide))
+        magnitude.value = now + beta * (magnitude.value - now)
+    return jax.lax.rsqrt(magnitude.value)
+
+
+def add_noise(module: nn.Module, x: Float[Array, "N H W C"], kind: str) -> Array:
+    """x + strength * normal noise, the same for all channels (StyleGAN2).
+
+    `kind` "random" draws it anew, "const" takes the module's buffer noise_const [H W],
+    alike for all samples unless given as [N H W], and "none" adds nothing. The strength
+    is learned, from 0.
+    """
+    strength = module.param("noise_strength", nn.initializers.zeros, ())
+    constant = module.variable(
+        "buffers",
+        "noise_const",
+        lambda: jax.random.normal(module.make_rng("params"), x.shape[1:3]),
+    )
+    if kind == "none":
+        return x
+    noise = constant.value[..., None]
+    if kind == "random":
+        shape = (*x.shape[:3], 1)
+        noise = jax.random.normal(module.make_rng("noise"), shape, x.dtype)
+    return add_scaled(x, noise, strength)
 
 
 def minibatch_stddev(

@@ -90,20 +90,21 @@ def alone(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
     `specs` are some of G's, perhaps with other filters. The waves fill the band of the
     layer's input and are as strong as what it was trained on.
     """
-    places = {spec.name: i + 1 for i, spec in enumerate(G.synthesis.layers)}
+    places = {spec.name: i for i, spec in enumerate(G.synthesis.layers)}
 
     def maps(variables, z, c, transform):
         ws = G.apply(variables, z, c, method="map")
         found = []
         for spec in specs:
             own = {part: variables[part]["synthesis"][spec.name] for part in variables}
-            key = jax.random.key(places[spec.name])
+            place = places[spec.name]
+            key = jax.random.key(place + 1)
             x = _waves(key, spec, transform)
             x = x * jnp.sqrt(2 * own["buffers"]["magnitude_ema"])
             x = groups.replicate(x, spec.symmetry)
             x = jnp.broadcast_to(x, (len(z), *x.shape[1:]))
             layer = synthesis.SynthesisLayer(spec, G.synthesis.conv_clamp)
-            y = layer.apply(own, x, ws[:, places[spec.name]])
+            y = layer.apply(own, x, ws[:, G.synthesis.input_ws + place])
             found.append(layers.cast(y, "float32"))
         return found
 

@@ -11,23 +11,13 @@ Source: Alias-Free GAN, Sec. 3.2, App. C and F.
 
 import dataclasses
 import functools
-import math
 
 import numpy as np
 
-from afgan_jax.networks import groups, layers
-from afgan_jax.signal import filters
+from afgan_jax.networks import designs, groups, layers, schedules
+from afgan_jax.networks.schedules import Band
 
 Size = tuple[int, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class Band:
-    """The band a signal occupies: up to `cutoff`, gone at cutoff + half_width."""
-
-    cutoff: float
-    half_width: float
-    rate: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +36,7 @@ class LayerSpec:
     act_up: int = 2  # oversampling of the nonlinearity
     kernel: str = "kaiser"
     radial: bool = False  # down-filter, unless critically sampled
+    noise: bool = False  # added to what the convolution gives
     is_rgb: bool = False
     is_critical: bool = False
     dtype: str = "float32"  # of the feature maps inside
@@ -66,16 +57,16 @@ class LayerSpec:
 
     @property
     def is_radial(self) -> bool:
-        return self.radial and not self.is_critical
+        return self.radial and not self.is_critical and self.kernel in designs.RADIAL
 
     @functools.cached_property
     def up_filter(self) -> np.ndarray | None:
-        design, _ = KERNELS[self.kernel]
+        design, _ = designs.KERNELS[self.kernel]
         return design(self.filter_size, self.up, self.in_band, self.tmp_rate, False)
 
     @functools.cached_property
     def down_filter(self) -> np.ndarray | None:
-        _, design = KERNELS[self.kernel]
+        _, design = designs.KERNELS[self.kernel]
         return design(
             self.filter_size, self.down, self.out_band, self.tmp_rate, self.is_radial
         )
@@ -106,36 +97,15 @@ class LayerSpec:
         return tuple(pads)
 
 
-def _kaiser(n, factor, band, rate, radial):
-    if factor == 1:
-        return None
-    return filters.lowpass(
-        n * factor, band.cutoff, band.half_width, rate, radial=radial
-    )
-
-
-def _repeat(n, factor, band, rate, radial):
-    return None if factor == 1 else np.full(factor, 1 / factor)
-
-
-def _keep_first(n, factor, band, rate, radial):
-    return None
-
-
-# (up, down) designs: (n, factor, band, rate, radial) -> taps, None for a single 1.
-# "none" switches the low-pass filters off: pixels are repeated going up and
-# dropped going down.
-KERNELS = {"kaiser": (_kaiser, _kaiser), "none": (_repeat, _keep_first)}
-
-
 def make_plan(
     *,
     resolution: int,
     img_channels: int = 3,
     channel_base: int = 32768,
     channel_max: int = 512,
+    schedule: str = "flexible",
     num_layers: int = 14,
-    num_critical: int = 2,
+    num_critical: int | None = 2,
     first_cutoff: float = 2.0,
     first_stopband: float = 2**2.1,
     last_stopband_rel: float = 2**0.3,
@@ -145,29 +115,28 @@ def make_plan(
     act_up: int = 2,
     kernel: str = "kaiser",
     radial: bool = False,
+    noise: bool = False,
     dtype: str = "float32",
     num_half_res: int = 4,
     symmetry: str = "none",
 ) -> tuple[LayerSpec, ...]:
-    """The layers of configurations T and R (Sec. 3.2, "flexible layers").
+    """The layers of configurations F to H (schedule "octaves") and T, R ("flexible").
 
-    Cutoff and stopband grow geometrically over the layers and stay at the image's for
-    the last `num_critical`; layer i reads the band of entry max(i - 1, 0). The first
-    layer's input side describes the Fourier features. The `num_half_res` highest
-    resolutions are computed in `dtype`, the others in float32.
+    Entry i of a schedule is the band that layer i gives out; it reads that of entry
+    max(i - 1, 0). The first layer's input side describes the Fourier features. The
+    last `num_critical` layers are critically sampled (None: all). The `num_half_res`
+    highest resolutions are computed in `dtype`, the others in float32.
     Raises ValueError for a resolution outside 16..1024 or an impossible setting.
     """
-    _check(resolution, num_layers, num_critical, kernel)
+    _check(resolution, schedule, kernel)
     groups.check(symmetry)
-    last_cutoff = resolution / 2
-    last_stopband = last_cutoff * last_stopband_rel
-    exponents = np.minimum(np.arange(num_layers + 1) / (num_layers - num_critical), 1.0)
-    cutoffs = first_cutoff * (last_cutoff / first_cutoff) ** exponents
-    stopbands = first_stopband * (last_stopband / first_stopband) ** exponents
-    rates = [_rate(resolution, min(2 * f, resolution)) for f in stopbands]
-    half_widths = np.maximum(stopbands, np.asarray(rates) / 2) - cutoffs
-    sizes = [int(s) + 2 * margin for s in rates]
+    make_bands = schedules.SCHEDULES[schedule]
+    growth = (num_layers, first_cutoff, first_stopband, last_stopband_rel)
+    bands = make_bands(resolution, num_critical, *growth)
+    num_layers = len(bands) - 1  # and the image's
+    sizes = [int(band.rate) + 2 * margin for band in bands]
     sizes[-2:] = [resolution, resolution]
+    cutoffs = np.array([band.cutoff for band in bands])
     channels = np.rint(np.minimum(channel_base / 2 / cutoffs, channel_max))
     channels[-1] = img_channels
     if channels.min() < 1:
@@ -175,11 +144,11 @@ def make_plan(
             f"channel_base={channel_base} leaves layers without channels: give at least"
             f" {resolution} for resolution={resolution}"
         )
-    bands = [Band(*map(float, band)) for band in zip(cutoffs, half_widths, rates)]
 
     specs = []
-    for i in range(num_layers + 1):
+    for i, band in enumerate(bands):
         before = max(i - 1, 0)
+        is_rgb = i == num_layers
         specs.append(
             LayerSpec(
                 name=f"L{i}_{sizes[i]}_{int(channels[i])}",
@@ -188,55 +157,68 @@ def make_plan(
                 in_size=(sizes[before], sizes[before]),
                 out_size=(sizes[i], sizes[i]),
                 in_band=bands[before],
-                out_band=bands[i],
-                conv_kernel=1 if i == num_layers else conv_kernel,
+                out_band=band,
+                conv_kernel=1 if is_rgb else conv_kernel,
                 filter_size=filter_size,
                 act_up=act_up,
                 kernel=kernel,
                 radial=radial,
-                is_rgb=i == num_layers,
-                is_critical=i >= num_layers - num_critical,
-                dtype=layers.dtype_at(rates[i], resolution, dtype, num_half_res),
+                noise=noise and not is_rgb,
+                is_rgb=is_rgb,
+                is_critical=num_critical is None or i >= num_layers - num_critical,
+                dtype=layers.dtype_at(band.rate, resolution, dtype, num_half_res),
                 symmetry=symmetry,
             )
         )
     return tuple(specs)
 
 
+def rows(specs: tuple[LayerSpec, ...]) -> list[dict]:
+    """The plan as numbers and names, one dict per layer, of its output side."""
+    return [
+        {
+            "name": spec.name,
+            "rate": spec.out_band.rate,
+            "size": spec.out_size[0],
+            "cutoff": spec.out_band.cutoff,
+            "stopband": spec.out_band.cutoff + spec.out_band.half_width,
+            "half_width": spec.out_band.half_width,
+            "up": spec.up,
+            "down": spec.down,
+            "up_taps": spec.up_taps,
+            "down_taps": spec.down_taps,
+            "in_channels": spec.in_channels,
+            "out_channels": spec.out_channels,
+            "critical": spec.is_critical,
+            "radial": spec.is_radial,
+            "noise": spec.noise,
+            "dtype": spec.dtype,
+            "symmetry": spec.symmetry,
+        }
+        for spec in specs
+    ]
+
+
 def describe(specs: tuple[LayerSpec, ...]) -> str:
     """A table of the plan: one line per layer."""
     lines = ["name            rate  cutoff stopband  half  up/down  in -> out channels"]
-    for spec in specs:
-        band = spec.out_band
+    for row in rows(specs):
+        marks = [name for name in ("critical", "radial", "noise") if row[name]]
+        usual = {"dtype": "float32", "symmetry": "none"}
+        marks += [row[name] for name, value in usual.items() if row[name] != value]
         lines.append(
-            f"{spec.name:14} {band.rate:5g} {band.cutoff:7.2f}"
-            f" {band.cutoff + band.half_width:8.2f} {band.half_width:6.2f}"
-            f"   {spec.up}/{spec.down}    {spec.in_channels} -> {spec.out_channels}"
-            f"{'  critical' if spec.is_critical else ''}"
-            f"{'  radial' if spec.is_radial else ''}"
-            f"{'' if spec.dtype == 'float32' else '  ' + spec.dtype}"
-            f"{'' if spec.symmetry == 'none' else '  ' + spec.symmetry}"
+            f"{row['name']:14} {row['rate']:5g} {row['cutoff']:7.2f}"
+            f" {row['stopband']:8.2f} {row['half_width']:6.2f}"
+            f"   {row['up']}/{row['down']}    {row['in_channels']} ->"
+            f" {row['out_channels']}{''.join(f'  {mark}' for mark in marks)}"
         )
     return "\n".join(lines)
 
 
-def _rate(resolution: int, least: float) -> float:
-    """The smallest whole rate from `least` up that halving the image's rate gives."""
-    halvings = -math.ceil(math.log2(least / resolution))
-    while resolution % 2**halvings:
-        halvings -= 1
-    return float(resolution // 2**halvings)
-
-
-def _check(resolution: int, num_layers: int, num_critical: int, kernel: str) -> None:
+def _check(resolution: int, schedule: str, kernel: str) -> None:
     if not 16 <= resolution <= 1024:
         raise ValueError(
             f"resolution={resolution} is not supported: choose 16 to 1024 pixels"
         )
-    if not 0 < num_critical < num_layers:
-        raise ValueError(
-            f"num_critical={num_critical} does not fit num_layers={num_layers}:"
-            " at least one layer of each kind is needed"
-        )
-    if kernel not in KERNELS:
-        raise ValueError(f"kernel={kernel!r} is unknown: use one of {sorted(KERNELS)}")
+    schedules.check(schedule)
+    designs.check(kernel)

@@ -1,10 +1,14 @@
-"""StyleGAN2 synthesis network (configuration A): ws to images.
+"""StyleGAN2 synthesis network (configurations A to E): ws to images.
 
-A learned constant is doubled in size block by block; two convolutions a block, each
-followed by noise. `architecture` "skip" sums images made by every block, "resnet" adds
-skips around the convolutions, "orig" has neither. Source: StyleGAN2, Sec. 4 and App. B.
+A learned constant, or from B on Fourier features, is doubled in size block by block;
+two convolutions a block, each followed by noise. `architecture` "skip" sums images made
+by every block, "resnet" adds skips around the convolutions, "orig" has neither.
+
+Sources: StyleGAN2, Sec. 4 and App. B; Alias-Free GAN, Sec. 3 (configurations B to E).
 """
 
+import dataclasses
+import functools
 import math
 import operator
 
@@ -13,29 +17,40 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afgan_jax.networks import layers
+from afgan_jax.networks import designs, layers, schedules, synthesis
 from afgan_jax.signal import nonlinearity, precision, resample
 
 ARCHITECTURES = ("orig", "skip", "resnet")
 BILINEAR = np.array([1, 3, 3, 1]) / 8
 add = precision.widened(operator.add)
-add_noise = precision.widened(lambda x, noise, strength: x + noise * strength)
 
 
-def block_resolutions(resolution: int) -> list[int]:
-    """4, 8, .. resolution: the sizes of the blocks, smallest first.
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What configurations B to E change of StyleGAN2's layers; by default nothing."""
 
-    The smallest is 4 to 7. Raises ValueError if halving does not lead there.
-    """
-    sizes = [resolution]
-    while sizes[0] % 2 == 0 and sizes[0] >= 8:
-        sizes.insert(0, sizes[0] // 2)
-    if not (16 <= resolution <= 1024 and 4 <= sizes[0] <= 7):
-        raise ValueError(
-            f"resolution={resolution} is not supported: choose 4, 5, 6 or 7 times a"
-            " power of two, from 16 to 1024 (such as 64, 96 or 256)"
-        )
-    return sizes
+    noise: bool = True
+    magnitude_ema_beta: float | None = None  # None: inputs are not normalised
+    kernel: str = "bilinear"  # of upsampling
+    filter_size: int = 6  # of the Kaiser kernel
+    margin: int = 0  # pixels around the canvas, at every resolution
+
+    @functools.cached_property
+    def up_filter(self) -> np.ndarray:
+        """Twofold and cut off at Nyquist: the same taps at every octave."""
+        band = schedules.Band(0.5, schedules.octave_half_width(1.0), 1.0)
+        design, _ = designs.KERNELS[self.kernel]
+        return design(self.filter_size, 2, band, 2.0, False)
+
+    def crop(self, x):
+        """[N H W C] whose margin has been upsampled, down to the margin."""
+        m = self.margin
+        return x[:, m : x.shape[1] - m, m : x.shape[2] - m]
+
+    def input_gain(self, module, x, update_emas: bool):
+        """What a convolution multiplies its input by, None for 1."""
+        beta = self.magnitude_ema_beta
+        return None if beta is None else layers.input_gain(module, x, beta, update_emas)
 
 
 class ConvLayer(nn.Module):
@@ -76,21 +91,21 @@ def activate(x: jax.Array, name: str, gain: float, clamp: float | None) -> jax.A
 
 
 class SynthesisLayer(nn.Module):
-    """Modulated convolution, noise, leaky ReLU: [N H W I] -> [N up*H up*W O].
+    """Modulated convolution, noise, leaky ReLU: [N H W I] -> [N H2 W2 O].
 
-    `noise` is "random", "const" or "none"; noise is the same for all channels. The
-    constant one, noise_const [up*H up*W], may also be given as [N up*H up*W].
+    Up-fold without a margin; upsampling crops what it adds to the margin. For `noise`
+    see `layers.add_noise`.
     """
 
     features: int
     up: int = 1
     kernel: int = 3
     clamp: float | None = None
+    options: Options = Options()
 
     @nn.compact
-    def __call__(self, x, w, noise: str = "const", gain: float = 1.0):
-        n, height, width, channels = x.shape
-        size = (height * self.up, width * self.up)
+    def __call__(self, x, w, noise="const", gain: float = 1.0, update_emas=False):
+        channels = x.shape[-1]
         styles = layers.Dense(channels, bias_init=1.0, name="affine")(w)
         shape = (self.kernel, self.kernel, channels, self.features)
         y = layers.modulated_conv(
@@ -98,22 +113,16 @@ class SynthesisLayer(nn.Module):
             self.param("weight", nn.initializers.normal(1.0), shape),
             styles,
             normalize=False,
-            f=BILINEAR,
+            input_gain=self.options.input_gain(self, x, update_emas),
+            f=self.options.up_filter,
             up=self.up,
             pad=self.kernel // 2,
             flip_weight=self.up > 1,
         )
-        strength = self.param("noise_strength", nn.initializers.zeros, ())
-        constant = self.variable(
-            "buffers",
-            "noise_const",
-            lambda: jax.random.normal(self.make_rng("params"), size),
-        )
-        if noise == "random":
-            drawn = jax.random.normal(self.make_rng("noise"), (n, *size, 1), y.dtype)
-            y = add_noise(y, drawn, strength)
-        elif noise == "const":
-            y = add_noise(y, constant.value[..., None], strength)
+        if self.up > 1:
+            y = self.options.crop(y)
+        if self.options.noise:
+            y = layers.add_noise(self, y, noise)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         y = add(y, bias)
         return activate(y, "lrelu", gain, self.clamp)
@@ -124,16 +133,21 @@ class ToRGB(nn.Module):
 
     features: int
     clamp: float | None = None
+    options: Options = Options()
 
     @nn.compact
-    def __call__(self, x, w):
+    def __call__(self, x, w, update_emas=False):
         channels = x.shape[-1]
         styles = layers.Dense(channels, bias_init=1.0, name="affine")(w)
         weight = self.param(
             "weight", nn.initializers.normal(1.0), (1, 1, channels, self.features)
         )
         y = layers.modulated_conv(
-            x, weight, styles / math.sqrt(channels), demodulate=False
+            x,
+            weight,
+            styles / math.sqrt(channels),
+            demodulate=False,
+            input_gain=self.options.input_gain(self, x, update_emas),
         )
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         y = add(y, bias)
@@ -141,52 +155,61 @@ class ToRGB(nn.Module):
 
 
 class Block(nn.Module):
-    """One resolution: (x or None, image or None, ws of this block) -> (x, image).
+    """One resolution: (x, image or None, ws of this block) -> (x, image).
 
-    Feature maps are of `dtype`, images float32.
+    The first block has one convolution and, if x is None, a learned constant before
+    it. Feature maps are of `dtype`, images float32.
     """
 
     features: int
     size: int
     img_channels: int
     architecture: str
+    is_first: bool
     is_last: bool
     clamp: float | None
     dtype: str
+    options: Options
 
     @nn.compact
-    def __call__(self, x, image, ws, noise: str):
+    def __call__(self, x, image, ws, noise: str, update_emas: bool):
         ws = list(jnp.moveaxis(ws, 1, 0))
         residual = self.architecture == "resnet"
         gain = math.sqrt(0.5) if residual else 1.0
+
+        def conv(name, **kw):
+            options = {"clamp": self.clamp, "options": self.options}
+            return SynthesisLayer(self.features, **options, **kw, name=name)
+
         if x is None:
             shape = (self.size, self.size, self.features)
             const = self.param("const", nn.initializers.normal(1.0), shape)
             x = jnp.broadcast_to(const, (ws[0].shape[0], *shape))
-            x = layers.cast(x, self.dtype)
-            x = SynthesisLayer(self.features, clamp=self.clamp, name="conv1")(
-                x, ws.pop(0), noise
-            )
+        x = layers.cast(x, self.dtype)
+        if self.is_first:
+            x = conv("conv1")(x, ws.pop(0), noise, update_emas=update_emas)
         else:
-            up = SynthesisLayer(self.features, up=2, clamp=self.clamp, name="conv0")
-            same = SynthesisLayer(self.features, clamp=self.clamp, name="conv1")
-            x = layers.cast(x, self.dtype)
-            y = same(up(x, ws.pop(0), noise), ws.pop(0), noise, gain)
+            y = conv("conv0", up=2)(x, ws.pop(0), noise, update_emas=update_emas)
+            y = conv("conv1")(y, ws.pop(0), noise, gain, update_emas)
             if residual:
                 skip = ConvLayer(self.features, 1, bias=False, up=2, name="skip")
                 y = skip(x, gain) + y
             x = y
         if image is not None:
-            image = resample.upsample(image, BILINEAR)
+            image = resample.upsample(image, self.options.up_filter)
+            image = self.options.crop(image)
         if self.is_last or self.architecture == "skip":
-            rgb = ToRGB(self.img_channels, self.clamp, name="torgb")(x, ws[0])
-            rgb = rgb.astype(ws[0].dtype)
+            to_rgb = ToRGB(self.img_channels, self.clamp, self.options, name="torgb")
+            rgb = to_rgb(x, ws[0], update_emas).astype(ws[0].dtype)
             image = rgb if image is None else image + rgb
         return x, image
 
 
 class Synthesis(nn.Module):
-    """ws [N L w_dim] -> images [N R R C]; L = convolutions + 1."""
+    """ws [N L w_dim] -> images [N R R C]; L = convolutions + 1.
+
+    One more comes first for Fourier features that w transforms.
+    """
 
     resolution: int
     img_channels: int = 3
@@ -197,11 +220,19 @@ class Synthesis(nn.Module):
     dtype: str = "float32"
     num_half_res: int = 4
     remat: str = "none"
+    input: str = "constant"  # or one of synthesis.INPUTS
+    output_scale: float = 1.0
+    options: Options = Options()
 
     @property
     def training_options(self) -> dict:
-        """Arguments of a call in training: noise is drawn anew each time."""
-        return {"noise": "random"}
+        """Arguments of a call in training: noise, if any, is drawn anew each time."""
+        return {"noise": "random"} if self.options.noise else {}
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a call takes a `transform`."""
+        return self.input != "constant"
 
     @property
     def rgb_bias(self) -> tuple[str, ...]:
@@ -210,40 +241,76 @@ class Synthesis(nn.Module):
 
     @property
     def num_ws(self) -> int:
-        return 2 * len(block_resolutions(self.resolution))
+        return self.input_ws + 2 * len(schedules.octaves(self.resolution))
+
+    @property
+    def input_ws(self) -> int:
+        """How many of the ws are the input's."""
+        return int(self.can_move and synthesis.INPUTS[self.input])
 
     def describe(self) -> str:
         """A table of the blocks."""
         lines = ["name            size  channels"]
-        for size in block_resolutions(self.resolution):
-            channels = min(self.channel_base // size, self.channel_max)
-            dtype = layers.dtype_at(
-                size, self.resolution, self.dtype, self.num_half_res
-            )
-            half = "" if dtype == "float32" else f"  {dtype}"
-            lines.append(f"b{size:<13} {size:5} {channels:9}{half}")
+        for row in self.rows():
+            half = "" if row["dtype"] == "float32" else f"  {row['dtype']}"
+            lines.append(f"{row['name']:14} {row['size']:5} {row['channels']:9}{half}")
         return "\n".join(lines)
+
+    def rows(self) -> list[dict]:
+        """The blocks as numbers and names; sizes are those of maps, with margins."""
+        return [
+            {
+                "name": f"b{size}",
+                "rate": size,
+                "size": size + 2 * self.options.margin,
+                "channels": min(self.channel_base // size, self.channel_max),
+                "dtype": layers.dtype_at(
+                    size, self.resolution, self.dtype, self.num_half_res
+                ),
+            }
+            for size in schedules.octaves(self.resolution)
+        ]
 
     @nn.compact
     def __call__(self, ws, transform=None, update_emas: bool = False, noise="const"):
-        """Raises ValueError if a `transform` is given: there is no input to move."""
-        if transform is not None:
+        """`transform`: see FourierInput. With `update_emas`, magnitudes follow x.
+
+        Raises ValueError if a `transform` is given and the input is constant.
+        """
+        if transform is not None and not self.can_move:
             raise ValueError("StyleGAN2 starts from a constant: it has no transform")
-        x = image = None
-        first = 0
-        make_block = layers.rematerialized(Block, self.remat, (4,))
-        for size in block_resolutions(self.resolution):
-            convolutions = 1 if x is None else 2
+        rows = self.rows()
+        x = self._waves(rows[0], ws, transform) if self.can_move else None
+        image = None
+        first = self.input_ws
+        make_block = layers.rematerialized(Block, self.remat, (4, 5))
+        for i, row in enumerate(rows):
+            convolutions = 1 if i == 0 else 2
             block = make_block(
-                min(self.channel_base // size, self.channel_max),
-                size,
+                row["channels"],
+                row["size"],
                 self.img_channels,
                 self.architecture,
-                size == self.resolution,
+                i == 0,
+                i == len(rows) - 1,
                 self.conv_clamp,
-                layers.dtype_at(size, self.resolution, self.dtype, self.num_half_res),
-                name=f"b{size}",
+                row["dtype"],
+                self.options,
+                name=row["name"],
             )
-            x, image = block(x, image, ws[:, first : first + convolutions + 1], noise)
+            block_ws = ws[:, first : first + convolutions + 1]
+            x, image = block(x, image, block_ws, noise, update_emas)
             first += convolutions
-        return image
+        return self.options.crop(image) * self.output_scale
+
+    def _waves(self, row: dict, ws, transform):
+        """Fourier features that fill the band of the first block's grid."""
+        fourier_input = synthesis.FourierInput(
+            row["channels"],
+            (row["size"], row["size"]),
+            row["rate"],
+            row["rate"] / 2,
+            synthesis.INPUTS[self.input],
+            name="input",
+        )
+        return fourier_input(ws[:, 0], transform)

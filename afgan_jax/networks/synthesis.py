@@ -1,32 +1,37 @@
-"""Alias-free synthesis network (configurations T and R): ws to images.
+"""Alias-free synthesis network (configurations F to R): ws to images.
 
-Fourier features, rotated and shifted as w says, pass through the layers of a plan; the
-last layer makes the image. Every feature map carries a margin beyond the canvas.
+Fourier features, from H on rotated and shifted as w says, pass through the layers of a
+plan; the last layer makes the image. Every feature map carries a margin beyond the
+canvas.
 Source: Alias-Free GAN, Sec. 3 and App. F.
 """
 
 import math
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from afgan_jax.networks import groups, layers, plan
 from afgan_jax.signal import affine, fourier, nonlinearity
 
+# Fourier features by the name that `input` has: whether w turns and shifts them.
+INPUTS = {"fourier": False, "fourier_transformed": True}
+
 
 class FourierInput(nn.Module):
-    """Learned mix of waves in a frame that w chooses: w [N w_dim] -> [N H W C].
+    """Learned mix of waves, in a frame that w chooses: w [N w_dim] -> [N H W C].
 
-    `transform` ([3 3] or [N 3 3], None for identity) maps pixels of the canvas to where
-    they look: the inverse of the motion wanted of the image.
+    The frame is fixed unless `is_learned`. `transform` ([3 3] or [N 3 3], None for
+    identity) maps pixels of the canvas to where they look: the inverse of the motion
+    wanted of the image.
     """
 
     channels: int
     size: tuple[int, int]
     sampling_rate: float
     bandwidth: float
+    is_learned: bool = True
 
     @nn.compact
     def __call__(
@@ -43,14 +48,15 @@ class FourierInput(nn.Module):
         weight = self.param(
             "weight", nn.initializers.normal(1.0), (self.channels, self.channels)
         )
-        matrix = self._matrix(w)
+        matrix = self._matrix(w) if self.is_learned else jnp.eye(3)[None]
         if transform is not None:
             matrix = affine.compose(matrix, jnp.asarray(transform, matrix.dtype))
         freqs, phases = fourier.transform_waves(freqs, phases, matrix)
         x = fourier.evaluate_waves(
             freqs, phases, self.size, self.sampling_rate, self.bandwidth
         )
-        return layers.dense(x, weight)
+        x = layers.dense(x, weight)
+        return jnp.broadcast_to(x, (w.shape[0], *x.shape[1:]))
 
     def _matrix(self, w) -> Float[Array, "N 3 3"]:
         """Rotation, then translation, from four numbers; identity to begin with."""
@@ -77,8 +83,7 @@ class FrameHead(nn.Module):
 class SynthesisLayer(nn.Module):
     """x [N H W I], w [N w_dim] -> [N H2 W2 O], as `spec` says; see groups for p4.
 
-    The input is divided by the root of `magnitude_ema`, a running mean of its square
-    over batch, channels and space; an update takes effect in the same call.
+    For `noise` see `layers.add_noise`.
     """
 
     spec: plan.LayerSpec
@@ -86,15 +91,10 @@ class SynthesisLayer(nn.Module):
     magnitude_ema_beta: float = 0.999
 
     @nn.compact
-    def __call__(self, x, w, update_emas: bool = False):
+    def __call__(self, x, w, update_emas: bool = False, noise: str = "const"):
         spec = self.spec
         x = layers.cast(x, spec.dtype)
-        magnitude = self.variable("buffers", "magnitude_ema", jnp.ones, ())
-        if update_emas and not self.is_initializing():
-            wide = jax.lax.stop_gradient(x.astype(jnp.promote_types(x.dtype, "f4")))
-            now = jnp.mean(jnp.square(wide))
-            magnitude.value = now + self.magnitude_ema_beta * (magnitude.value - now)
-        input_gain = jax.lax.rsqrt(magnitude.value)
+        input_gain = layers.input_gain(self, x, self.magnitude_ema_beta, update_emas)
         styles = layers.Dense(spec.in_channels, bias_init=1.0, name="affine")(w)
         kernel = (spec.conv_kernel, spec.conv_kernel)
         kernel += groups.kernel_axes(spec.symmetry)
@@ -114,6 +114,8 @@ class SynthesisLayer(nn.Module):
             input_gain=input_gain,
             pad=spec.conv_kernel - 1,
         )
+        if spec.noise:
+            x = layers.add_noise(self, x, noise)
         bias = groups.replicate(bias, spec.symmetry)
         self.sow("intermediates", "bending", (x, bias))  # kept only if asked for
         return nonlinearity.filtered(x=x, bias=bias, **filtering(spec, self.conv_clamp))
@@ -133,18 +135,35 @@ def filtering(spec: plan.LayerSpec, clamp: float | None) -> dict:
 
 
 class Synthesis(nn.Module):
-    """ws [N L w_dim] -> images [N R R C] in about [-1, 1]; L = layers + 1."""
+    """ws [N L w_dim] -> images [N R R C] in about [-1, 1].
+
+    L is one for each layer, after the one that Fourier features are transformed by.
+    """
 
     layers: tuple[plan.LayerSpec, ...]
     conv_clamp: float | None = 256.0
     magnitude_ema_beta: float = 0.999
     output_scale: float = 0.25
     remat: str = "none"
+    input: str = "fourier_transformed"
 
     @property
     def training_options(self) -> dict:
-        """Arguments of a call in training: none, as there is no noise."""
-        return {}
+        """Arguments of a call in training: noise, if any, is drawn anew each time."""
+        return {"noise": "random"} if any(spec.noise for spec in self.layers) else {}
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a call takes a `transform`."""
+        return True
+
+    @property
+    def img_channels(self) -> int:
+        return self.layers[-1].out_channels
+
+    @property
+    def resolution(self) -> int:
+        return self.layers[-1].out_size[0]
 
     @property
     def rgb_bias(self) -> tuple[str, ...]:
@@ -153,14 +172,25 @@ class Synthesis(nn.Module):
 
     @property
     def num_ws(self) -> int:
-        return len(self.layers) + 1
+        return self.input_ws + len(self.layers)
+
+    @property
+    def input_ws(self) -> int:
+        """How many of the ws are the input's."""
+        return int(INPUTS[self.input])
 
     def describe(self) -> str:
         """A table of the layers."""
         return plan.describe(self.layers)
 
+    def rows(self) -> list[dict]:
+        """The layers as numbers and names."""
+        return plan.rows(self.layers)
+
     @nn.compact
-    def __call__(self, ws, transform=None, update_emas: bool = False):
+    def __call__(
+        self, ws, transform=None, update_emas: bool = False, noise: str = "const"
+    ):
         """`transform`: see FourierInput. With `update_emas`, magnitudes follow x."""
         first = self.layers[0]
         fourier_input = FourierInput(
@@ -168,14 +198,15 @@ class Synthesis(nn.Module):
             first.in_size,
             first.in_band.rate,
             first.in_band.cutoff,
+            INPUTS[self.input],
             name="input",
         )
         x = groups.replicate(fourier_input(ws[:, 0], transform), first.symmetry)
-        make_layer = layers.rematerialized(SynthesisLayer, self.remat, (3,))
+        make_layer = layers.rematerialized(SynthesisLayer, self.remat, (3, 4))
         for i, spec in enumerate(self.layers):
             layer = make_layer(
                 spec, self.conv_clamp, self.magnitude_ema_beta, name=spec.name
             )
-            x = layer(x, ws[:, i + 1], update_emas)
+            x = layer(x, ws[:, self.input_ws + i], update_emas, noise)
         x = groups.average(x.astype(ws.dtype), first.symmetry)
         return x * self.output_scale

@@ -43,10 +43,12 @@ def evaluate_waves(
     """Waves sampled on a canvas of `size` (height, width) pixels.
 
     Amplitudes fade linearly from 1 at `bandwidth` to 0 at Nyquist, so that a transform
-    that scales frequencies up cannot alias.
+    that scales frequencies up cannot alias. Where the band reaches up to Nyquist, they
+    fade within a thousandth of it, which rounding does not cross.
     """
     norms = jnp.linalg.norm(freqs, axis=-1)
-    fade = (norms - bandwidth) / (sampling_rate / 2 - bandwidth)
+    nyquist = sampling_rate / 2
+    fade = (norms - bandwidth) / max(nyquist - bandwidth, nyquist / 1000)
     amplitudes = jnp.clip(1 - fade, 0, 1)[:, None, :]
     y, x = ((jnp.arange(n) + 0.5 - n / 2) / sampling_rate for n in size)
     # sin(a + b) from the sines of columns and rows: no sine per pixel.

@@ -186,7 +186,7 @@ class Noisy:
     """Stands for a StyleGAN2 generator: its pictures are sums of w and noise."""
 
     mapping = types.SimpleNamespace(c_dim=0, z_dim=1)
-    synthesis = types.SimpleNamespace(resolution=R, img_channels=1)
+    synthesis = types.SimpleNamespace(resolution=R, img_channels=1, can_move=False)
 
     @staticmethod
     def apply(variables, x, c=None, method="picture"):

@@ -13,7 +13,7 @@ from afgan_jax import __main__, runs
 from afgan_jax.cli import probe as verb
 from afgan_jax.data import archive
 from afgan_jax.metrics import probe
-from afgan_jax.networks import generator, plan
+from afgan_jax.networks import designs, generator
 from afgan_jax.signal import fourier
 
 TINY = {"resolution": 32, "z_dim": 8, "w_dim": 8, "channel_base": 128}
@@ -93,6 +93,11 @@ def test_maps_too_small_to_compare_are_named():
     small = probe.Layer("L9_12_3", 12.0, (12, 12), 60.0)
     with pytest.raises(ValueError, match="layer L9_12_3, .* larger resolution"):
         measured(lambda *_: [], [small])
+    maps = jnp.zeros((1, 12, 12, 1))
+    found = measured(
+        lambda _, n, transform: [waves(transform), maps], [LAYERS[0], small]
+    )
+    assert found["shift"][0] > 80 and np.isnan(found["shift"][1])  # beside others
 
 
 def test_maps_that_are_not_finite_are_named_and_zeros_are_not_judged():
@@ -141,8 +146,8 @@ SLOW = [(sabotage, *row) for sabotage in SABOTAGES for row in ((0, T), (3, R))]
     [*FAST, *(pytest.param(*row, marks=pytest.mark.slow) for row in SLOW)],
 )
 def test_the_sabotaged_layer_is_named(monkeypatch, sabotage, layer, settings):
-    nearest = plan.KERNELS["kaiser"][0], plan.KERNELS["none"][1]
-    monkeypatch.setitem(plan.KERNELS, "nearest", nearest)
+    nearest = designs.KERNELS["kaiser"][0], designs.KERNELS["none"][1]
+    monkeypatch.setitem(designs.KERNELS, "nearest", nearest)
     found, rows = named(sabotaged({layer: SABOTAGES[sabotage]}, **settings))
     assert found == layer
     for i, row in enumerate(rows[1:]):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from afgan_jax.networks import anatomy, generator, maps, plan
+from afgan_jax.networks import anatomy, designs, generator, maps, plan
 from afgan_jax.signal import fourier
 
 R = {"conv_kernel": 1, "radial": True}
@@ -127,9 +127,9 @@ def test_a_sabotaged_filter_takes_nothing_out(sabotage, monkeypatch):
     def wide(n, factor, band, rate, radial):
         return np.array([0.0, 1.0, 0.0])
 
-    up, _ = plan.KERNELS["kaiser"]
-    down = {"nearest": plan.KERNELS["none"][1], "wide": wide}[sabotage]
-    monkeypatch.setitem(plan.KERNELS, "sabotaged", (up, down))
+    up, _ = designs.KERNELS["kaiser"]
+    down = {"nearest": designs.KERNELS["none"][1], "wide": wide}[sabotage]
+    monkeypatch.setitem(designs.KERNELS, "sabotaged", (up, down))
     row = spectra_of(layer(kernel="sabotaged"))
     assert row["removed"] == pytest.approx(0, abs=0.1)
     (found,) = anatomy.filter_bank([layer(kernel="sabotaged")])

@@ -152,6 +152,18 @@ def test_wrong_latents_are_refused():
         ({"synthesis": "stylegan2", "radial": True}, "radial does not apply"),
         ({"synthesis": "stylegan2", "symmetry": "p4"}, "layers have no group axis"),
         ({"symmetry": "p5"}, "symmetry='p5' is unknown: use one of none, p4"),
+        ({"synthesis": "stylegan2", "noise": True}, "noise does not apply"),
+        ({"synthesis": "stylegan2_fourier", "act_up": 1}, "act_up does not apply"),
+        (
+            {"synthesis": "stylegan2_fourier", "architecture": "resnet"},
+            "architecture='resnet' is unknown: use one of .'orig', 'skip'",
+        ),
+        (
+            {"schedule": "octaves", "num_layers": 9},
+            "num_layers does not apply to schedule='octaves'",
+        ),
+        ({"input": "constant"}, "input='constant' is unknown: use one of .'fourier'"),
+        ({"magnitude_ema_beta": None}, "magnitude_ema_beta=None: alias-free layers"),
         (
             {"synthesis": "stylegan2", "architecture": "x"},
             "architecture='x' is unknown",

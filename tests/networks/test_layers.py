@@ -29,7 +29,7 @@ def modulated(x, s):
 
 
 def noisy(x, strength):
-    return stylegan2.add_noise(x, jax.random.normal(jax.random.key(3), SIZE), strength)
+    return layers.add_scaled(x, jax.random.normal(jax.random.key(3), SIZE), strength)
 
 
 BROADCAST = {  # function of x and of what is broadcast to its pixels

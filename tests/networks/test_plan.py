@@ -5,19 +5,32 @@ import dataclasses
 import numpy as np
 import pytest
 
-from afgan_jax.networks import plan
+from afgan_jax.networks import designs, plan
 
 # Powers of two, multiples of them, odd numbers, primes, and the limits.
 RESOLUTIONS = [16, 17, 24, 31, 32, 48, 64, 75, 96, 100, 101, 127, 128, 160, 192, 250]
 RESOLUTIONS += [256, 320, 384, 500, 512, 640, 720, 768, 900, 997, 1000, 1023, 1024]
-CONFIGS = {"t": {}, "r": {"conv_kernel": 1, "radial": True}}
+CONFIGS = {
+    "t": {},
+    "r": {"conv_kernel": 1, "radial": True},
+    "f": {"schedule": "octaves", "num_critical": None},
+    "h": {"schedule": "octaves"},
+    "r-inflexible": {"schedule": "octaves", "conv_kernel": 1, "radial": True},
+}
+# Resolutions that are 4 to 7 times a power of two, of which there are octaves.
+IN_OCTAVES = [16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024]
+PLANS = [
+    (resolution, name)
+    for name in CONFIGS
+    for resolution in (RESOLUTIONS if name in "tr" else IN_OCTAVES)
+]
+FILTERS = [{"kernel": "lanczos"}, {"kernel": "gaussian"}, {"kernel": "bilinear"}]
+FILTERS += [{"filter_size": 4}, {"filter_size": 8}, {"act_up": 1}, {"act_up": 4}]
 
 
-@pytest.mark.parametrize("resolution", RESOLUTIONS)
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize(("resolution", "config"), PLANS)
 def test_layers_fit_together_at_every_resolution(resolution, config):
     layers = plan.make_plan(resolution=resolution, **CONFIGS[config])
-    assert len(layers) == 15
     for before, after in zip(layers, layers[1:]):
         assert after.in_channels == before.out_channels
         assert after.in_size == before.out_size
@@ -26,7 +39,14 @@ def test_layers_fit_together_at_every_resolution(resolution, config):
     assert last.out_size == (resolution, resolution)
     assert last.out_band.rate == resolution
     assert last.is_rgb and last.out_channels == 3
-    assert sum(spec.is_critical for spec in layers) == 3  # two and the image's
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_critical_layers_are_two_and_the_images_or_all(config):
+    layers = plan.make_plan(resolution=256, **CONFIGS[config])
+    assert len(layers) == (15 if config in "tr" else 14)
+    critical = sum(spec.is_critical for spec in layers)
+    assert critical == (14 if config == "f" else 3)
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
@@ -42,11 +62,14 @@ def test_bands_grow_and_fit_their_sampling_rates(resolution):
         assert resolution % band.rate == 0  # halvings, so that factors are whole
 
 
-@pytest.mark.parametrize("resolution", RESOLUTIONS)
-@pytest.mark.parametrize("config", CONFIGS)
-def test_layer_sizes_follow_from_padding_and_filters(resolution, config):
+@pytest.mark.parametrize(
+    ("resolution", "settings"),
+    [(resolution, CONFIGS[name]) for resolution, name in PLANS]
+    + [(48, CONFIGS[name] | more) for name in ("t", "h") for more in FILTERS],
+)
+def test_layer_sizes_follow_from_padding_and_filters(resolution, settings):
     """Convolve, upsample, pad, filter twice, decimate: `out_size` is what is left."""
-    for spec in plan.make_plan(resolution=resolution, **CONFIGS[config]):
+    for spec in plan.make_plan(resolution=resolution, **settings):
         for size, pad, out in zip(spec.in_size, spec.pad, spec.out_size):
             fine = (size + spec.conv_kernel - 1) * spec.up + sum(pad)
             left = fine - (spec.up_taps - 1) - (spec.down_taps - 1)
@@ -55,7 +78,7 @@ def test_layer_sizes_follow_from_padding_and_filters(resolution, config):
         assert spec.down * spec.out_band.rate == spec.tmp_rate
 
 
-@pytest.mark.parametrize("kernel", plan.KERNELS)
+@pytest.mark.parametrize("kernel", designs.KERNELS)
 @pytest.mark.parametrize("resolution", [16, 48, 100, 256])
 def test_centres_of_input_and_output_canvas_coincide(resolution, kernel):
     """Distance in fine pixels from the centre of all inputs to that of all outputs.
@@ -65,7 +88,7 @@ def test_centres_of_input_and_output_canvas_coincide(resolution, kernel):
     """
     for spec in plan.make_plan(resolution=resolution, kernel=kernel):
         assert abs(offset(spec)) <= 0.5, spec.name
-        if kernel == "kaiser":
+        if kernel != "none":
             assert offset(spec) == 0, spec.name
 
 
@@ -94,8 +117,17 @@ def test_radial_filters_are_those_of_the_layers_that_are_not_critical():
         assert spec.up_filter.ndim == 1
 
 
-def test_channels_halve_as_cutoffs_double():
-    layers = plan.make_plan(resolution=1024, channel_base=2**14, channel_max=600)
+@pytest.mark.parametrize("kernel", ["lanczos", "gaussian"])
+def test_only_kaiser_filters_have_a_radial_form(kernel):
+    for spec in plan.make_plan(resolution=64, kernel=kernel, **CONFIGS["r"]):
+        assert not spec.is_radial
+        assert spec.down_filter is None or spec.down_filter.ndim == 1
+
+
+@pytest.mark.parametrize("config", ["t", "h"])
+def test_channels_halve_as_cutoffs_double(config):
+    sizes = {"resolution": 1024, "channel_base": 2**14, "channel_max": 600}
+    layers = plan.make_plan(**sizes, **CONFIGS[config])
     for spec in layers[:-1]:
         expected = min(2**13 / spec.out_band.cutoff, 600)
         assert abs(spec.out_channels - expected) <= 0.5
@@ -122,9 +154,16 @@ def test_describe_has_a_line_for_each_layer():
         ({"resolution": 1025}, "resolution=1025"),
         ({"resolution": 64, "num_critical": 14}, "num_critical=14 .* num_layers=14"),
         ({"resolution": 64, "num_critical": 0}, "num_critical=0"),
+        ({"resolution": 64, "num_critical": None}, "num_critical=None"),
+        ({"resolution": 64, "schedule": "even"}, "schedule='even' is unknown: use one"),
+        ({"resolution": 36, "schedule": "octaves"}, "choose 4, 5, 6 or 7 times a"),
+        (
+            {"resolution": 64, "schedule": "octaves", "num_critical": 10},
+            "num_critical=10 does not fit the 9 layers .* use 1 to 9, or none for all",
+        ),
         (
             {"resolution": 64, "kernel": "hann"},
-            "kernel='hann' is unknown: use one of .'kaiser'",
+            "kernel='hann' is unknown: use one of .*'kaiser'",
         ),
     ],
 )
