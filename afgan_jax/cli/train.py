@@ -131,10 +131,11 @@ def train(
     """
     # Here, not on top: --help must not wait for JAX.
     import functools
+    import json
 
     import jax
 
-    from afgan_jax import retention, runs
+    from afgan_jax import atomic, retention, runs
     from afgan_jax.data import pipeline, sets
     from afgan_jax.metrics import evaluation
     from afgan_jax.training import compiled, donor, loop, snapshot
@@ -156,6 +157,9 @@ def train(
     evaluate = assembly.make_evaluate(metrics, settings, archive, cache)
     with runs.Run.create_or_open(workdir, settings, schema, retention=keep) as run:
         compiled.keep(cache / "compiled")
+        if jax.process_index() == 0:
+            layers = json.dumps(setup.G.synthesis.rows(), indent=2)
+            atomic.write(run.path / "plan.json", layers + "\n")
         if beginning is not None:
             donor.save(run, *beginning)
         elif run.latest_step() is None:  # an earlier try may have left one

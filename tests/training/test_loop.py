@@ -43,7 +43,13 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
     assert_same(whole, parts, 0)
     assert whole["['augment']['p']"] != 0 and whole["['augment']['signs']"][0] > 0
     names = {p.name for p in (tmp_path / "parts").iterdir()}
-    assert {"reals.png", "fakes_init.png", "fakes000000.png", "events"} <= names
+    assert {
+        "plan.json",
+        "reals.png",
+        "fakes_init.png",
+        "fakes000000.png",
+        "events",
+    } <= names
     lines = (tmp_path / "parts" / "stats.jsonl").read_text().splitlines()
     nimgs = [json.loads(line)["nimg"] for line in lines]
     assert nimgs == sorted(set(nimgs)) and nimgs[-1] == 64
