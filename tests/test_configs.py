@@ -45,7 +45,7 @@ LENGTHS = {
     "ffhq1024.py": (32, 25000, 0.002, 10),
     "metfaces1024.py": (32, 5000, 0.002, 10),
 }
-DEMOS = ("earth32.py", "earth64.py", "earth64.py:t", "smoke.py")
+DEMOS = ("earth32.py", "earth64.py", "earth64.py:t", "smoke.py", "ablation.py:g:small")
 
 
 def count(tree) -> int:
@@ -134,7 +134,14 @@ def test_only_the_small_published_sets_are_augmented(spec):
 
 @pytest.mark.parametrize(
     "name",
-    ["afhqv2_512.py", "ffhqu256.py", "ffhq1024.py", "metfaces1024.py", "earth64.py"],
+    [
+        "afhqv2_512.py",
+        "ffhqu256.py",
+        "ffhq1024.py",
+        "metfaces1024.py",
+        "earth64.py",
+        "ablation.py",
+    ],
 )
 def test_an_unknown_configuration_is_named(name):
     with pytest.raises(ValueError, match=f"{name}:x is unknown"):

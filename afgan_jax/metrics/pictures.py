@@ -104,7 +104,10 @@ def of_generator(
         return G.apply(own, ws, method="synthesize", **motion)
 
     n = G.synthesis.resolution
-    shape, motion = (n, n, G.synthesis.img_channels), n if G.synthesis.can_move else None
+    shape, motion = (
+        (n, n, G.synthesis.img_channels),
+        n if G.synthesis.can_move else None,
+    )
     return Network(constants, draw, shape, motion, pairs, mapping, synthesize)
 
 

@@ -1,0 +1,156 @@
+"""configs/ablation.py: what its rows and options say, and what they refuse."""
+
+import pathlib
+
+import pytest
+
+from afgan_jax import cli, config
+from afgan_jax.networks import generator
+
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+ROWS = "abcdefghtr"
+CHANGES = {  # against the row above, whatever the config states beside
+    "b": {"generator.input", "generator.synthesis"},
+    "c": {
+        "generator.noise",
+        "losses.pl_weight",
+        "losses.style_mixing_prob",
+        "updates.G_reg_interval",
+    },
+    "d": {
+        "discriminator.mbstd_group_size",
+        "generator.architecture",
+        "generator.magnitude_ema_beta",
+        "generator.mapping_layers",
+        "generator.output_scale",
+    },
+    "e": {"generator.kernel", "generator.margin"},
+    "f": {"generator.num_critical", "generator.schedule", "generator.synthesis"},
+    "g": {"generator.num_critical"},
+    "h": {"generator.input"},
+    "t": {"generator.schedule"},
+    "r": {
+        "generator.channel_base",
+        "generator.channel_max",
+        "generator.conv_kernel",
+        "generator.radial",
+        "losses.blur_fade_kimg",
+        "losses.blur_init_sigma",
+    },
+}
+# What A has by its nature and from B on is a setting; A leaves them alone.
+OF_A = {"kernel", "magnitude_ema_beta", "margin", "noise", "output_scale"}
+
+
+def load(arg, **overrides):
+    return config.load(f"{CONFIGS / 'ablation.py'}:{arg}", overrides, cli.schema())
+
+
+def differing(one, other):
+    return {line.partition(":")[0] for line in config.difference(one, other)}
+
+
+@pytest.mark.parametrize(("above", "row"), list(zip(ROWS, ROWS[1:])))
+def test_a_row_changes_of_the_row_above_what_the_paper_says(above, row):
+    found = differing(load(above), load(row))
+    if row == "b":
+        found -= {f"generator.{name}" for name in OF_A}
+    assert found == CHANGES[row]
+
+
+@pytest.mark.parametrize("row", "atr")
+def test_published_rows_are_those_of_ffhqu256(row):
+    ours = load(row)
+    published = config.load(f"{CONFIGS / 'ffhqu256.py'}:{row}", schema=cli.schema())
+    one, other = (generator.make_generator(**c["generator"]) for c in (ours, published))
+    assert one == other  # so test_configs has counted its parameters
+    # "orig" says of T and R what they are; unsaid it is the default.
+    assert differing(ours, published) <= {"generator.architecture"}
+
+
+def test_inputs_are_averaged_with_a_half_life_of_20_kimg():
+    settings = load("d")
+    steps = 20e3 / settings["updates"]["batch_size"]
+    beta = settings["generator"]["magnitude_ema_beta"]
+    assert beta**steps == pytest.approx(0.5)
+
+
+OPTIONS = {  # an ablation of a row: what it sets
+    "r:lanczos": {"generator.kernel": "lanczos"},
+    "t:gaussian": {"generator.kernel": "gaussian"},
+    "r:n=8,m=4": {"generator.filter_size": 8, "generator.act_up": 4},
+    "e:n=4": {"generator.filter_size": 4},
+    "t:stopband=3.1": {"generator.first_stopband": 2**3.1},
+    "t:margin=5,layers=10,critical=3": {
+        "generator.margin": 5,
+        "generator.num_layers": 10,
+        "generator.num_critical": 3,
+    },
+    "t:mixing": {"losses.style_mixing_prob": 0.5},
+    "r:noise": {"generator.noise": True},
+    "r:fixed": {"generator.input": "fourier"},
+    "t:path": {"losses.pl_weight": 0.5, "updates.G_reg_interval": 4},
+    "r:inflexible,m=1": {"generator.schedule": "octaves", "generator.act_up": 1},
+    "r:capacity=2": {"generator.channel_base": 2**16, "generator.channel_max": 2048},
+    "a:capacity=0.5": {"generator.channel_base": 2**13, "generator.channel_max": 256},
+}
+
+
+@pytest.mark.parametrize("arg", OPTIONS)
+def test_an_option_sets_what_it_is_for_and_makes_a_generator(arg):
+    row, ablated = load(arg[0]), load(arg)
+    assert differing(row, ablated) == set(OPTIONS[arg])
+    for name, value in OPTIONS[arg].items():
+        section, key = name.split(".")
+        assert ablated[section][key] == value
+    generator.make_generator(**ablated["generator"])
+
+
+def test_t_without_flexible_layers_is_h():
+    assert load("t:inflexible") == load("h")
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_small_row_differs_in_size_alone(row):
+    small = load(f"{row}:small")
+    assert small["data"]["path"] == "earth" and small["data"]["resolution"] == 64
+    changed = differing(load(row), small)
+    assert not changed & {
+        f"generator.{name}"
+        for names in CHANGES.values()
+        for name in (n.partition(".")[2] for n in names)
+        if name not in ("channel_base", "channel_max", "magnitude_ema_beta")
+    }
+    generator.make_generator(**small["generator"])
+
+
+@pytest.mark.parametrize(
+    ("arg", "message"),
+    [
+        ("x", "ablation.py:x is unknown: rows are a, b, .* t, r, such as"),
+        ("R", "ablation.py:R is unknown"),
+        ("t:lancos", "ablation.py:t: 'lancos' is unknown: use some of small, capacity"),
+        ("t:", "ablation.py:t: '' is unknown"),
+        ("a:n=8", "ablation.py:a: 'n=8' is not for row a: its filters are bilinear"),
+        ("a:noise", "'noise' is not for row a: it has noise inputs already"),
+        ("g:fixed", "'fixed' is not for row g: its Fourier features are not transf"),
+        ("h:stopband=3", "'stopband=3' is not for row h: bands of octaves are those"),
+        ("t:n=8,n=4", "'n=4' is given twice"),
+        ("t:mixing,mixing", "'mixing' is given twice"),
+        ("t:n=many", "'n=many' must be a whole number from 2 to 32"),
+        ("t:m=0", "'m=0' must be a whole number from 1 to 8"),
+        ("t:capacity=nan", "'capacity=nan' must be a number from 0.01 to 16"),
+        ("t:n", "'n' needs a value, as in n=2"),
+        ("t:noise=1", "'noise=1' has no value"),
+        ("r:lanczos,gaussian", "'gaussian' clashes with another: give one filter"),
+        ("r:gaussian,n=8", "'n=8' clashes with another: n is the length of Kaiser"),
+        (
+            "t:layers=9,inflexible",
+            "'inflexible' clashes with another: octaves have two",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_line(arg, message):
+    with pytest.raises(ValueError, match=message) as error:
+        load(arg)
+    assert "\n" not in str(error.value)
