@@ -5,6 +5,7 @@ import pathlib
 import pytest
 
 from afgan_jax import cli, config
+from afgan_jax.__main__ import main
 from afgan_jax.networks import generator
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
@@ -104,6 +105,29 @@ def test_an_option_sets_what_it_is_for_and_makes_a_generator(arg):
         section, key = name.split(".")
         assert ablated[section][key] == value
     generator.make_generator(**ablated["generator"])
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_at_its_published_size_is_described_layer_by_layer(row):
+    synthesis = generator.make_generator(**load(row)["generator"]).synthesis
+    layers = synthesis.rows()
+    last = layers[-1]["rate"], layers[-1]["size"]
+    assert last == ((256, 276) if row == "e" else (256, 256))
+    table = synthesis.describe().splitlines()[1:]
+    assert [line.split()[0] for line in table] == [row["name"] for row in layers]
+
+
+def test_the_command_line_passes_on_all_after_the_first_colon(tmp_path, capsys):
+    arguments = [
+        f"--config={CONFIGS / 'ablation.py'}:a:m=2,n=8",
+        f"--workdir={tmp_path}",
+    ]
+    assert main(["train", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert err == (
+        "error: ablation.py:a: 'm=2' is not for row a: its nonlinearities are not"
+        " filtered; those of rows from f on are\n"
+    )
 
 
 def test_t_without_flexible_layers_is_h():

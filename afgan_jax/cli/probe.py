@@ -64,7 +64,8 @@ def main(argv: list[str]) -> None:
     )
     if not hasattr(G.synthesis, "layers"):
         raise ValueError(
-            "this is a StyleGAN2 generator: its layers were not designed to follow"
+            "this is a StyleGAN2 generator (rows A to E): its layers have no plan to"
+            " judge them by; use equivariance"
         )
     run, c_dim = runs.Run.open(FLAGS.run), G.mapping.c_dim
     classes = labels.choose(FLAGS, run, c_dim, FLAGS.data)

@@ -146,6 +146,30 @@ def test_averages_of_inputs_stay_in_evaluation():
     jax.tree.map(np.testing.assert_array_equal, after["buffers"], variables["buffers"])
 
 
+@pytest.mark.parametrize("arg", ["e", "t:noise"])
+def test_what_layers_take_passes_through_recomputation(arg):
+    """Noise and updated averages, in half precision; nothing is run."""
+    given = {"update_emas": True, "noise": "random", "mutable": ["buffers"]}
+    kept = {}
+    for remat in ("none", "layer"):
+        G = make(arg, remat=remat, dtype="bfloat16", num_half_res=1)
+
+        def pull(variables, key, G=G):
+            def call(params):
+                rngs = {"noise": key}
+                return G.apply(
+                    variables | {"params": params}, latents(), rngs=rngs, **given
+                )
+
+            return jax.vjp(call, variables["params"])[1]
+
+        key = jax.random.key(0)
+        variables = jax.eval_shape(G.initialize, key)
+        residuals = jax.eval_shape(pull, variables, key)
+        kept[remat] = sum(a.size for a in jax.tree.leaves(residuals))
+    assert kept["layer"] < kept["none"]
+
+
 def test_fixed_fourier_features_are_the_same_for_all_ws():
     found, _ = maps("e", magnitude_ema_beta=0.5)
     features = found["input"]["__call__"][0]

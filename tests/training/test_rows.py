@@ -1,0 +1,91 @@
+"""Every row of the ladder and some ablations through the command line.
+
+Planned, trained for two ticks of a step each, shown and measured: as small as they go.
+"""
+
+import json
+import pathlib
+
+import pytest
+
+from afgan_jax import runs
+from afgan_jax.__main__ import main
+
+pytestmark = pytest.mark.slow
+
+ABLATION = pathlib.Path(__file__).parents[2] / "configs" / "ablation.py"
+TINY = {
+    "data.resolution": 16,
+    "generator.resolution": 16,
+    "generator.z_dim": 8,
+    "generator.w_dim": 8,
+    "generator.channel_base": 64,
+    "generator.channel_max": 4,
+    "discriminator.resolution": 16,
+    "discriminator.channel_base": 64,
+    "discriminator.channel_max": 4,
+    "pictures.rows": 2,
+    "pictures.columns": 2,
+    "train.total_kimg": 0.016,
+    "train.tick_kimg": 0.008,
+}
+FLEXIBLE = {"generator.num_layers": 4, "generator.num_critical": 1}
+
+
+def train(arg: str, images, workdir, *flags: str) -> int:
+    flexible = arg[0] in "tr" and "inflexible" not in arg
+    settings = TINY | {"data.path": images} | (FLEXIBLE if flexible else {})
+    overrides = [f"--config.{name}={value}" for name, value in settings.items()]
+    config = f"--config={ABLATION}:{arg}"
+    return main(["train", config, f"--workdir={workdir}", *overrides, *flags])
+
+
+@pytest.mark.parametrize("row", "abcdefghtr")
+def test_a_row_is_planned_trained_shown_and_measured(row, images, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(f"{row}:small", images, run) == 0
+    assert runs.Run.open(run).checkpoints.steps() == [1, 2]
+    stats = (run / "stats.jsonl").read_text().splitlines()
+    assert [json.loads(line)["nimg"] for line in stats] == [8, 16]
+
+    plan = json.loads((run / "plan.json").read_text())
+    assert plan[0]["rate"] == (16 if row in "tr" else 4) and plan[-1]["rate"] == 16
+    capsys.readouterr()
+    assert train(f"{row}:small", images, run, "--dry-run") == 0
+    table = capsys.readouterr().out.splitlines()
+    names = [line.split()[0] for line in table[1 : len(plan) + 1]]
+    assert names == [layer["name"] for layer in plan]
+
+    moving = ["--rotate=10", "--translate=0.25,0"]
+    shown = ["generate", f"--run={run}", f"--outdir={tmp_path}", "--seeds=0"]
+    assert main(shown) == 0 and (tmp_path / "seed0000.png").exists()
+    measured = ["equivariance", f"--run={run}", f"--outdir={tmp_path}"]
+    measured += ["--samples=2", "--batch=2", "--frames=1", "--seed=0"]
+    probed = ["probe", f"--run={run}", f"--outdir={tmp_path}", "--samples=4"]
+    ways = {"generate": [*shown, *moving], "equivariance": measured, "probe": probed}
+    refused = {"a": set(ways)} | dict.fromkeys("bcde", {"probe"})
+    for verb, line in ways.items():
+        capsys.readouterr()
+        code = main(line)
+        assert code == (2 if verb in refused.get(row, ()) else 0), verb
+        if code:
+            err = capsys.readouterr().err
+            assert "StyleGAN2" in err and err.count("\n") == 1
+
+
+ABLATIONS = [
+    "t:noise,mixing,path",
+    "r:lanczos,fixed,capacity=2",
+    "r:gaussian,inflexible",
+    "t:n=4,m=4,stopband=1.5,margin=12",
+    "t:m=1,stopband=3.1",
+    "h:critical=3,n=8",
+    "e:lanczos,noise",
+]
+
+
+@pytest.mark.parametrize("arg", ABLATIONS)
+def test_an_ablation_is_trained(arg, images, tmp_path):
+    row, options = arg.split(":")
+    assert train(f"{row}:small,{options}", images, tmp_path / "run") == 0
+    assert runs.Run.open(tmp_path / "run").checkpoints.steps() == [1, 2]
