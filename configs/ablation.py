@@ -229,6 +229,12 @@ def _capacity(factor, config):
     return {"generator": {k: round(size * factor) for k, size in sizes.items()}}
 
 
+def _p4(value, config):
+    """Half the channels, in each of 4 directions, as published."""
+    halved = _capacity(0.5, config)["generator"]
+    return {"generator": halved | {"symmetry": "p4"}}
+
+
 def _path(value, config):
     """Every 4 steps, as in rows A and B."""
     return {"losses": {"pl_weight": 0.5}, "updates": {"G_reg_interval": 4}}
@@ -321,6 +327,13 @@ OPTIONS = {
         _number(1.01, 8),
         lambda x, config: {"generator": {"first_stopband": 2**x}},
     ),
+    # Group convolutions.
+    "p4": _option(
+        "fght",
+        "layers of a to e have no group axis, and 1x1 convolutions no direction",
+        None,
+        _p4,
+    ),
     # Inputs and losses.
     "fixed": _option(
         "htr",
@@ -349,6 +362,7 @@ CLASHES = {
     ("lanczos", "gaussian"): "give one filter",
     ("n", "lanczos"): "n is the length of Kaiser windows",
     ("n", "gaussian"): "n is the length of Kaiser windows",
+    ("noise", "p4"): "noise stays where it is while all else turns",
     ("inflexible", "layers"): "octaves have two layers each",
     ("inflexible", "stopband"): "bands of octaves are those of their rates",
 }

@@ -93,6 +93,11 @@ OPTIONS = {  # an ablation of a row: what it sets
     "t:path": {"losses.pl_weight": 0.5, "updates.G_reg_interval": 4},
     "r:inflexible,m=1": {"generator.schedule": "octaves", "generator.act_up": 1},
     "r:capacity=2": {"generator.channel_base": 2**16, "generator.channel_max": 2048},
+    "t:p4": {
+        "generator.symmetry": "p4",
+        "generator.channel_base": 2**13,
+        "generator.channel_max": 256,
+    },
     "a:capacity=0.5": {"generator.channel_base": 2**13, "generator.channel_max": 256},
 }
 
