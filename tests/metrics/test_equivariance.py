@@ -89,6 +89,12 @@ def test_integer_shifts_are_whole_pixels_within_an_eighth():
     assert np.abs(pixels).max() == R // 8
 
 
+def test_turns_are_of_any_angle():
+    kinds = ["eqr"]
+    drawn = equivariance.draw_amounts(200, seed=1, resolution=R, kinds=kinds)["eqr"]
+    assert np.ptp(drawn) > 1.95 * np.pi and np.abs(drawn).max() <= np.pi
+
+
 def test_interval_holds_the_score_and_tightens_with_samples():
     rng = np.random.default_rng(0)
     sums = np.stack([rng.exponential(size=400), np.full(400, 50.0)], axis=1)

@@ -71,9 +71,13 @@ def test_other_channels_and_unknown_names_are_refused(extract, photograph):
         features.features("inceptoin")
 
 
-@pytest.mark.parametrize("name", ["inception", "inception_logits", "vgg16"])
-def test_the_size_of_features_is_stated(name):
+@pytest.mark.parametrize(
+    "name, tap",
+    [("inception", "2048"), ("inception_logits", "logits_unbiased"), ("vgg16", "fc2")],
+)
+def test_features_are_the_published_ones_and_their_size_is_stated(name, tap):
     net = features.NETS[name]
+    assert net.tap == tap
     images = jax.ShapeDtypeStruct((2, 32, 32, 3), np.uint8)
     shapes, _ = jax.eval_shape(net.module.init_with_output, jax.random.key(0), images)
     assert shapes[net.tap].shape == (2, net.size)

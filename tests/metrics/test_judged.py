@@ -16,9 +16,11 @@ from afgan_jax.metrics import (
     cache,
     features,
     frechet,
+    inception_score,
     judged,
     kernel,
     pictures,
+    precision_recall,
     registry,
 )
 from afgan_jax.metrics.spread import Spread
@@ -35,7 +37,7 @@ class Patches(nn.Module):
         n = len(x)
         cells = x[:, :, :15].reshape(n, 2, R // 2, 3, 5, -1).mean(axis=(2, 4, 5))
         flat = cells.reshape(n, D)
-        return {"found": flat, "embedding": flat * 3}
+        return {"found": flat, "embedding": flat * 3, "logits": flat * 40}
 
 
 def noise(variables, numbers, transform):
@@ -64,7 +66,8 @@ NETWORK = pictures.Network(
 
 
 ROW = features.Net(Patches(), (), None, "found", D)
-NETS = dict.fromkeys(("inception", "vgg16", "efficientnet", "inception_logits"), ROW)
+NETS = dict.fromkeys(("inception", "vgg16", "efficientnet"), ROW)
+NETS["inception_logits"] = ROW._replace(tap="logits")
 NETS["lpips"] = ROW._replace(tap="embedding")
 
 
@@ -106,10 +109,40 @@ def value(name, subject):
     return next(iter(registry.parse(name).evaluate(subject).values()))
 
 
+def made(count, brightness=0.25):
+    """Pictures of NETWORK as bytes."""
+    fakes = np.asarray(noise(jnp.asarray(brightness), np.arange(count), None))
+    return np.trunc(np.clip(fakes * 127.5 + 128, 0, 255)).astype(np.uint8)
+
+
+def test_precision_is_of_what_was_made_and_recall_of_the_real(nets, monkeypatch):
+    fake, real = found_in(made(21, 0.1)), found_in(reals().images)
+    subject = judge(dataclasses.replace(NETWORK, variables=jnp.asarray(0.1)))
+    for name, count in (("pr213_full", 40), ("pr213", 21)):
+        expected = precision_recall.precision_recall(real[:count], fake)
+        assert expected[0] != expected[1]
+        found = registry.parse(name).evaluate(subject)
+        assert tuple(found) == (f"{name}_precision", f"{name}_recall")
+        assert tuple(found.values()) == expected
+    assert registry.MOST_REALS == 200_000
+    monkeypatch.setattr(registry, "MOST_REALS", 30)
+    expected = precision_recall.precision_recall(real[:30], fake)
+    found = registry.parse("pr213_full").evaluate(subject)
+    assert tuple(found.values()) == expected
+
+
+def test_inception_score_is_of_chances_by_logits(nets):
+    logits = 40 * found_in(made(21))
+    expected = inception_score.score(np.asarray(jax.nn.softmax(logits)))
+    found = registry.parse("is21").evaluate(judge())
+    # 1e-5: features are float32.
+    assert found == pytest.approx(
+        {"is21_mean": expected[0], "is21_std": expected[1]}, rel=1e-5
+    )
+
+
 def test_distances_are_those_of_the_pictures_as_bytes(nets):
-    fakes = np.asarray(noise(jnp.asarray(0.25), np.arange(21), None))
-    fakes = np.clip(np.trunc(np.clip(fakes * 127.5 + 128, 0, 255)), 0, 255)
-    fake, real = found_in(fakes.astype(np.uint8)), found_in(reals().images)
+    fake, real = found_in(made(21)), found_in(reals().images)
     moments = frechet.Moments.of(real), frechet.Moments.of(fake)
     # 1e-5: features are float32.
     assert value("fid21_full", judge()) == pytest.approx(
@@ -270,9 +303,13 @@ def test_equivariance_has_an_interval_about_it():
     "name, samples, real",
     [
         ("fid50k_full", 50_000, None),
+        ("fid50k", 50_000, 50_000),
+        ("kid50k", 50_000, 50_000),
+        ("pr50k3", 50_000, 50_000),
         ("fid5k", 5000, 5000),
         ("kid300_full", 300, None),
         ("pr50k3_full", 50_000, None),
+        ("pr5003", 500, 500),
         ("ppl2_wend", 50_000, 50_000),
         ("ppl1k2_wend", 1000, 1000),
         ("is50k", 50_000, 50_000),
