@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 from afgan_jax.metrics import equivariance
 from afgan_jax.networks import discriminator, generator, layers
-from afgan_jax.signal import affine
+from afgan_jax.signal import affine, bandlimit
 
 SMALL = {"z_dim": 16, "w_dim": 16, "channel_base": 1024, "channel_max": 32}
 R = {"conv_kernel": 1, "radial": True, "channel_base": 2048, "channel_max": 64}
@@ -235,6 +236,7 @@ def make_discriminator(**settings):
     [
         ({"architecture": "x"}, "architecture='x' is unknown: use one of"),
         ({"mbstd_layout": "x"}, "mbstd_layout='x' is unknown: use one of"),
+        ({"filters": "x"}, "filters='x' is unknown: use one of"),
         ({"resolution": 36}, "resolution=36 is not supported"),
         ({"resolution": 2048}, "resolution=2048 is not supported"),
     ],
@@ -242,6 +244,52 @@ def make_discriminator(**settings):
 def test_discriminator_refuses_impossible_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         make_discriminator(**settings)
+
+
+FILTERED = {  # sizes at which activations of a discriminator are filtered
+    "resnet": [16, 16, 8, 8, 4],
+    "skip": [16, 16, 8, 8, 8, 4],
+    "orig": [16, 16, 8, 8, 4],
+}
+
+
+@pytest.mark.parametrize("architecture", FILTERED)
+def test_filters_are_in_every_block_and_leave_parameters_alone(
+    architecture, monkeypatch
+):
+    sizes, activate = [], bandlimit.activate
+
+    def noting(x, *args, **options):
+        sizes.append(x.shape[1])
+        return activate(x, *args, **options)
+
+    monkeypatch.setattr(bandlimit, "activate", noting)
+    made = []
+    for filters in ({}, {"filters": "bilinear"}, {"filters": "kaiser"}):
+        assert not sizes
+        D = make_discriminator(architecture=architecture, **filters)
+        x = jnp.zeros((4, 16, 16, 3))
+        made.append(jax.eval_shape(D.init_with_output, jax.random.key(0), x))
+    assert made[0] == made[1] == made[2]
+    assert sizes == FILTERED[architecture]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("float64")
+def test_gradient_penalty_of_an_alias_free_discriminator_is_that_of_differences():
+    D = make_discriminator(filters="kaiser", channel_base=32, channel_max=2)
+    images = jax.random.normal(jax.random.key(1), (2, 16, 16, 3), jnp.float64)
+    variables = jax.jit(D.init)(jax.random.key(0), images)
+    params = jax.tree.map(lambda a: a.astype(jnp.float64), variables["params"])
+
+    @jax.jit
+    def penalty(params):
+        def total(images):
+            return jnp.sum(D.apply({"params": params}, images))
+
+        return jnp.sum(jax.grad(total)(images) ** 2)
+
+    check_grads(penalty, (params,), 1, ["rev"], eps=1e-5, rtol=1e-4, atol=1e-6)
 
 
 def test_discriminator_refuses_other_images_and_missing_labels():
@@ -267,6 +315,8 @@ MAKERS = {
         channel_max=16,
     ),
 }
+# With filters from the image to 4x4; its programs take long to compile.
+MAKERS["d_kaiser"] = functools.partial(MAKERS["d"], filters="kaiser")
 
 
 def loss_of(make, **settings):
@@ -303,8 +353,11 @@ def distance(found, expected):
         ("float16", "d"),
         *(pytest.param("bfloat16", name, marks=pytest.mark.slow) for name in "rd"),
         *(pytest.param("float16", name, marks=pytest.mark.slow) for name in "tra"),
-        pytest.param("bfloat16", "p4", marks=pytest.mark.slow),
-        pytest.param("float16", "p4", marks=pytest.mark.slow),
+        *(
+            pytest.param(dtype, name, marks=pytest.mark.slow)
+            for dtype in ("bfloat16", "float16")
+            for name in ("p4", "d_kaiser")
+        ),
     ],
 )
 def test_half_precision_rounds_what_float32_computes(dtype, make):
@@ -320,13 +373,21 @@ def test_half_precision_rounds_what_float32_computes(dtype, make):
     np.testing.assert_array_equal(same_gradient, gradient)
 
 
-@pytest.mark.parametrize("make", [*"trad", pytest.param("p4", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        *"trad",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("p4", "d_kaiser")),
+    ],
+)
 def test_recomputing_keeps_less_and_changes_no_gradient(make):
     make, kept = MAKERS[make], {}
     for remat in layers.REMAT:
         loss, params = loss_of(make, remat=remat)
         residuals = jax.eval_shape(lambda p, f=loss: jax.vjp(f, p)[1], params)
-        kept[remat] = sum(4 * a.size for a in jax.tree.leaves(residuals))
+        # Parameters and filters aside, which are there once.
+        maps = [a for a in jax.tree.leaves(residuals) if a.shape[:1] == (4,)]
+        kept[remat] = sum(4 * a.size for a in maps)
         _, found = outputs_and_gradients(make, remat=remat)
         assert distance(found, outputs_and_gradients(make)[1]) < 1e-5
     assert kept["layer"] < kept["conv"] < kept["none"]
