@@ -22,6 +22,7 @@ VERBS = {
     "metrics": ("afgan_jax.cli.metrics", "FID, KID, PPL, EQ-T and others of a run"),
     "spectra": ("afgan_jax.cli.spectra", "average power spectra of pictures"),
     "sticking": ("afgan_jax.cli.sticking", "measure and show texture sticking"),
+    "critic": ("afgan_jax.cli.critic", "measure how D's logits depend on shifts"),
     "dataset": (
         "afgan_jax.cli.dataset",
         "convert pictures to an archive; check one",

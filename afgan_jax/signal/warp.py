@@ -45,6 +45,20 @@ def translate_fractional(x: Images, tx: Real, ty: Real, *, a: int = 3) -> Moved:
     return _apply_rows_cols(x, rows, cols), mask_y[:, None, None] * mask_x[:, None]
 
 
+def translate_mirrored(x: Images, tx: Real, ty: Real) -> Moved:
+    """x moved by t * size pixels, every frequency by its phase, without any loss.
+
+    What comes in over a border is the mirror image of what lies within, which leaves no
+    jump there. The mask has the pixels that come from within.
+    """
+    h, w = x.shape[1:3]
+    (rows, mask_y), (cols, mask_x) = (
+        _mirrored_shift(h, float(ty) * h),
+        _mirrored_shift(w, float(tx) * w),
+    )
+    return _apply_rows_cols(x, rows, cols), mask_y[:, None, None] * mask_x[:, None]
+
+
 def affine(
     x: Images,
     matrix: Float[np.ndarray, "3 3"],
@@ -232,6 +246,15 @@ def _lanczos_shift(size, pixels, a):
     inside = (delay >= 0) & (delay < 2 * a)
     matrix = np.where(inside, taps[np.clip(delay, 0, 2 * a - 1)], 0.0)
     return matrix, _span(size, whole + a, size + whole - a + 1)
+
+
+def _mirrored_shift(size, pixels):
+    """(A [size size], mask [size]): A @ line is the line moved by `pixels`."""
+    lines = np.concatenate([np.eye(size), np.eye(size)[::-1]])
+    turns = np.fft.rfftfreq(2 * size) * pixels
+    spectrum = np.fft.rfft(lines, axis=0) * np.exp(-2j * np.pi * turns)[:, None]
+    matrix = np.fft.irfft(spectrum, 2 * size, axis=0)[:size]
+    return matrix, _span(size, pixels - 0.5, size + pixels - 0.5)
 
 
 def _lanczos(x, a):

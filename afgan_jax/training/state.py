@@ -44,10 +44,7 @@ def create(key: jax.Array, G, D, optimizers: dict, augment=None) -> TrainState:
 def initialize(key: jax.Array, G, D) -> tuple[dict, dict]:
     """Fresh variables of both networks."""
     key_g, key_d = jax.random.split(key)
-    G_vars = G.initialize(key_g)
-    images = jnp.zeros((1, D.resolution, D.resolution, D.img_channels))
-    c = jnp.zeros((1, D.c_dim)) if D.c_dim else None
-    return G_vars, dict(jax.jit(D.init)(key_d, images, c))
+    return G.initialize(key_g), D.initialize(key_d)
 
 
 def to_tree(state: TrainState) -> dict:

@@ -47,6 +47,20 @@ def test_integer_translation_by_the_image_size_leaves_nothing():
     assert not np.any(image) and not mask.any()
 
 
+def test_mirrored_translation_moves_every_frequency_by_its_phase():
+    """Up to the last one below Nyquist; these waves go on where they are mirrored."""
+    x, y = np.arange(16) + 0.5, np.arange(8) + 0.5
+    k = np.arange(16)
+    images = np.cos(np.pi * k[:, None, None] * x / 16) + np.sin(k)[:, None, None]
+    images = (images * np.cos(np.pi * 3 * y / 8)[:, None])[..., None].astype("f4")
+    moved, mask = warp.translate_mirrored(images, 1.3 / 16, -0.4 / 8)
+    expected = np.cos(np.pi * k[:, None, None] * (x - 1.3) / 16)
+    expected = expected + np.sin(k)[:, None, None]
+    expected = expected * np.cos(np.pi * 3 * (y + 0.4) / 8)[:, None]
+    np.testing.assert_allclose(moved[..., 0], expected, rtol=0, atol=1e-5)
+    assert not mask[:, 0].any() and mask.sum() == 15 * 8
+
+
 @pytest.mark.parametrize("t", [(0.1, -0.07), (-0.0312, 0.113)])
 def test_fractional_translation_of_plane_waves_is_their_closed_form(t):
     image, mask = warp.translate_fractional(waves(np.eye(3)), *t)

@@ -1,0 +1,81 @@
+"""Training against an alias-free discriminator, and measuring it: the verb `critic`."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from training.smoke import SMOKE, checkpoint, settings
+
+from afgan_jax import __main__, runs
+from afgan_jax.cli import train
+
+KAISER = "--config.discriminator.filters=kaiser"
+
+
+@pytest.mark.slow
+def test_two_ticks_against_filters_are_trained_resumed_and_measured(
+    images, tmp_path, capsys
+):
+    filters = {"discriminator.filters": "kaiser"}
+    folder = tmp_path / "run"
+    for kimg in (0.032, 0.064):
+        train.train(SMOKE, folder, settings(images, kimg, **filters))
+    *_, last = (folder / "stats.jsonl").read_text().splitlines()
+    stats = json.loads(last)
+    assert stats["nimg"] == 64
+    for name in ("Loss/G/loss", "Loss/D/loss", "Loss/r1_penalty"):
+        assert np.isfinite(stats[name]["mean"]) and stats[name]["mean"] != 0
+    weights = checkpoint(folder)
+    name = "['D']['params']['b16']['conv1']['weight']"
+    D, variables, step = runs.load_discriminator(folder)
+    assert D.filters == "kaiser" and step == runs.Run.open(folder).latest_step()
+    found = variables["params"]["b16"]["conv1"]["weight"]
+    np.testing.assert_array_equal(found, weights[name])
+
+    capsys.readouterr()
+    flags = "--images=16", "--batch=8", f"--json={tmp_path / 'new' / 'critic.json'}"
+    assert __main__.main(["critic", f"--run={folder}", *flags]) == 0
+    report = json.loads((tmp_path / "new" / "critic.json").read_text())
+    assert report["filters"] == "kaiser" and report["images"] == 16
+    (row,) = report["networks"].values()
+    assert set(row) == {"moving", "kink", "among"} and row["moving"] > row["kink"] > 0
+    moving = 100 * row["moving"] / row["among"]
+    assert f"step {step}: moving {moving:.3f} %, kink" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_untrained_critics_are_compared_and_memory_is_told(images, capsys):
+    data = f"--config={SMOKE}", f"--config.data.path={images}"
+    kinks = {}
+    for name, more in (("bilinear", ()), ("kaiser", (KAISER,))):
+        flags = "--images=16", "--batch=8", "--seeds=2"
+        assert __main__.main(["critic", *data, *flags, *more]) == 0
+        lines = re.findall(r"seed \d: moving .* kink (.*) %", capsys.readouterr().out)
+        kinks[name] = [float(kink) for kink in lines]
+        assert len(lines) == 2
+    # White noise has all frequencies: filters take the highest from an untrained D.
+    assert max(kinks["kaiser"]) < min(kinks["bilinear"])
+    dry = ["train", *data, KAISER, "--workdir=x", "--dry-run"]
+    assert __main__.main(dry) == 0
+    assert "Dreg" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ([], "pass either --config=FILE.py or --run=RUN"),
+        (["--run=a", "--config=b.py"], "pass either --config=FILE.py or --run=RUN"),
+        (["--run=a", KAISER], "a run has its settings"),
+        (["--run=a", "--images=20"], "--images=20 must be a multiple of --batch=16"),
+        (["--run=a", "--json=."], "--json=. is a folder; name a file"),
+        (
+            [f"--config={SMOKE}", "--config.discriminator.filters=box"],
+            "discriminator.filters='box' is unknown: use one of ('bilinear', 'kaiser')",
+        ),
+    ],
+)
+def test_bad_input_to_critic_is_one_line(words, message, capsys):
+    assert __main__.main(["critic", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
