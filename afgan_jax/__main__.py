@@ -23,6 +23,7 @@ VERBS = {
     "spectra": ("afgan_jax.cli.spectra", "average power spectra of pictures"),
     "sticking": ("afgan_jax.cli.sticking", "measure and show texture sticking"),
     "critic": ("afgan_jax.cli.critic", "measure how D's logits depend on shifts"),
+    "ladder": ("afgan_jax.cli.ladder", "train and measure all rows of the paper"),
     "dataset": (
         "afgan_jax.cli.dataset",
         "convert pictures to an archive; check one",

@@ -162,6 +162,31 @@ def layers(
     return save(path, figure, dpi=100)
 
 
+def mark_panels(
+    path: str | os.PathLike,
+    panels: Mapping[str, Mapping[str, Mapping[str, float | None]]],
+    *,
+    order: Sequence[str],
+    ylabel: str,
+) -> Path:
+    """A panel for each name, and in it marks {label: {item: y}} over the items.
+
+    Items stand in the given order. The file appears whole or not at all.
+    """
+    figure, axes = _row(len(panels))
+    for axis, (name, series) in zip(axes, panels.items()):
+        for mark, (label, values) in zip("os_D^v", series.items()):
+            found = [values.get(item) for item in order]
+            y = [math.nan if value is None else value for value in found]
+            axis.plot(range(len(order)), y, mark, label=label, markersize=7, mew=2)
+        axis.set_xticks(range(len(order)), [item.upper() for item in order])
+        axis.set_title(name)
+        axis.grid(True, alpha=0.3)
+    axes[0].set_ylabel(ylabel)
+    axes[0].legend()
+    return save(path, figure)
+
+
 def blank(size: tuple[float, float]) -> Figure:
     """An empty figure of so many inches, which finds the room for its labels itself."""
     return Figure(figsize=size, layout="constrained")

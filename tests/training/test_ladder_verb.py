@@ -1,0 +1,83 @@
+"""The ladder: rows trained alike and measured, resumed, drawn; bad input."""
+
+import json
+import pathlib
+
+import pytest
+
+from afgan_jax.__main__ import main
+from afgan_jax.cli import ladder, train
+
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+TINY = {
+    "data.resolution": 16,
+    "generator.resolution": 16,
+    "generator.z_dim": 8,
+    "generator.w_dim": 8,
+    "generator.channel_base": 64,
+    "generator.channel_max": 4,
+    "discriminator.resolution": 16,
+    "discriminator.channel_base": 64,
+    "discriminator.channel_max": 4,
+    "pictures.rows": 2,
+    "pictures.columns": 2,
+}
+
+
+def arguments(workdir, *flags, **settings) -> list[str]:
+    overrides = [f"--config.{k}={v}" for k, v in settings.items()]
+    config = f"--config={CONFIGS / 'ablation.py'}"
+    return ["ladder", config, f"--workdir={workdir}", *flags, *overrides]
+
+
+@pytest.mark.slow
+def test_rows_are_trained_measured_drawn_and_resumed(
+    images, tmp_path, capsys, monkeypatch
+):
+    flags = ["--rows=f,a", "--kimg=0.008", "--samples=2", "--batch=2"]
+    line = arguments(tmp_path, *flags, **TINY | {"data.path": images})
+
+    def stopped(*_, **__):
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "train", stopped)
+        assert main(line) == 0
+    assert "the same command goes on" in capsys.readouterr().out
+    first = json.loads((tmp_path / "ladder.json").read_text())["dB"]
+    assert set(first["f"]) == {"untrained"} and not (tmp_path / "a").exists()
+
+    assert main(line) == 0
+    record = json.loads((tmp_path / "ladder.json").read_text())["dB"]
+    assert record["f"]["untrained"] == first["f"]["untrained"]
+    assert record["a"] == {"untrained": {}, "trained": {}}
+    assert set(record["f"]["trained"]) == set(ladder.KINDS)
+    assert record["f"]["trained"] != record["f"]["untrained"]
+    rows = capsys.readouterr().out.splitlines()[2:4]
+    assert [row.split()[0] for row in rows] == ["a", "f"]
+    assert f"{record['f']['trained']['eqr']:.2f}" in rows[1] and "30.60" in rows[1]
+    assert (tmp_path / "ladder.png").stat().st_size > 10_000
+
+    with monkeypatch.context() as patch:
+        patch.delattr(train, "train")  # nothing is left to train
+        assert main(line) == 0
+    assert main([*line, "--samples=4"]) == 2
+    assert "was measured with samples=2, not 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--rows=f,x"], "--rows: 'x' is unknown: use some of a,b,c"),
+        (["--rows=f,f"], "--rows: f is given twice"),
+        (["--kimg=0"], "--kimg=0.0, --rows=a,b,c,d,e,f,g,h,t,r: nothing to train"),
+        (["--config.train.total_kimg=1"], "--config.train.total_kimg is --kimg here"),
+        (["--config.generator.x=1"], "generator.x"),
+        (["--config=nowhere.py"], "there is no config file nowhere.py"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(flags, message, tmp_path, capsys):
+    assert main([*arguments(tmp_path / "ladder"), *flags]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+    assert not (tmp_path / "ladder").exists()
