@@ -76,6 +76,7 @@ def test_pictures_are_compared_without_a_generator(
         (["--run=a", "--metrics=pr83", "--weights=vgg16=b"], "there is no file b"),
         (["--run=a", "--metrics=eqr8,eqr8"], "metric eqr8 is asked for twice"),
         (["--run=a", "--metrics="], "--metrics names none"),
+        (["--images=", "--metrics=fid8"], "--images= is empty: name one"),
         (["--images=b", "--class=1"], "--class is for --run: leave it out"),
         (["--run=a", "--json=."], "--json=. is a folder; name a file"),
         (["--run=a", "--plot=b.png", "--metrics=is10"], "--plot draws what --metrics="),

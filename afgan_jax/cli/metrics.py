@@ -58,6 +58,9 @@ def main(argv: list[str]) -> None:
     if FLAGS.prepare:
         prepare(metrics)
         return
+    for flag in ("run", "images", "data"):
+        if FLAGS[flag].value == "":
+            raise ValueError(f"--{flag}= is empty: name one, or leave it out")
     if (FLAGS.run is None) == (FLAGS.images is None):
         raise ValueError("pass either --run=RUN or --images=FOLDER_OR_ZIP")
     for flag in ("step", "class", "label"):
