@@ -116,7 +116,7 @@ def test_an_option_sets_what_it_is_for_and_makes_a_generator(arg):
 def test_a_row_at_its_published_size_is_described_layer_by_layer(row):
     synthesis = generator.make_generator(**load(row)["generator"]).synthesis
     layers = synthesis.rows()
-    last = layers[-1]["rate"], layers[-1]["size"]
+    last = layers[-1]["rate"], layers[-1]["size"][0]
     assert last == ((256, 276) if row == "e" else (256, 256))
     table = synthesis.describe().splitlines()[1:]
     assert [line.split()[0] for line in table] == [row["name"] for row in layers]

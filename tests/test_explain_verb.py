@@ -11,7 +11,7 @@ from PIL import Image
 
 from afgan_jax import __main__, config, runs
 from afgan_jax.cli import explain
-from afgan_jax.networks import anatomy, generator, maps
+from afgan_jax.networks import anatomy, generator, maps, plan
 from afgan_jax.networks.stylegan2 import BILINEAR
 from afgan_jax.signal import resample
 
@@ -41,7 +41,7 @@ def test_a_config_is_drawn_from_its_plan(tmp_path, capsys):
     out = capsys.readouterr().out
     assert out.splitlines()[1].startswith("layer") and specs[0].name in out
     rows = read(tmp_path / "staircase.json")
-    assert rows == anatomy.staircase((*specs, G.synthesis.layers[3]))
+    assert rows == plan.rows((*specs, G.synthesis.layers[3]))
     (found,) = read(tmp_path / "filters.json")
     assert found == json.loads(json.dumps(anatomy.filter_bank(specs)[0]))
     for name in ("staircase", "filters"):

@@ -79,7 +79,7 @@ def _stylegan2(synthesis):
         flip_weight=True,
     )
     for before, block in itertools.pairwise(synthesis.rows()):
-        a, b = before["size"], block["size"]
+        a, b = before["size"][0], block["size"][0]
         i, o = before["channels"], block["channels"]
         dtype = block["dtype"]
         yield f"conv3x3 up2 {a}-{b} {i}-{o}", dtype, up, ((a, a, i), (3, 3, i, o))

@@ -228,10 +228,10 @@ def draw(name: str, subject: Subject, outdir: Path) -> None:
 
 
 def staircase(subject: Subject, path: Path) -> list[dict]:
-    from afgan_jax.networks import anatomy
+    from afgan_jax.networks import plan
     from afgan_jax.viz import explain
 
-    rows = anatomy.staircase(subject.specs)
+    rows = plan.rows(subject.specs)
     explain.staircase(path, rows)
     return rows
 

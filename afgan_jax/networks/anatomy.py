@@ -1,4 +1,4 @@
-"""What an alias-free generator is made of, as numbers: bands, filters, waves, spectra.
+"""What an alias-free generator is made of, as numbers: filters, waves, spectra.
 
 Everything is read from the LayerSpecs, and is plain data: lists of a dict a layer, of
 floats and lists of floats. Frequencies are in cycles per canvas width, gains and powers
@@ -18,24 +18,6 @@ WINDOW = 14.0  # beta of the Kaiser window: -105 dB beside a frequency
 CHANNELS = 32  # whose spectra are averaged
 LEAST = 1e-20  # power that is drawn
 TINY = np.finfo(np.float64).tiny
-
-
-def staircase(specs: Sequence[plan.LayerSpec]) -> list[dict]:
-    """The band, sampling rates and size of what each layer makes."""
-    return [
-        {
-            "name": spec.name,
-            "cutoff": spec.out_band.cutoff,
-            "stopband": stopband(spec.out_band),
-            "half_width": spec.out_band.half_width,
-            "rate": spec.out_band.rate,
-            "inner_rate": spec.tmp_rate,
-            "size": list(spec.out_size),
-            "channels": spec.out_channels,
-            "critical": spec.is_critical,
-        }
-        for spec in specs
-    ]
 
 
 def stopband(band: plan.Band) -> float:

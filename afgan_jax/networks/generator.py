@@ -104,8 +104,8 @@ def make_generator(
     R: conv_kernel=1, radial=True, channel_base and channel_max doubled. The ablation of
     T that follows quarter turns: symmetry="p4" (see `groups`), channel_base and
     channel_max, then of each of 4 directions, halved. A: synthesis="stylegan2", where
-    `architecture` applies and the arguments from `input` to `magnitude_ema_beta` and
-    `symmetry` do not. configs/ablation.py has the steps from A to R:
+    `architecture` applies, and symmetry and the arguments from `input` to
+    `magnitude_ema_beta` do not. configs/ablation.py has the steps from A to R:
     synthesis="stylegan2_fourier" is StyleGAN2 with an `input`, `noise`, `margin`,
     upsampling `kernel` and normalisation of inputs (`magnitude_ema_beta`, None: none)
     of its own. `input` is one of synthesis.INPUTS, `schedule` of schedules.SCHEDULES,

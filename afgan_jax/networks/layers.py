@@ -233,8 +233,8 @@ def add_noise(module: nn.Module, x: Float[Array, "N H W C"], kind: str) -> Array
     """x + strength * normal noise, the same for all channels (StyleGAN2).
 
     `kind` "random" draws it anew, "const" takes the module's buffer noise_const [H W],
-    alike for all samples unless given as [N H W], and "none" adds nothing. The strength
-    is learned, from 0.
+    which may also be given as [N H W], "none" adds nothing. The strength is learned,
+    from 0.
     """
     strength = module.param("noise_strength", nn.initializers.zeros, ())
     constant = module.variable(

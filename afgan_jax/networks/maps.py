@@ -55,15 +55,17 @@ class Piece(NamedTuple):
 def pieces(G: generator.Generator) -> tuple[Piece, ...]:
     """The parts of a StyleGAN2 synthesis, such as b8/conv0, as they follow each other.
 
-    Their maps end with the canvas, so that the rate is their size.
+    Their maps are the canvas and the margin around it.
     """
+    margin = G.synthesis.options.margin
     z = jnp.zeros((1, G.mapping.z_dim))
     c = jnp.zeros((1, G.mapping.c_dim)) if G.mapping.c_dim else None
     variables = jax.eval_shape(G.initialize, jax.random.key(0))
     found = jax.eval_shape(by_name(G), variables, z, c)
-    order = sorted(found, key=lambda name: (found[name].shape[1], name))
+    order = sorted(found, key=lambda n: (found[n].shape[1], n != "input", n))
     return tuple(
-        Piece(name, found[name].shape[3], float(found[name].shape[2])) for name in order
+        Piece(name, found[name].shape[3], float(found[name].shape[2] - 2 * margin))
+        for name in order
     )
 
 

@@ -174,12 +174,16 @@ def make_plan(
 
 
 def rows(specs: tuple[LayerSpec, ...]) -> list[dict]:
-    """The plan as numbers and names, one dict per layer, of its output side."""
+    """The plan as numbers and names: the band, rates and size of what each layer makes.
+
+    `inner_rate` is that of its nonlinearity.
+    """
     return [
         {
             "name": spec.name,
             "rate": spec.out_band.rate,
-            "size": spec.out_size[0],
+            "inner_rate": spec.tmp_rate,
+            "size": list(spec.out_size),
             "cutoff": spec.out_band.cutoff,
             "stopband": spec.out_band.cutoff + spec.out_band.half_width,
             "half_width": spec.out_band.half_width,
@@ -188,12 +192,12 @@ def rows(specs: tuple[LayerSpec, ...]) -> list[dict]:
             "up_taps": spec.up_taps,
             "down_taps": spec.down_taps,
             "in_channels": spec.in_channels,
-            "out_channels": spec.out_channels,
+            "channels": spec.out_channels,
             "critical": spec.is_critical,
             "radial": spec.is_radial,
             "noise": spec.noise,
-            "dtype": spec.dtype,
             "symmetry": spec.symmetry,
+            "dtype": spec.dtype,
         }
         for spec in specs
     ]
@@ -204,13 +208,13 @@ def describe(specs: tuple[LayerSpec, ...]) -> str:
     lines = ["name            rate  cutoff stopband  half  up/down  in -> out channels"]
     for row in rows(specs):
         marks = [name for name in ("critical", "radial", "noise") if row[name]]
-        usual = {"dtype": "float32", "symmetry": "none"}
-        marks += [row[name] for name, value in usual.items() if row[name] != value]
+        marks += [row["dtype"]] * (row["dtype"] != "float32")
+        marks += [row["symmetry"]] * (row["symmetry"] != "none")
         lines.append(
             f"{row['name']:14} {row['rate']:5g} {row['cutoff']:7.2f}"
             f" {row['stopband']:8.2f} {row['half_width']:6.2f}"
             f"   {row['up']}/{row['down']}    {row['in_channels']} ->"
-            f" {row['out_channels']}{''.join(f'  {mark}' for mark in marks)}"
+            f" {row['channels']}{''.join(f'  {mark}' for mark in marks)}"
         )
     return "\n".join(lines)
 

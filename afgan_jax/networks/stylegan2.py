@@ -253,7 +253,8 @@ class Synthesis(nn.Module):
         lines = ["name            size  channels"]
         for row in self.rows():
             half = "" if row["dtype"] == "float32" else f"  {row['dtype']}"
-            lines.append(f"{row['name']:14} {row['size']:5} {row['channels']:9}{half}")
+            size = row["size"][0]
+            lines.append(f"{row['name']:14} {size:5} {row['channels']:9}{half}")
         return "\n".join(lines)
 
     def rows(self) -> list[dict]:
@@ -262,7 +263,7 @@ class Synthesis(nn.Module):
             {
                 "name": f"b{size}",
                 "rate": size,
-                "size": size + 2 * self.options.margin,
+                "size": [size + 2 * self.options.margin] * 2,
                 "channels": min(self.channel_base // size, self.channel_max),
                 "dtype": layers.dtype_at(
                     size, self.resolution, self.dtype, self.num_half_res
@@ -288,7 +289,7 @@ class Synthesis(nn.Module):
             convolutions = 1 if i == 0 else 2
             block = make_block(
                 row["channels"],
-                row["size"],
+                row["rate"],
                 self.img_channels,
                 self.architecture,
                 i == 0,
@@ -307,7 +308,7 @@ class Synthesis(nn.Module):
         """Fourier features that fill the band of the first block's grid."""
         fourier_input = synthesis.FourierInput(
             row["channels"],
-            (row["size"], row["size"]),
+            tuple(row["size"]),
             row["rate"],
             row["rate"] / 2,
             synthesis.INPUTS[self.input],

@@ -158,12 +158,12 @@ class Synthesis(nn.Module):
         return True
 
     @property
-    def img_channels(self) -> int:
-        return self.layers[-1].out_channels
-
-    @property
     def resolution(self) -> int:
         return self.layers[-1].out_size[0]
+
+    @property
+    def img_channels(self) -> int:
+        return self.layers[-1].out_channels
 
     @property
     def rgb_bias(self) -> tuple[str, ...]:

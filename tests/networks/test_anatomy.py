@@ -17,7 +17,7 @@ BOTH = pytest.mark.parametrize("settings", [{}, R], ids=["T", "R"])
 
 @BOTH
 def test_the_staircase_is_the_schedule_of_the_paper(settings):
-    rows = anatomy.staircase(plan.make_plan(resolution=256, **settings))
+    rows = plan.rows(plan.make_plan(resolution=256, **settings))
     assert (
         len(rows) == 15
         and [row["critical"] for row in rows] == [False] * 12 + [True] * 3

@@ -146,7 +146,7 @@ def test_averages_of_inputs_stay_in_evaluation():
     jax.tree.map(np.testing.assert_array_equal, after["buffers"], variables["buffers"])
 
 
-@pytest.mark.parametrize("arg", ["e", "t:noise"])
+@pytest.mark.parametrize("arg", ["e", "h:noise"])
 def test_what_layers_take_passes_through_recomputation(arg):
     """Noise and updated averages, in half precision; nothing is run."""
     given = {"update_emas": True, "noise": "random", "mutable": ["buffers"]}

@@ -79,6 +79,7 @@ ABLATIONS = [
     "r:gaussian,inflexible",
     "t:n=4,m=4,stopband=1.5,margin=12",
     "t:m=1,stopband=3.1",
+    "t:p4",
     "h:critical=3,n=8",
     "e:lanczos,noise",
 ]
