@@ -134,7 +134,10 @@ def trained(row: str, workdir: Path, overrides: dict) -> dict[str, float] | None
     from afgan_jax import runs
     from afgan_jax.cli import train
 
-    if not train.train(f"{FLAGS.config}:{row}:small", workdir, overrides):
+    train.train(f"{FLAGS.config}:{row}:small", workdir, overrides)
+    run = runs.Run.open(workdir)
+    images = run.latest_step() * run.config["updates"]["batch_size"]
+    if images < FLAGS.kimg * 1000:
         return None
     return measure(*runs.load_generator(workdir, dtype="float32"), 1.0)
 

@@ -124,8 +124,8 @@ def train(
     source: str | None = None,
     partial: bool = False,
     profile: bool = False,
-) -> bool:
-    """Open everything that a config names and train; whether until it is done.
+) -> None:
+    """Open everything that a config names and train until it is done.
 
     A run that has no checkpoint yet begins with the weights of the run `source`.
     """
@@ -176,7 +176,7 @@ def train(
         snapshots = snapshot.Snapshots(
             run.path, setup.G, archive, **settings["pictures"]
         )
-        state = loop.train(
+        loop.train(
             run,
             program,
             lambda start: batches(start_step=start),
@@ -186,7 +186,6 @@ def train(
             profile=profile,
             **settings["train"],
         )
-    return int(state.nimg) >= settings["train"]["total_kimg"] * 1000
 
 
 def dry_run(

@@ -188,6 +188,7 @@ except (OSError, ValueError) as error:
 IN_JOBS = ["fid21_full", "kid21_full", "ppl212_wend", "eqt16_int"]
 
 
+@pytest.mark.slow
 def test_processes_of_a_job_find_the_same(nets, tmp_path):
     outs = python_twice(IN_A_JOB, tmp_path)
     assert "FAULT another process of the job could not read its share" in outs[0]

@@ -51,6 +51,7 @@ def test_r_follows_translation_and_rotation():
     assert psnr["eqr"] > 50
 
 
+@pytest.mark.slow
 def test_without_low_pass_filters_translation_is_not_followed():
     psnr = equivariance_of(("eqt_int",), kernel="none")
     assert psnr["eqt_int"] < 35

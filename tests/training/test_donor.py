@@ -220,7 +220,9 @@ def assert_equal(left, right):
     jax.tree.map(np.testing.assert_array_equal, left, right)
 
 
-@pytest.mark.parametrize("name", ["tiny_t", "tiny_sg2"])
+@pytest.mark.parametrize(
+    "name", ["tiny_t", pytest.param("tiny_sg2", marks=pytest.mark.slow)]
+)
 def test_a_published_snapshot_begins_a_run(name, images, tmp_path, begun, capsys):
     """With the flags that the refusal of other networks names."""
     file = official.folder() / "pickles" / f"{name}.pkl"

@@ -1,44 +1,29 @@
 """The ladder: rows trained alike and measured, resumed, drawn; bad input."""
 
 import json
-import pathlib
 
 import pytest
+from training import least
 
 from afgan_jax.__main__ import main
 from afgan_jax.cli import ladder, train
 
-CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
-TINY = {
-    "data.resolution": 16,
-    "generator.resolution": 16,
-    "generator.z_dim": 8,
-    "generator.w_dim": 8,
-    "generator.channel_base": 64,
-    "generator.channel_max": 4,
-    "discriminator.resolution": 16,
-    "discriminator.channel_base": 64,
-    "discriminator.channel_max": 4,
-    "pictures.rows": 2,
-    "pictures.columns": 2,
-}
 
-
-def arguments(workdir, *flags, **settings) -> list[str]:
-    overrides = [f"--config.{k}={v}" for k, v in settings.items()]
-    config = f"--config={CONFIGS / 'ablation.py'}"
-    return ["ladder", config, f"--workdir={workdir}", *flags, *overrides]
+def arguments(workdir, *flags) -> list[str]:
+    return ["ladder", f"--config={least.ABLATION}", f"--workdir={workdir}", *flags]
 
 
 @pytest.mark.slow
 def test_rows_are_trained_measured_drawn_and_resumed(
     images, tmp_path, capsys, monkeypatch
 ):
-    flags = ["--rows=f,a", "--kimg=0.008", "--samples=2", "--batch=2"]
-    line = arguments(tmp_path, *flags, **TINY | {"data.path": images})
+    flags = ["--rows=f,a", "--kimg=0.016", "--samples=2", "--batch=2"]
+    line = arguments(tmp_path, *flags, *least.overrides(images))
 
-    def stopped(*_, **__):
-        return False
+    begin = train.train
+
+    def stopped(spec, workdir, overrides):
+        begin(spec, workdir, overrides | {"train.total_kimg": 0.008})
 
     with monkeypatch.context() as patch:
         patch.setattr(train, "train", stopped)
@@ -77,7 +62,7 @@ def test_rows_are_trained_measured_drawn_and_resumed(
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(flags, message, tmp_path, capsys):
-    assert main([*arguments(tmp_path / "ladder"), *flags]) == 2
+    assert main(arguments(tmp_path / "ladder", *flags)) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
     assert not (tmp_path / "ladder").exists()

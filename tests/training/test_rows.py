@@ -4,39 +4,23 @@ Planned, trained for two ticks of a step each, shown and measured: as small as t
 """
 
 import json
-import pathlib
 
 import pytest
+from training import least
 
 from afgan_jax import runs
 from afgan_jax.__main__ import main
 
 pytestmark = pytest.mark.slow
 
-ABLATION = pathlib.Path(__file__).parents[2] / "configs" / "ablation.py"
-TINY = {
-    "data.resolution": 16,
-    "generator.resolution": 16,
-    "generator.z_dim": 8,
-    "generator.w_dim": 8,
-    "generator.channel_base": 64,
-    "generator.channel_max": 4,
-    "discriminator.resolution": 16,
-    "discriminator.channel_base": 64,
-    "discriminator.channel_max": 4,
-    "pictures.rows": 2,
-    "pictures.columns": 2,
-    "train.total_kimg": 0.016,
-    "train.tick_kimg": 0.008,
-}
+TICKS = {"train.total_kimg": 0.016, "train.tick_kimg": 0.008}
 FLEXIBLE = {"generator.num_layers": 4, "generator.num_critical": 1}
 
 
 def train(arg: str, images, workdir, *flags: str) -> int:
     flexible = arg[0] in "tr" and "inflexible" not in arg
-    settings = TINY | {"data.path": images} | (FLEXIBLE if flexible else {})
-    overrides = [f"--config.{name}={value}" for name, value in settings.items()]
-    config = f"--config={ABLATION}:{arg}"
+    overrides = least.overrides(images, **TICKS | (FLEXIBLE if flexible else {}))
+    config = f"--config={least.ABLATION}:{arg}"
     return main(["train", config, f"--workdir={workdir}", *overrides, *flags])
 
 

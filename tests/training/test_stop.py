@@ -37,6 +37,14 @@ def signalled(at: int, *numbers: int):
     return batches
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Ctrl-C as in a terminal; what starts in the background inherits to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def steps_of(folder) -> list[int]:
     with runs.Run.open(folder) as run:
         return run.checkpoints.steps()
@@ -108,6 +116,7 @@ print("STOPPED", state.step)
 """
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_of_two_processes_stops_both_at_one_step(tmp_path):
     outs = python_twice(TWO, tmp_path)
     # Of its own step 5 the other hears when it has begun its step 6.
@@ -117,6 +126,7 @@ def test_a_signal_to_one_of_two_processes_stops_both_at_one_step(tmp_path):
     assert float(state.G["params"]["w"]) == counting.weight(9)
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_process_of_a_job_before_training(tmp_path):
     code = f"from afgan_jax.cli import train; train.join('{free_address()}', 1, 0)\n"
     code += "import os, signal, time; os.kill(os.getpid(), signal.SIGTERM)\n"

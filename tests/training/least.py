@@ -1,0 +1,24 @@
+"""The rows of configs/ablation.py as small as they go."""
+
+import pathlib
+
+ABLATION = pathlib.Path(__file__).parents[2] / "configs" / "ablation.py"
+SETTINGS = {
+    "data.resolution": 16,
+    "generator.resolution": 16,
+    "generator.z_dim": 8,
+    "generator.w_dim": 8,
+    "generator.channel_base": 64,
+    "generator.channel_max": 4,
+    "discriminator.resolution": 16,
+    "discriminator.channel_base": 64,
+    "discriminator.channel_max": 4,
+    "pictures.rows": 2,
+    "pictures.columns": 2,
+}
+
+
+def overrides(images, **more) -> list[str]:
+    """Flags that set these and more, of images of 16 pixels."""
+    settings = SETTINGS | {"data.path": images} | more
+    return [f"--config.{name}={value}" for name, value in settings.items()]
