@@ -198,6 +198,7 @@ def test_batch_that_does_not_divide_is_left_to_xla():
         assert ("tpu_custom_call" in text) == fits
 
 
+@pytest.mark.slow
 def test_kernel_is_tested_before_it_is_trusted(monkeypatch):
     assert nonlinearity.fault_of_kernel() is None
     right = fused.filtered_vjp

@@ -146,6 +146,7 @@ def finish(process: subprocess.Popen, code: int = 0) -> str:
     return out + err
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one_and_resume(images, tmp_path):
     """Gloo between two real processes of two devices; one process of one device.
 

@@ -41,6 +41,7 @@ def test_a_run_with_no_place_for_a_trace_is_refused():
         trace.check(**fine | {"left": 17})
 
 
+@pytest.mark.slow
 def test_profiled_run_leaves_a_trace_of_five_steady_steps(images, tmp_path, capsys):
     """Of 18, with ticks of 8, and R1 at every 4th: the first in which all is right."""
     options = settings(images, 0.144) | {"train.tick_kimg": 0.064}
