@@ -170,3 +170,16 @@ def test_describe_has_a_line_for_each_layer():
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         plan.make_plan(**settings)
+
+
+def test_bands_of_octaves_are_those_of_the_paper():
+    """f_h = (sqrt(2) - 1) s/2; f_c = s/2 where critical, else s/2 - f_h."""
+    specs = plan.make_plan(resolution=256, schedule="octaves", channel_base=2**14)
+    first, last = specs[0].out_band, specs[-1].out_band
+    assert (first.rate, last.rate) == (4, 256) and specs[0].in_band == first
+    assert first.half_width == pytest.approx(0.828427, abs=1e-6)
+    assert first.cutoff == pytest.approx(1.171573, abs=1e-6)
+    assert last.half_width == pytest.approx(53.019336, abs=1e-6)
+    assert last.cutoff == 128
+    beyond = next(spec for spec in specs if spec.out_band.rate == 128)
+    assert beyond.out_channels == round(2**14 / 2 / 37.490332)
