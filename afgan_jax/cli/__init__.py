@@ -2,6 +2,7 @@
 
 import math
 import os
+import tempfile
 from pathlib import Path
 
 from absl import flags
@@ -74,11 +75,14 @@ def check_writable(flag: str, folder: str | os.PathLike) -> None:
         home = home.parent
     if not home.is_dir():
         raise ValueError(f"--{flag}: {home} is a file; name a folder for {folder}")
-    if not os.access(home, os.W_OK | os.X_OK):
+    try:
+        # Rights alone do not tell: a superuser has them on read-only disks as well.
+        tempfile.TemporaryFile(dir=home).close()
+    except OSError as error:
         raise ValueError(
-            f"--{flag}: nothing can be written in {home}; name another place than"
-            f" {folder}"
-        )
+            f"--{flag}: nothing can be written in {home} ({error.strerror}); name"
+            f" another place than {folder}"
+        ) from error
 
 
 def check_file(flag: str, file: str | os.PathLike) -> None:

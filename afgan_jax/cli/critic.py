@@ -42,10 +42,8 @@ def main(argv: list[str]) -> None:
         raise ValueError(
             f"--images={FLAGS.images} must be a multiple of --batch={FLAGS.batch}"
         )
-    if FLAGS.json and Path(FLAGS.json).is_dir():
-        raise ValueError(f"--json={FLAGS.json} is a folder; name a file")
     if FLAGS.json:
-        cli.check_writable("json", Path(FLAGS.json).parent)
+        cli.check_file("json", FLAGS.json)
 
     # Here, not on top: --help must not wait for JAX.
     import jax
