@@ -7,7 +7,9 @@ paper with an eighth of the channels, images made as contrasty as photographs; a
 --kimg thousand images of the Earth at 64x64 from one seed (the row's `:small`).
 WORKDIR/ladder.json has the results, in dB, ladder.png shows them beside the paper's,
 and WORKDIR/a to WORKDIR/r are runs like any other. Run it again to go on where it
-stopped. Row A has no input that could be moved: it is trained, not measured.
+stopped, or with a larger --kimg to train all rows on to that. The contrast is the
+standard deviation of pixels in [-1, 1]: a duller image is also less wrong, in dB.
+Row A has no input that could be moved: it is trained, not measured.
 --config.SECTION.KEY=VALUE changes a setting of all rows, of G in both measurements.
 """
 
@@ -34,7 +36,7 @@ PUBLISHED = {
     "r": (66.65, 45.92, 40.48),
 }
 NARROWER = 8
-CONTRAST = 0.5  # standard deviation of photographs' pixels in [-1, 1], about
+CONTRAST = 0.5  # of photographs, about
 
 RECORD, PICTURE = "ladder.json", "ladder.png"
 
@@ -93,12 +95,22 @@ def check(rows: list[str], kimg: float) -> None:
 
 
 def open_record(path: Path, settings: dict) -> dict:
-    """What was measured before with these settings; ValueError if with others."""
+    """What was measured before with these settings; ValueError if with others.
+
+    Of a shorter training, only what was untrained.
+    """
+    from afgan_jax import atomic
+
     record = {"unit": "dB", "settings": settings, "dB": {}}
     if not path.exists():
         return record
     found = json.loads(path.read_text())
     old = found["settings"]
+    if old["kimg"] < settings["kimg"] and old == settings | {"kimg": old["kimg"]}:
+        rungs = {row: stages["untrained"] for row, stages in found["dB"].items()}
+        record["dB"] = {row: {"untrained": dB} for row, dB in rungs.items()}
+        atomic.write(path, json.dumps(record, indent=2))
+        return record
     for name, value in settings.items():
         if old[name] != value:
             raise ValueError(
@@ -111,7 +123,6 @@ def open_record(path: Path, settings: dict) -> dict:
 def untrained(row: str, workdir: Path, overrides: dict) -> dict[str, float]:
     """dB by kind of the row at the paper's resolution, narrower, before training."""
     import jax
-    import jax.numpy as jnp
 
     from afgan_jax import config
     from afgan_jax.networks import generator
@@ -123,10 +134,7 @@ def untrained(row: str, workdir: Path, overrides: dict) -> dict[str, float]:
     changes |= {k: v for k, v in overrides.items() if k.startswith("generator.")}
     settings = config.load(spec, changes, cli.schema())
     G = generator.make_generator(**settings["generator"])
-    variables = G.initialize(jax.random.key(0))
-    z = jax.random.normal(jax.random.key(1), (FLAGS.batch, G.mapping.z_dim))
-    gain = CONTRAST / jnp.std(jax.jit(G.apply)(variables, z))
-    return measure(G, variables, gain)
+    return measure(G, G.initialize(jax.random.key(0)), CONTRAST)
 
 
 def trained(row: str, workdir: Path, overrides: dict) -> dict[str, float] | None:
@@ -139,16 +147,19 @@ def trained(row: str, workdir: Path, overrides: dict) -> dict[str, float] | None
     images = run.latest_step() * run.config["updates"]["batch_size"]
     if images < FLAGS.kimg * 1000:
         return None
-    return measure(*runs.load_generator(workdir, dtype="float32"), 1.0)
+    return measure(*runs.load_generator(workdir, dtype="float32"))
 
 
-def measure(G, variables, gain) -> dict[str, float]:
-    """dB by kind of images that are multiplied by gain; {} where nothing can move."""
-    import functools
+def measure(G, variables, contrast: float | None = None) -> dict[str, float]:
+    """dB by kind, and contrast, of images as they are; {} where nothing can move.
 
+    With a contrast, of images multiplied to have that.
+    """
     import jax
+    import numpy as np
 
     from afgan_jax.metrics import equivariance
+    from afgan_jax.signal import affine
 
     if not G.synthesis.can_move:
         return {}
@@ -156,18 +167,23 @@ def measure(G, variables, gain) -> dict[str, float]:
     @jax.jit
     def draw(variables, key, transform):
         z = jax.random.normal(key, (FLAGS.batch, G.mapping.z_dim))
-        return gain * G.apply(variables, z, transform=transform)
+        return G.apply(variables, z, transform=transform)
 
+    keys = jax.random.split(jax.random.key(0), -(-FLAGS.samples // FLAGS.batch))
+    still = affine.translation(0.0, 0.0)
     # Accelerators round the factors of products otherwise, and would be measured too.
     with jax.default_matmul_precision("highest"):
-        return equivariance.measure(
-            functools.partial(draw, variables),
+        found = float(np.std([draw(variables, key, still) for key in keys]))
+        gain = 1.0 if contrast is None else contrast / found
+        decibels = equivariance.measure(
+            lambda key, transform: gain * draw(variables, key, transform),
             num_samples=FLAGS.samples,
             batch_size=FLAGS.batch,
             seed=0,
             resolution=G.synthesis.resolution,
             kinds=tuple(KINDS),
         )
+    return decibels | {"contrast": gain * found}
 
 
 STAGES = {"untrained": untrained, "trained": trained}
@@ -200,12 +216,14 @@ def columns(decibels: dict, kind: str) -> dict[str, dict[str, float]]:
 
 
 def table(decibels: dict) -> str:
-    """Rows of dB, a column for each stage and kind, and for the paper's."""
-    groups = [f"{group:>11}" + " " * 22 for group in (*STAGES, "paper")]
-    labels = [f"{label:>11}" for label in KINDS.values()] * len(groups)
-    lines = ["   " + "".join(groups).rstrip(), "row" + "".join(labels)]
+    """Rows of dB and contrast, a column for each of a stage, and the paper's dB."""
+    measured, labels = [*KINDS, "contrast"], [*KINDS.values(), "contrast"]
+    groups = [f"{stage:>11}" + " " * 11 * len(KINDS) for stage in STAGES]
+    lines = ["   " + "".join(groups) + f"{'paper':>11}", "row"]
+    labels = labels * len(STAGES) + labels[:-1]
+    lines[1] += "".join(f"{label:>11}" for label in labels)
     for row in filter(decibels.__contains__, ROWS):
-        values = [decibels[row].get(s, {}).get(k) for s in STAGES for k in KINDS]
+        values = [decibels[row].get(s, {}).get(m) for s in STAGES for m in measured]
         values += PUBLISHED.get(row, (None,) * len(KINDS))
         cells = ["-" if value is None else f"{value:.2f}" for value in values]
         lines.append(f"{row:3}" + "".join(f"{cell:>11}" for cell in cells))

@@ -5,6 +5,7 @@ import json
 import pytest
 from training import least
 
+from afgan_jax import runs
 from afgan_jax.__main__ import main
 from afgan_jax.cli import ladder, train
 
@@ -36,7 +37,8 @@ def test_rows_are_trained_measured_drawn_and_resumed(
     record = json.loads((tmp_path / "ladder.json").read_text())["dB"]
     assert record["f"]["untrained"] == first["f"]["untrained"]
     assert record["a"] == {"untrained": {}, "trained": {}}
-    assert set(record["f"]["trained"]) == set(ladder.KINDS)
+    assert set(record["f"]["trained"]) == {*ladder.KINDS, "contrast"}
+    assert record["f"]["untrained"]["contrast"] == pytest.approx(ladder.CONTRAST)
     assert record["f"]["trained"] != record["f"]["untrained"]
     rows = capsys.readouterr().out.splitlines()[2:4]
     assert [row.split()[0] for row in rows] == ["a", "f"]
@@ -48,6 +50,14 @@ def test_rows_are_trained_measured_drawn_and_resumed(
         assert main(line) == 0
     assert main([*line, "--samples=4"]) == 2
     assert "was measured with samples=2, not 4" in capsys.readouterr().err
+
+    assert main([*line, "--kimg=0.024"]) == 0  # later flags win: trained on
+    assert runs.Run.open(tmp_path / "a").latest_step() == 3
+    longer = json.loads((tmp_path / "ladder.json").read_text())["dB"]
+    assert longer["f"]["untrained"] == record["f"]["untrained"]
+    assert longer["f"]["trained"] != record["f"]["trained"]
+    assert main(line) == 2  # not back again
+    assert "was measured with kimg=0.024, not 0.016" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
