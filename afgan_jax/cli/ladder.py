@@ -3,13 +3,14 @@
 python -m afgan_jax ladder --kimg=16 --workdir=runs/ladder
 
 Each row of configs/ablation.py is measured twice: untrained, at the 256x256 of the
-paper with an eighth of the channels, images made as contrasty as photographs; and after
---kimg thousand images of the Earth at 64x64 from one seed (the row's `:small`).
-WORKDIR/ladder.json has the results, in dB, ladder.png shows them beside the paper's,
-and WORKDIR/a to WORKDIR/r are runs like any other. Run it again to go on where it
-stopped, or with a larger --kimg to train all rows on to that. The contrast is the
-standard deviation of pixels in [-1, 1]: a duller image is also less wrong, in dB.
-Row A has no input that could be moved: it is trained, not measured.
+paper with an eighth of the channels; and after --kimg thousand images of the Earth at
+64x64 from one seed (the row's `:small`). Images are made as contrasty as photographs
+first: where all is duller, all is also less wrong, by as many dB.
+WORKDIR/ladder.json has the results, in dB, and "contrast", that of the images as they
+come, the standard deviation of pixels in [-1, 1]; ladder.png shows them beside the
+paper's, and WORKDIR/a to WORKDIR/r are runs like any other. Run it again to go on where
+it stopped, or with a larger --kimg to train all rows on to that. Row A has no input
+that could be moved: it is trained, not measured.
 --config.SECTION.KEY=VALUE changes a setting of all rows, of G in both measurements.
 """
 
@@ -134,7 +135,7 @@ def untrained(row: str, workdir: Path, overrides: dict) -> dict[str, float]:
     changes |= {k: v for k, v in overrides.items() if k.startswith("generator.")}
     settings = config.load(spec, changes, cli.schema())
     G = generator.make_generator(**settings["generator"])
-    return measure(G, G.initialize(jax.random.key(0)), CONTRAST)
+    return measure(G, G.initialize(jax.random.key(0)))
 
 
 def trained(row: str, workdir: Path, overrides: dict) -> dict[str, float] | None:
@@ -150,11 +151,8 @@ def trained(row: str, workdir: Path, overrides: dict) -> dict[str, float] | None
     return measure(*runs.load_generator(workdir, dtype="float32"))
 
 
-def measure(G, variables, contrast: float | None = None) -> dict[str, float]:
-    """dB by kind, and contrast, of images as they are; {} where nothing can move.
-
-    With a contrast, of images multiplied to have that.
-    """
+def measure(G, variables) -> dict[str, float]:
+    """dB by kind, at CONTRAST, and what contrast images have; {} if none can move."""
     import jax
     import numpy as np
 
@@ -173,8 +171,8 @@ def measure(G, variables, contrast: float | None = None) -> dict[str, float]:
     still = affine.translation(0.0, 0.0)
     # Accelerators round the factors of products otherwise, and would be measured too.
     with jax.default_matmul_precision("highest"):
-        found = float(np.std([draw(variables, key, still) for key in keys]))
-        gain = 1.0 if contrast is None else contrast / found
+        contrast = float(np.std([draw(variables, key, still) for key in keys]))
+        gain = CONTRAST / contrast
         decibels = equivariance.measure(
             lambda key, transform: gain * draw(variables, key, transform),
             num_samples=FLAGS.samples,
@@ -183,7 +181,7 @@ def measure(G, variables, contrast: float | None = None) -> dict[str, float]:
             resolution=G.synthesis.resolution,
             kinds=tuple(KINDS),
         )
-    return decibels | {"contrast": gain * found}
+    return decibels | {"contrast": contrast}
 
 
 STAGES = {"untrained": untrained, "trained": trained}
