@@ -98,6 +98,7 @@ def test_only_gradients_and_statistics_pass_between_devices():
     collectives.assert_only_gradients_and_statistics_pass(program, batch_of(0))
 
 
+@pytest.mark.slow
 def test_one_update_equals_that_of_two_microbatches():
     whole, halves = (run(make_program(microbatch=n), 1)[0] for n in (None, 4))
     for network in ("G", "D"):
