@@ -7,7 +7,7 @@ the same crops of the earth set in the same order. Then pictures that neither ha
 input and target alike, are moved by parts of a pixel and by angles. Writes
 autoencoder.json, loss.png and following.png (both against the motion), pictures.png.
 
-Pictures are larger than what is looked at, and without the frequencies that turning
+Images are larger than what is looked at, and without the frequencies that turning
 would lose, so that a motion takes nothing from them. Of the 80 pixels that the networks
 make, the inner 40 count, far from borders.
 """
@@ -27,9 +27,9 @@ import numpy as np
 import optax
 from scipy import fft, ndimage
 
-from afgan_jax import atomic
 from afgan_jax.data import sets
 from afgan_jax.networks import filtered
+from afgan_jax.runs import atomic
 from afgan_jax.signal import bandlimit
 from afgan_jax.viz import grid, plot
 
@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> None:
     tiles = np.stack([archive[i][0] for i in range(len(archive))])
     middle = len(tiles) // 2  # the earth set goes from north to south: a belt
     seen = np.concatenate([tiles[: middle - GAP], tiles[middle + HELD + GAP :]])
-    pictures = Pictures(scaled(tiles[middle : middle + HELD]))
+    pictures = Images(scaled(tiles[middle : middle + HELD]))
     report, networks = {"steps": flags.steps}, {}
     for name, design in NETWORKS.items():
         net = Autoencoder(design)
@@ -128,8 +128,8 @@ def scaled(images: np.ndarray) -> np.ndarray:
     return images.astype(np.float32) / 127.5 - 1
 
 
-class Pictures:
-    """Pictures [N H W C] on the plane, to be looked at in any position."""
+class Images:
+    """Images [N H W C] on the plane, to be looked at in any position."""
 
     def __init__(self, images):
         images = disc(images)
@@ -181,7 +181,7 @@ def power(images) -> np.ndarray:
     return np.mean(inner(images).astype(np.float64) ** 2, axis=(1, 2, 3))
 
 
-def judge(run, pictures: Pictures) -> dict:
+def judge(run, pictures: Images) -> dict:
     """The loss, and for every motion, with the same part of a picture in view,
 
     mean       the loss of all pictures when moved over that when unmoved
@@ -190,7 +190,7 @@ def judge(run, pictures: Pictures) -> dict:
                the moved reconstruction: mean squares
     """
     still = pictures.seen(SEEN)
-    reconstructions = Pictures(run(still))
+    reconstructions = Images(run(still))
     found = {"loss": power(reconstructions.seen(SEEN) - still).mean()}
     for name, (amounts, motion) in MOVES.items():
         rows = {"amount": list(amounts), "mean": [], "each": [], "following": []}
@@ -206,7 +206,7 @@ def judge(run, pictures: Pictures) -> dict:
     return found
 
 
-def draw(folder: Path, report: dict, networks: dict, pictures: Pictures) -> None:
+def draw(folder: Path, report: dict, networks: dict, pictures: Images) -> None:
     """loss.png, following.png and pictures.png."""
     quantities = {
         "loss.png": ("each", "change of a picture's loss, %", 100),

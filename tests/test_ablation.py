@@ -4,9 +4,10 @@ import pathlib
 
 import pytest
 
-from afgan_jax import cli, config
+from afgan_jax import cli
 from afgan_jax.__main__ import main
 from afgan_jax.networks import generator
+from afgan_jax.runs import config
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 ROWS = "abcdefghtr"

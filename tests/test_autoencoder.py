@@ -41,7 +41,7 @@ def waves(size: int, right: float = 0.0, angle: float = 0.0):
 @pytest.mark.slow
 def test_pictures_move_without_loss(example):
     """As waves do: to a thousandth of their power; more is the filter's ripple."""
-    pictures = example.Pictures(waves(96).astype(np.float32))
+    pictures = example.Images(waves(96).astype(np.float32))
     for motion in ((0.0, 0.0), (0.37, 0.0), (0.0, 0.6), (-2.5, -0.1)):
         expected = waves(48, *motion)
         found = pictures.seen(48, *motion)

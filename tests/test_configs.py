@@ -7,11 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from afgan_jax import cli, config
+from afgan_jax import cli
 from afgan_jax.augment import control, pipeline
 from afgan_jax.cli import assembly
 from afgan_jax.data import advice
 from afgan_jax.networks import discriminator, generator
+from afgan_jax.runs import config
 from afgan_jax.training import losses, step
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"

@@ -9,10 +9,12 @@ import pytest
 import tiny
 from PIL import Image
 
-from afgan_jax import __main__, config, runs
+from afgan_jax import __main__
+from afgan_jax.analysis import feature_maps, layer_report
 from afgan_jax.cli import explain
-from afgan_jax.networks import anatomy, generator, maps, plan
+from afgan_jax.networks import generator, plan
 from afgan_jax.networks.stylegan2 import BILINEAR
+from afgan_jax.runs import config, run_directory
 from afgan_jax.signal import resample
 
 SMOKE = "configs/smoke.py"
@@ -43,7 +45,7 @@ def test_a_config_is_drawn_from_its_plan(tmp_path, capsys):
     rows = read(tmp_path / "staircase.json")
     assert rows == plan.rows((*specs, G.synthesis.layers[3]))
     (found,) = read(tmp_path / "filters.json")
-    assert found == json.loads(json.dumps(anatomy.filter_bank(specs)[0]))
+    assert found == json.loads(json.dumps(layer_report.filter_bank(specs)[0]))
     for name in ("staircase", "filters"):
         with Image.open(tmp_path / f"{name}.png") as image:
             assert image.width > 300 and len(set(image.convert("L").tobytes())) > 50
@@ -76,7 +78,7 @@ def test_of_stylegan2_maps_are_drawn_and_the_rest_is_told(tmp_path, capsys):
     assert [row["size"] for row in rows] == [
         [n, n] for n in (4, 4, *[8] * 3, *[16] * 3)
     ]
-    G, variables = runs.load_generator(run)
+    G, variables = run_directory.load_generator(run)
     z = np.random.RandomState(0).randn(1, 8).astype(np.float32)
     expected = np.asarray(jax.jit(G.apply)(variables, z))[0][..., [0, 2]]
     image = 0.0
@@ -98,10 +100,10 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
     assert written == {f"{n}.{end}" for n in names for end in ("png", "json")} | {
         "maps.npz"
     }
-    G, variables = runs.load_generator(trained)
+    G, variables = run_directory.load_generator(trained)
     z = np.random.RandomState(3).randn(1, 8).astype(np.float32)
     c = np.array([[0, 1]], np.float32)
-    found = jax.jit(lambda *a: maps.within(G)(*a, None))(variables, z, c)
+    found = jax.jit(lambda *a: feature_maps.within(G)(*a, None))(variables, z, c)
     specs = [G.synthesis.layers[i] for i in (1, 3)]
     with np.load(tmp_path / "maps.npz") as drawn:
         assert list(drawn) == [spec.name for spec in specs]

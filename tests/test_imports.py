@@ -6,37 +6,29 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics", "convert"}
-EVERYTHING |= {"bench", "viz", "config", "checkpoints", "checksums", "runs", "cli"}
-EVERYTHING |= {"atomic", "complaints", "retention", "interop"}
+EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
+EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "cli"}
 MAY_IMPORT = {
     "signal": set(),
     "data": set(),
     "interop": set(),
-    "config": set(),
-    "atomic": set(),
-    "checksums": set(),
-    "retention": {"atomic"},
-    "complaints": set(),
-    "checkpoints": {"checksums", "complaints", "retention"},
     "networks": {"signal"},
     "augment": {"signal"},
-    "metrics": {"signal", "interop"},
     "viz": {"signal"},
-    "runs": {"atomic", "config", "checkpoints", "checksums", "retention", "networks"},
-    "training": {"networks", "augment", "signal", "viz", "config", "runs"}
-    | {"atomic", "interop"},
-    "convert": {"interop", "networks", "config", "runs"},
+    "metrics": {"signal", "interop"},
+    "analysis": {"signal", "networks", "metrics"},
+    "runs": {"networks"},
+    "training": {"networks", "augment", "signal", "viz", "runs", "interop"},
     "bench": {"networks", "signal", "metrics"},
     "cli": EVERYTHING,
     "__main__": {"cli"},
     "__init__": set(),
 }
 ONLY_IN = {
-    "flax": ("networks", "metrics", "training.state", "runs"),
-    "orbax": ("checkpoints",),
-    "absl": ("cli", "config"),
-    "ml_collections": ("cli", "config"),
+    "flax": ("networks", "analysis", "metrics", "training.state", "runs"),
+    "orbax": ("runs.checkpoints",),
+    "absl": ("cli", "runs.config"),
+    "ml_collections": ("cli", "runs.config"),
     "matplotlib": ("viz.plot",),
     "etils": ("data",),
     "tensorflow_datasets": ("data.tfds",),
@@ -94,7 +86,7 @@ def test_config_files_import_ml_collections_only():
         ("networks.plan", "import absl.flags"),
         ("training.loop", "import flax.linen as nn"),
         ("augment.color", "from afgan_jax.networks import layers"),
-        ("runs", "import orbax.checkpoint as ocp"),
+        ("runs.run_directory", "import orbax.checkpoint as ocp"),
         ("data.archive", "import torch"),
     ],
 )

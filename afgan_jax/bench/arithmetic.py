@@ -12,12 +12,12 @@ import jax
 from jax.extend import core
 from jax.interpreters import partial_eval
 
-from afgan_jax.signal import forms
+from afgan_jax.signal.backends import dispatch
 
 
 def needed_flops(function, *arguments) -> float:
     """Floating-point operations that one call needs, batch included."""
-    with forms.override(**forms.NAIVE):
+    with dispatch.override(**dispatch.NAIVE):
         jitted = function if hasattr(function, "trace") else jax.jit(function)
         traced = jitted.trace(*arguments).jaxpr.jaxpr
     used, _ = partial_eval.dce_jaxpr(traced, [True] * len(traced.outvars))

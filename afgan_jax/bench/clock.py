@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from afgan_jax.bench import arithmetic
-from afgan_jax.signal import forms
+from afgan_jax.signal.backends import dispatch
 
 HEADER = (
     f"{'':28}{'time':>10}{'images/s':>10}{'GFLOP/s':>9}{'naive/this':>11}"
@@ -74,7 +74,7 @@ def measure(
     seconds, compiling, compiled = _clock(function, arguments, repeats)
     naive_seconds = None
     if naive:
-        with forms.override(**forms.NAIVE):
+        with dispatch.override(**dispatch.NAIVE):
             naive_seconds, _, _ = _clock(function, arguments, 1)
     memory = compiled.memory_analysis()
     peak = (

@@ -13,8 +13,15 @@ import jax
 import numpy as np
 
 from afgan_jax.bench import clock
-from afgan_jax.metrics import cache, equivariance, features, judged, pictures, spread
-from afgan_jax.signal import forms
+from afgan_jax.metrics import (
+    cache,
+    equivariance,
+    evaluator,
+    features,
+    samples,
+    sharding,
+)
+from afgan_jax.signal.backends import dispatch
 
 # Name of a row: the network whose features of generated pictures are found.
 DRAWN = {"fid kid is": "inception", "pr": "vgg16", "fd_efficientnet": "efficientnet"}
@@ -27,7 +34,7 @@ def networks(shape: tuple[int, int, int], batch: int, *, repeats: int) -> Iterat
         arguments = _params(net), images
         yield clock.measure(
             f"features {net}",
-            judged.of_images(net),
+            evaluator.of_images(net),
             lambda a=arguments: a,
             batch,
             repeats=repeats,
@@ -44,15 +51,15 @@ def whole(G, batch: int, *, repeats: int, naive: bool) -> Iterator[clock.Row]:
     arguments = network.variables, numbers
     yield clock.measure(
         "draw",
-        lambda *constants: pictures.to_uint8(network.draw(*constants, None)),
+        lambda *constants: samples.to_uint8(network.draw(*constants, None)),
         lambda: arguments,
         batch,
         repeats=repeats,
         naive=naive,
     )
     parts = network.pairs, network.mapping, network.synthesize
-    runs = {name: judged.of_drawn(net, network.draw) for name, net in DRAWN.items()}
-    runs["ppl"] = judged.of_paths(*parts)
+    runs = {name: evaluator.of_drawn(net, network.draw) for name, net in DRAWN.items()}
+    runs["ppl"] = evaluator.of_paths(*parts)
     for name, run in runs.items():
         params = _params((DRAWN | {"ppl": "lpips"})[name])
         constants = (network.variables, params), numbers
@@ -68,16 +75,16 @@ def _motions(G, batch: int, repeats: int, naive: bool) -> Iterator[clock.Row]:
         images, seconds = _clock_motion(G, kind, batch, repeats)
         naive_seconds = None
         if naive:
-            with forms.override(**forms.NAIVE):
+            with dispatch.override(**dispatch.NAIVE):
                 _, naive_seconds = _clock_motion(G, kind, batch, 1)
         yield clock.Row(kind, images, seconds, naive_seconds=naive_seconds)
 
 
 def _clock_motion(G, kind: str, batch: int, repeats: int) -> tuple[int, float]:
     """(images, median seconds) of two batches, each with a motion of its own."""
-    over = spread.Spread.over(batch)
+    over = sharding.BatchSharding.over(batch)
     # A network of its own, so that it is compiled in the forms of now.
-    subject = judged.Judged(over, None, _network(G), {}, cache.Store(None))
+    subject = evaluator.Subject(over, None, _network(G), {}, cache.Store(None))
     times = []
     for _ in range(repeats + 1):  # the first compiles
         start = time.perf_counter()
@@ -86,11 +93,11 @@ def _clock_motion(G, kind: str, batch: int, repeats: int) -> tuple[int, float]:
     return 2 * over.batch, statistics.median(times[1:])
 
 
-def _network(G) -> pictures.Network:
+def _network(G) -> samples.Network:
     c_dim = G.mapping.c_dim
     labels = np.eye(c_dim, dtype=np.float32) if c_dim else np.zeros((1, 0), np.float32)
     variables = jax.jit(G.initialize)(jax.random.key(0))
-    return pictures.of_generator(G, variables, labels, jax.random.key(1))
+    return samples.of_generator(G, variables, labels, jax.random.key(1))
 
 
 @functools.cache

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax.bench import clock
-from afgan_jax.networks import generator, groups, layers, schedules, stylegan2
-from afgan_jax.signal import convolve, forms, nonlinearity
+from afgan_jax.networks import generator, layers, p4, schedules, stylegan2
+from afgan_jax.signal import convolve, nonlinearity
+from afgan_jax.signal.backends import dispatch
 
 
 def operations(G, D, batch: int, **clocking) -> Iterator[clock.Row]:
@@ -33,7 +34,7 @@ def operations(G, D, batch: int, **clocking) -> Iterator[clock.Row]:
         arrays = [jax.random.normal(k, s) for k, s in zip(keys, ((batch, *x), *rest))]
         arrays = (layers.cast(arrays[0], dtype), *arrays[1:])
         whole = functools.partial(_with_gradients, function)
-        whole = jax.jit(forms.prefer(**inner_forms)(whole), compiler_options=options)
+        whole = jax.jit(dispatch.prefer(**inner_forms)(whole), compiler_options=options)
         for suffix, run in (("", function), (" +grad", whole)):
             yield clock.measure(
                 name + suffix, run, lambda a=arrays: a, batch, **clocking
@@ -49,7 +50,7 @@ def _alias_free(synthesis):
     """(name, dtype, function, shapes without batch) of each layer's two operations."""
     for spec in synthesis.layers:
         k, size = spec.conv_kernel, spec.in_size[0]
-        order = groups.ORDERS[spec.symmetry]
+        order = p4.ORDERS[spec.symmetry]
         inputs, outputs = order * spec.in_channels, order * spec.out_channels
         conv = functools.partial(layers.conv_resample, pad=k - 1)
         kernel = (k, k, inputs, outputs)

@@ -97,12 +97,12 @@ def schema() -> dict:
 
     In a tuple, the arguments named after the function come from the program.
     """
-    from afgan_jax import retention
     from afgan_jax.augment import control
     from afgan_jax.data import sets
     from afgan_jax.metrics import evaluation
     from afgan_jax.networks import discriminator, generator
-    from afgan_jax.training import loop, snapshot, step
+    from afgan_jax.runs import retention
+    from afgan_jax.training import loop, samples, step
 
     return {
         "data": (sets.open_set, "cache_dir"),
@@ -111,7 +111,7 @@ def schema() -> dict:
         "losses": (step.make_setup, "G", "D", "augment"),
         "augment": control.make_control,
         "updates": (step.make_program, "setup", "devices"),
-        "pictures": (snapshot.Snapshots, "folder", "G", "archive"),
+        "pictures": (samples.Snapshots, "folder", "G", "archive"),
         "metrics": evaluation.parse,
         "checkpoints": (retention.make_retention, "batch_size"),
         "train": (
@@ -129,8 +129,8 @@ def schema() -> dict:
 
 def make_networks(settings: dict) -> tuple:
     """(G, D) of a config, whose sections are named in what is wrong with them."""
-    from afgan_jax import config
     from afgan_jax.networks import discriminator, generator
+    from afgan_jax.runs import config
 
     with config.naming("generator"):
         G = generator.make_generator(**settings["generator"])
@@ -147,15 +147,15 @@ def open_network(values: flags.FlagValues, **changes):
     """
     import jax
 
-    from afgan_jax import runs
     from afgan_jax.cli import labels
-    from afgan_jax.metrics import pictures
+    from afgan_jax.metrics import samples
+    from afgan_jax.runs import run_directory
 
     path, step = values.run, values.step
-    G, variables = runs.load_generator(path, step, dtype="float32", **changes)
+    G, variables = run_directory.load_generator(path, step, dtype="float32", **changes)
     data = values.data if "data" in values else None
-    classes = labels.choose(values, runs.Run.open(path), G.mapping.c_dim, data)
-    return pictures.of_generator(G, variables, classes, jax.random.key(0))
+    classes = labels.choose(values, run_directory.Run.open(path), G.mapping.c_dim, data)
+    return samples.of_generator(G, variables, classes, jax.random.key(0))
 
 
 def fill_in(settings: dict) -> list[str]:

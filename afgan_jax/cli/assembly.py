@@ -14,28 +14,28 @@ def load(
     """The settings of the run in workdir, those of a transfer if it is or was one."""
     import jax
 
-    from afgan_jax import config, runs
-    from afgan_jax.training import donor
+    from afgan_jax.runs import config, run_directory
+    from afgan_jax.training import init_from
 
     settings = config.load(spec, overrides, cli.schema())
     for line in cli.fill_in(settings):
         if jax.process_index() == 0:
             print(line, file=sys.stderr)
     transferred = source is not None
-    if runs.Run.has_begun(workdir):
-        transferred = (Path(workdir).expanduser() / donor.RECORD).exists()
-    return donor.adapt(settings, overrides) if transferred else settings
+    if run_directory.Run.has_begun(workdir):
+        transferred = (Path(workdir).expanduser() / init_from.RECORD).exists()
+    return init_from.adapt(settings, overrides) if transferred else settings
 
 
 def build(settings: dict):
     """(setup, program) of the training that these settings describe."""
-    from afgan_jax import config
     from afgan_jax.augment import control
-    from afgan_jax.training import kernels, loop, snapshot, step
+    from afgan_jax.runs import config
+    from afgan_jax.training import kernels, loop, samples, step
 
     with config.naming("train"):
         loop.check(**settings["train"])
-    snapshot.check(**settings["pictures"])
+    samples.check(**settings["pictures"])
     G, D = cli.make_networks(settings)
     augment = control.make_control(**settings["augment"])
     setup = step.make_setup(G, D, augment=augment, **settings["losses"])
@@ -48,18 +48,18 @@ def begin(workdir: str | os.PathLike, settings: dict, program, source, partial: 
     """(state, record) to begin with; None if the run has begun or starts from noise."""
     import jax
 
-    from afgan_jax import runs
-    from afgan_jax.training import donor
+    from afgan_jax.runs import run_directory
+    from afgan_jax.training import init_from
 
     if source is None:
         return None
     is_main = jax.process_index() == 0
-    if runs.Run.has_begun(workdir):
+    if run_directory.Run.has_begun(workdir):
         if is_main:
             print(f"{workdir} goes on; --init-from is ignored", file=sys.stderr)
         return None
-    found = donor.find(source)
-    state, record = donor.begin(found, settings, program, partial=partial)
+    found = init_from.find(source)
+    state, record = init_from.begin(found, settings, program, partial=partial)
     if is_main:
         print(record, end="", file=sys.stderr)
     return state, record
@@ -74,20 +74,27 @@ def make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
     import jax
 
     from afgan_jax.data import sets
-    from afgan_jax.metrics import cache, evaluation, judged, pictures, spread, weights
+    from afgan_jax.metrics import (
+        cache,
+        evaluation,
+        evaluator,
+        samples,
+        sharding,
+        weights,
+    )
     from afgan_jax.networks import generator
 
     data = settings["data"] | {"mirror": False}
 
     @functools.cache
     def reals():
-        return pictures.of_archive(sets.open_set(cache_dir=cache_dir, **data))
+        return samples.of_archive(sets.open_set(cache_dir=cache_dir, **data))
 
     G = generator.make_generator(**settings["generator"] | {"dtype": "float32"})
-    fakes = pictures.of_generator(G, {}, archive.labels, jax.random.key(0))
-    over = spread.Spread.over(settings["metrics"]["batch"])
+    fakes = samples.of_generator(G, {}, archive.labels, jax.random.key(0))
+    over = sharding.BatchSharding.over(settings["metrics"]["batch"])
     store = cache.Store(weights.cache_folder() / "metrics")
-    subject = judged.Judged(over, reals, fakes, {}, store)
+    subject = evaluator.Subject(over, reals, fakes, {}, store)
     return evaluation.make_evaluate(metrics, subject)
 
 

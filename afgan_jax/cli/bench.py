@@ -82,7 +82,7 @@ def main(argv: list[str]) -> None:
     # Here, not on top: --help must not wait for JAX.
     import jax
 
-    from afgan_jax import config
+    from afgan_jax.runs import config
 
     # What is kept from an earlier run would make compiling look quick.
     jax.config.update("jax_enable_compilation_cache", False)
@@ -177,10 +177,10 @@ def synthesis(settings: dict, batch: int):
 
 def kernel_of(settings: dict):
     """A context in which layers take the forms of updates.kernel."""
-    from afgan_jax.signal import forms
+    from afgan_jax.signal.backends import dispatch
     from afgan_jax.training import kernels
 
-    return forms.prefer(
+    return dispatch.prefer(
         **kernels.KERNELS[kernels.usable(settings["updates"]["kernel"])]
     )
 
@@ -315,7 +315,7 @@ def draw(path: str, rows: list[dict], title: str) -> None:
 def save(path: Path, content: dict) -> None:
     import json
 
-    from afgan_jax import atomic
+    from afgan_jax.runs import atomic
 
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic.write(path, json.dumps(content, indent=2) + "\n")

@@ -48,19 +48,19 @@ def main(argv: list[str]) -> None:
     # Here, not on top: --help must not wait for JAX.
     import jax
 
-    from afgan_jax import atomic
-    from afgan_jax.metrics import steadiness
+    from afgan_jax.analysis import shift_consistency
+    from afgan_jax.runs import atomic
 
     D, archive, networks = open_run() if FLAGS.run else open_config(overrides)
     batches = read(archive)
-    shifts = steadiness.grid_of_shifts(FLAGS.shifts)
+    shifts = shift_consistency.grid_of_shifts(FLAGS.shifts)
     judge, rows = jax.jit(D.apply), {}
     for name, variables in networks:
 
         def critic(images, labels, variables=variables):
             return judge(variables, images, labels if D.c_dim else None)
 
-        found = steadiness.measure(critic, batches, shifts)
+        found = shift_consistency.measure(critic, batches, shifts)
         rows[name] = found._asdict()
         moving, kink = (100 * s / found.among for s in (found.moving, found.kink))
         print(f"{name}: moving {moving:.3f} %, kink {kink:.4f} %", flush=True)
@@ -74,9 +74,9 @@ def open_config(overrides: dict):
     """(D, set, (name, variables) of untrained networks) of a config."""
     import jax
 
-    from afgan_jax import config
     from afgan_jax.data import sets
     from afgan_jax.metrics import weights
+    from afgan_jax.runs import config
 
     settings = config.load(FLAGS.config, overrides, cli.schema())
     _, D = cli.make_networks(settings)
@@ -91,11 +91,11 @@ def open_config(overrides: dict):
 
 def open_run():
     """The same of a run, with its one trained network."""
-    from afgan_jax import runs
     from afgan_jax.data import sets
+    from afgan_jax.runs import run_directory
 
-    D, variables, step = runs.load_discriminator(FLAGS.run, FLAGS.step)
-    run = runs.Run.open(FLAGS.run)
+    D, variables, step = run_directory.load_discriminator(FLAGS.run, FLAGS.step)
+    run = run_directory.Run.open(FLAGS.run)
     settings = run.config["data"] | {"mirror": False}
     archive = sets.open_set(cache_dir=run.path / ".cache", **settings)
     return D, archive, [(f"step {step}", variables)]

@@ -59,20 +59,22 @@ def main(argv: list[str]) -> None:
     import jax
     import numpy as np
 
-    from afgan_jax import atomic, runs
     from afgan_jax.metrics import equivariance
+    from afgan_jax.runs import atomic, run_directory
     from afgan_jax.signal import affine
     from afgan_jax.viz import grid
 
     # Accelerators round the factors of products otherwise, and would be measured too.
     jax.config.update("jax_default_matmul_precision", "highest")
-    G, variables = runs.load_generator(FLAGS.run, FLAGS.step)
+    G, variables = run_directory.load_generator(FLAGS.run, FLAGS.step)
     if not G.synthesis.can_move:
         raise ValueError("this is a StyleGAN2 generator: it has no input to move")
     classes = choose_classes(G)
     networks = {
         "filters on": G,
-        "filters off": runs.load_generator(FLAGS.run, FLAGS.step, kernel="none")[0],
+        "filters off": run_directory.load_generator(
+            FLAGS.run, FLAGS.step, kernel="none"
+        )[0],
     }
     resolution = G.synthesis.resolution
     outdir = Path(FLAGS.outdir)
@@ -123,13 +125,15 @@ def main(argv: list[str]) -> None:
 
 def choose_classes(G):
     """Labels [M c_dim] to draw from."""
-    from afgan_jax import runs
+    from afgan_jax.runs import run_directory
 
-    return labels.choose(FLAGS, runs.Run.open(FLAGS.run), G.mapping.c_dim, FLAGS.data)
+    return labels.choose(
+        FLAGS, run_directory.Run.open(FLAGS.run), G.mapping.c_dim, FLAGS.data
+    )
 
 
 def apply(G, variables, z, c, **options):
-    """Pictures of z and labels c, which may be of no numbers."""
+    """Images of z and labels c, which may be of no numbers."""
     return G.apply(variables, z, c if G.mapping.c_dim else None, **options)
 
 

@@ -113,8 +113,8 @@ def open_generator(values: flags.FlagValues, overrides: dict) -> tuple:
     """
     import jax
 
-    from afgan_jax import config, runs
     from afgan_jax.networks import generator
+    from afgan_jax.runs import config, run_directory
 
     if (values.run is None) == (values.config is None):
         raise ValueError("pass either --run=RUN or --config=FILE.py")
@@ -124,7 +124,7 @@ def open_generator(values: flags.FlagValues, overrides: dict) -> tuple:
             raise ValueError(
                 f"--config.{next(iter(overrides))} is for --config; a run is as it is"
             )
-        G, variables = runs.load_generator(values.run, values.step, **changes)
+        G, variables = run_directory.load_generator(values.run, values.step, **changes)
         load = functools.partial(lambda known: known, variables)
     else:
         settings = config.load(values.config, overrides, cli.schema())
@@ -136,9 +136,11 @@ def open_generator(values: flags.FlagValues, overrides: dict) -> tuple:
 
 def layers_of(G) -> tuple:
     """The plan's LayerSpecs, or what StyleGAN2 has instead."""
-    from afgan_jax.networks import maps
+    from afgan_jax.analysis import feature_maps
 
-    return G.synthesis.layers if hasattr(G.synthesis, "layers") else maps.pieces(G)
+    return (
+        G.synthesis.layers if hasattr(G.synthesis, "layers") else feature_maps.pieces(G)
+    )
 
 
 def filters_of(values: flags.FlagValues, overrides: dict, outdir: Path) -> None:
@@ -220,7 +222,7 @@ def _filtering(specs) -> tuple:
 
 def draw(name: str, subject: Subject, outdir: Path) -> None:
     """Writes NAME.png and NAME.json, and says so in a line."""
-    from afgan_jax import atomic
+    from afgan_jax.runs import atomic
 
     numbers = PICTURES[name](subject, outdir / f"{name}.png")
     atomic.write(outdir / f"{name}.json", json.dumps(numbers) + "\n")
@@ -229,19 +231,19 @@ def draw(name: str, subject: Subject, outdir: Path) -> None:
 
 def staircase(subject: Subject, path: Path) -> list[dict]:
     from afgan_jax.networks import plan
-    from afgan_jax.viz import explain
+    from afgan_jax.viz import layer_figures
 
     rows = plan.rows(subject.specs)
-    explain.staircase(path, rows)
+    layer_figures.staircase(path, rows)
     return rows
 
 
 def filters(subject: Subject, path: Path) -> list[dict]:
-    from afgan_jax.networks import anatomy
-    from afgan_jax.viz import explain
+    from afgan_jax.analysis import layer_report
+    from afgan_jax.viz import layer_figures
 
-    rows = anatomy.filter_bank(_filtering(subject.specs))
-    explain.filter_bank(path, rows)
+    rows = layer_report.filter_bank(_filtering(subject.specs))
+    layer_figures.filter_bank(path, rows)
     print(table(rows))
     return rows
 
@@ -250,29 +252,29 @@ def waves(subject: Subject, path: Path) -> dict:
     import jax
     import numpy as np
 
-    from afgan_jax.networks import anatomy, maps
-    from afgan_jax.viz import explain
+    from afgan_jax.analysis import feature_maps, layer_report
+    from afgan_jax.viz import layer_figures
 
     variables = subject.load()
-    found = anatomy.waves(subject.G, variables)
+    found = layer_report.waves(subject.G, variables)
     shown = subject.shown(len(found["use"]))
-    mix = jax.jit(lambda *a: maps.within(subject.G)(*a, None)[0])
+    mix = jax.jit(lambda *a: feature_maps.within(subject.G)(*a, None)[0])
     mixed = np.moveaxis(np.asarray(mix(variables, *subject.latent())[0]), -1, 0)
-    plain = np.moveaxis(maps.plain_waves(subject.G, variables), -1, 0)
-    explain.waves(path, found, plain[shown], mixed[shown], shown)
+    plain = np.moveaxis(feature_maps.plain_waves(subject.G, variables), -1, 0)
+    layer_figures.waves(path, found, plain[shown], mixed[shown], shown)
     return found
 
 
 def spectrum(subject: Subject, path: Path) -> list[dict]:
     import jax
 
-    from afgan_jax.networks import anatomy
-    from afgan_jax.viz import explain
+    from afgan_jax.analysis import layer_report
+    from afgan_jax.viz import layer_figures
 
     specs = _bending(subject.specs)
-    found = jax.jit(anatomy.powers(subject.G, specs))
-    rows = anatomy.spectra(specs, found(subject.load(), *subject.latent()))
-    explain.spectra(path, rows)
+    found = jax.jit(layer_report.powers(subject.G, specs))
+    rows = layer_report.spectra(specs, found(subject.load(), *subject.latent()))
+    layer_figures.spectra(path, rows)
     return rows
 
 
@@ -281,15 +283,15 @@ def feature_maps(subject: Subject, path: Path) -> list[dict]:
     import jax
     import numpy as np
 
+    from afgan_jax.analysis import feature_maps, layer_report
     from afgan_jax.cli import spectra
-    from afgan_jax.networks import anatomy, maps
-    from afgan_jax.viz import explain
+    from afgan_jax.viz import layer_figures
 
     chosen = {s.name: subject.shown(s.out_channels) for s in subject.specs}
 
     @jax.jit
     def find(variables, z, c):
-        found = maps.by_name(subject.G)(variables, z, c)
+        found = feature_maps.by_name(subject.G)(variables, z, c)
         return {k: found[k][0][..., np.array(v)] for k, v in chosen.items()}
 
     found = find(subject.load(), *subject.latent())
@@ -298,8 +300,8 @@ def feature_maps(subject: Subject, path: Path) -> list[dict]:
     for spec in subject.specs:
         rate = spec.out_band.rate if hasattr(spec, "out_band") else spec.rate
         name = spec.name
-        rows.append(anatomy.feature_map(name, rate, found[name], chosen[name]))
-    explain.feature_maps(path, rows, found)
+        rows.append(layer_report.feature_map(name, rate, found[name], chosen[name]))
+    layer_figures.feature_maps(path, rows, found)
     spectra.save(path.with_suffix(".npz"), found)
     return rows
 

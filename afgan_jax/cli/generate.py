@@ -50,12 +50,12 @@ def main(argv: list[str]) -> None:
     import jax.numpy as jnp
     import numpy as np
 
-    from afgan_jax import runs
+    from afgan_jax.runs import run_directory
     from afgan_jax.signal import affine
     from afgan_jax.viz import grid
 
     jax.config.update("jax_default_matmul_precision", "highest")  # alike everywhere
-    G, variables = runs.load_generator(FLAGS.run, FLAGS.step)
+    G, variables = run_directory.load_generator(FLAGS.run, FLAGS.step)
     label = labels.read(G.mapping.c_dim, FLAGS["class"].value, FLAGS.label)
     motion = (math.radians(FLAGS.rotate), *shift)
     # StyleGAN2 takes no transform, so none is passed where none is asked for.

@@ -100,7 +100,7 @@ def open_record(path: Path, settings: dict) -> dict:
 
     Of a shorter training, only what was untrained.
     """
-    from afgan_jax import atomic
+    from afgan_jax.runs import atomic
 
     record = {"unit": "dB", "settings": settings, "dB": {}}
     if not path.exists():
@@ -125,8 +125,8 @@ def untrained(row: str, workdir: Path, overrides: dict) -> dict[str, float]:
     """dB by kind of the row at the paper's resolution, narrower, before training."""
     import jax
 
-    from afgan_jax import config
     from afgan_jax.networks import generator
+    from afgan_jax.runs import config
 
     spec = f"{FLAGS.config}:{row}"
     full = config.load(spec, {}, cli.schema())["generator"]
@@ -140,15 +140,15 @@ def untrained(row: str, workdir: Path, overrides: dict) -> dict[str, float]:
 
 def trained(row: str, workdir: Path, overrides: dict) -> dict[str, float] | None:
     """dB by kind of the row after its training; None if that was stopped."""
-    from afgan_jax import runs
     from afgan_jax.cli import train
+    from afgan_jax.runs import run_directory
 
     train.train(f"{FLAGS.config}:{row}:small", workdir, overrides)
-    run = runs.Run.open(workdir)
+    run = run_directory.Run.open(workdir)
     images = run.latest_step() * run.config["updates"]["batch_size"]
     if images < FLAGS.kimg * 1000:
         return None
-    return measure(*runs.load_generator(workdir, dtype="float32"))
+    return measure(*run_directory.load_generator(workdir, dtype="float32"))
 
 
 def measure(G, variables) -> dict[str, float]:
@@ -189,7 +189,7 @@ STAGES = {"untrained": untrained, "trained": trained}
 
 def save(workdir: Path, record: dict) -> None:
     """Writes what was measured so far, and draws it."""
-    from afgan_jax import atomic
+    from afgan_jax.runs import atomic
     from afgan_jax.viz import plot
 
     workdir.mkdir(parents=True, exist_ok=True)

@@ -47,8 +47,8 @@ def main(argv: list[str]) -> None:
     cli.parse(FLAGS, argv)
 
     # Here, not on top: --help must not wait for JAX.
-    from afgan_jax import atomic
     from afgan_jax.metrics import registry
+    from afgan_jax.runs import atomic
     from afgan_jax.viz import plot
 
     metrics = registry.parse_all(FLAGS.metrics)
@@ -72,15 +72,15 @@ def main(argv: list[str]) -> None:
     if FLAGS.plot and not any(m.name.startswith("eq") for m in metrics):
         raise ValueError("--plot draws what --metrics=eqt1k_int,eqr1k measure: add one")
     registry.check_weights(metrics, weights)
-    judged, run, step = open_judged(weights)
+    evaluator, run, step = open_judged(weights)
     if run is not None:
         cli.check_writable("run", run.path)
     for metric in metrics:
-        metric.check(judged)
+        metric.check(evaluator)
     results, decibels = {}, {}
     for metric in metrics:
         start = time.perf_counter()
-        found = metric.find(judged)
+        found = metric.find(evaluator)
         seconds = time.perf_counter() - start
         results |= found.values
         rate = metric.samples / seconds
@@ -140,21 +140,21 @@ def open_judged(weights: dict):
     """(what is judged, the run and the step of its checkpoint, or None for both)."""
     import jax
 
-    from afgan_jax import checkpoints, runs
     from afgan_jax.data import sets
-    from afgan_jax.metrics import cache, judged, pictures, spread
+    from afgan_jax.metrics import cache, evaluator, samples, sharding
     from afgan_jax.metrics import weights as files
+    from afgan_jax.runs import checkpoints, run_directory
 
-    over = spread.Spread.over(FLAGS.batch)
+    over = sharding.BatchSharding.over(FLAGS.batch)
     store = cache.Store(files.cache_folder() / "metrics")
     reals = None if FLAGS.data is None else functools.partial(opened, FLAGS.data)
     if FLAGS.run is None:
         fakes = opened(FLAGS.images)
-        return judged.Judged(over, reals, fakes, weights, store), None, None
-    run = runs.Run.open(FLAGS.run)
+        return evaluator.Subject(over, reals, fakes, weights, store), None, None
+    run = run_directory.Run.open(FLAGS.run)
     steps = checkpoints.saved_steps(run.path / "checkpoints")
     step = FLAGS.step if FLAGS.step is not None else max(steps, default=None)
-    G, variables = runs.load_generator(FLAGS.run, step, dtype="float32")
+    G, variables = run_directory.load_generator(FLAGS.run, step, dtype="float32")
 
     @functools.cache
     def own():
@@ -169,15 +169,15 @@ def open_judged(weights: dict):
     labelled = FLAGS.data is not None and G.mapping.c_dim and labels.are_in(FLAGS.data)
     data = FLAGS.data if labelled else None
     classes = labels.choose(FLAGS, run, G.mapping.c_dim, data)
-    fakes = pictures.of_generator(G, variables, classes, jax.random.key(0))
-    reals = reals or (lambda: pictures.of_archive(own()))
-    return judged.Judged(over, reals, fakes, weights, store), run, step
+    fakes = samples.of_generator(G, variables, classes, jax.random.key(0))
+    reals = reals or (lambda: samples.of_archive(own()))
+    return evaluator.Subject(over, reals, fakes, weights, store), run, step
 
 
 @functools.cache
 def opened(path: str):
     """The pictures of a folder or zip."""
     from afgan_jax.data import archive
-    from afgan_jax.metrics import pictures
+    from afgan_jax.metrics import samples
 
-    return pictures.of_archive(archive.Archive.open(path))
+    return samples.of_archive(archive.Archive.open(path))

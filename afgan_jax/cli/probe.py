@@ -55,11 +55,11 @@ def main(argv: list[str]) -> None:
     # Here, not on top: --help must not wait for JAX.
     import jax
 
-    from afgan_jax import atomic, runs
+    from afgan_jax.runs import atomic, run_directory
 
     # Accelerators round the factors of products otherwise, and would be measured too.
     jax.config.update("jax_default_matmul_precision", "highest")
-    G, variables = runs.load_generator(
+    G, variables = run_directory.load_generator(
         FLAGS.run, FLAGS.step, dtype="float32", remat="none"
     )
     if not hasattr(G.synthesis, "layers"):
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
             "this is a StyleGAN2 generator (rows A to E): its layers have no plan to"
             " judge them by; use equivariance"
         )
-    run, c_dim = runs.Run.open(FLAGS.run), G.mapping.c_dim
+    run, c_dim = run_directory.Run.open(FLAGS.run), G.mapping.c_dim
     classes = labels.choose(FLAGS, run, c_dim, FLAGS.data)
     rows, leak = probe(G, variables, classes, FLAGS.samples, FLAGS.batch)
     outdir = Path(FLAGS.outdir)
@@ -87,44 +87,50 @@ def probe(
 
     `classes` [M c_dim] are labels to draw from.
     """
-    from afgan_jax.metrics import probe
-    from afgan_jax.networks import maps
+    from afgan_jax.analysis import feature_maps, layer_equivariance
 
     specs = G.synthesis.layers
-    meant = maps.designed(specs)
+    meant = feature_maps.designed(specs)
     first, layers = specs[0], describe(meant)
-    source = probe.Layer("input", first.in_band.rate, first.in_size, math.inf)
+    source = layer_equivariance.Layer(
+        "input", first.in_band.rate, first.in_size, math.inf
+    )
 
     def measure(function, layers):
         render, constants = drawing(G, variables, classes, function)
         options = {"num_samples": samples, "batch_size": batch, "seed": 0}
-        return probe.measure(render, constants, layers, **options)
+        return layer_equivariance.measure(render, constants, layers, **options)
 
-    inside = measure(maps.within(G), [source, *layers])
-    alone = measure(maps.alone(G, specs), layers)
-    designed = {kind: alone[kind].copy() for kind in probe.KINDS}
+    inside = measure(feature_maps.within(G), [source, *layers])
+    alone = measure(feature_maps.alone(G, specs), layers)
+    designed = {kind: alone[kind].copy() for kind in layer_equivariance.KINDS}
     other = [i for i, spec in enumerate(specs) if spec != meant[i]]
     if other:  # the rest is what it is meant to be
         found = measure(
-            maps.alone(G, [meant[i] for i in other]), [layers[i] for i in other]
+            feature_maps.alone(G, [meant[i] for i in other]), [layers[i] for i in other]
         )
-        for kind in probe.KINDS:
+        for kind in layer_equivariance.KINDS:
             designed[kind][other] = found[kind]
-    drops = probe.drops(inside["shift"], [source, *layers])
+    drops = layer_equivariance.drops(inside["shift"], [source, *layers])
     rows = []
     for i, layer in enumerate([source, *layers]):
-        row = {kind: inside[kind][i] for kind in probe.KINDS} | {"drop": drops[i]}
+        row = {kind: inside[kind][i] for kind in layer_equivariance.KINDS} | {
+            "drop": drops[i]
+        }
         for name, values in (("alone", alone), ("designed", designed)):
-            row |= {f"{name}_{k}": values[k][i - 1] if i else None for k in probe.KINDS}
+            row |= {
+                f"{name}_{k}": values[k][i - 1] if i else None
+                for k in layer_equivariance.KINDS
+            }
         row["attenuation"] = layer.attenuation
         numbers = {name: rounded(value) for name, value in row.items()}
         rows.append({"name": layer.name, "rate": layer.rate} | numbers)
-    return rows, probe.leaking(alone, designed, layers)
+    return rows, layer_equivariance.leaking(alone, designed, layers)
 
 
 def describe(specs) -> list:
     """Facts of the layers; the attenuation is that of the Kaiser rule."""
-    from afgan_jax.metrics import probe
+    from afgan_jax.analysis import layer_equivariance
     from afgan_jax.signal import filters
 
     found = []
@@ -135,7 +141,9 @@ def describe(specs) -> list:
                 spec.down_taps, spec.out_band.half_width, spec.tmp_rate
             )
         found.append(
-            probe.Layer(spec.name, spec.out_band.rate, spec.out_size, attenuation)
+            layer_equivariance.Layer(
+                spec.name, spec.out_band.rate, spec.out_size, attenuation
+            )
         )
     return found
 
@@ -144,9 +152,9 @@ def drawing(G, variables, classes, function):
     """(render, constants) of `metrics.probe` for a function of `networks.maps`."""
     import jax
 
-    from afgan_jax.metrics import pictures
+    from afgan_jax.metrics import samples
 
-    network = pictures.of_generator(G, variables, classes, jax.random.key(0))
+    network = samples.of_generator(G, variables, classes, jax.random.key(0))
 
     def render(constants, numbers, transform):
         z, _, c = network.pairs(constants, numbers)

@@ -96,7 +96,7 @@ def main(argv: list[str]) -> None:
 
 
 def stats(out: Path) -> None:
-    from afgan_jax.metrics import spectra
+    from afgan_jax.analysis import spectra
 
     found = spectra.stats(batches())
     save(out, found._asdict())
@@ -106,7 +106,7 @@ def stats(out: Path) -> None:
 
 
 def calc(out: Path) -> None:
-    from afgan_jax.metrics import spectra
+    from afgan_jax.analysis import spectra
 
     mean, std = whitening()
     settings = {"beta": FLAGS.beta, "interp": FLAGS.interp}
@@ -175,7 +175,7 @@ def batches():
     import numpy as np
 
     from afgan_jax.data import archive
-    from afgan_jax.metrics import pictures, spread
+    from afgan_jax.metrics import samples, sharding
 
     if (FLAGS.run is None) == (FLAGS.images is None):
         raise ValueError("pass either --images=FOLDER_OR_ZIP or --run=RUN")
@@ -185,14 +185,14 @@ def batches():
         )
         numbers = np.arange(len(opened))
         parts = np.split(numbers, range(FLAGS.batch, len(numbers), FLAGS.batch))
-        return map(pictures.of_archive(opened).read, parts)
+        return map(samples.of_archive(opened).read, parts)
     if FLAGS.num is None:
         raise ValueError("--num is missing: how many pictures the run makes")
     network = cli.open_network(FLAGS)
-    over = spread.Spread.over(FLAGS.batch)
+    over = sharding.BatchSharding.over(FLAGS.batch)
 
     def draw(constants, numbers):
-        return pictures.to_uint8(network.draw(constants, numbers, None))
+        return samples.to_uint8(network.draw(constants, numbers, None))
 
     drawn = over.compile(draw)
     return over.map(drawn, network.variables, lambda numbers: numbers, FLAGS.num)
@@ -226,7 +226,7 @@ def save(path: Path, arrays: dict) -> None:
 
     import numpy as np
 
-    from afgan_jax import atomic
+    from afgan_jax.runs import atomic
 
     content = io.BytesIO()
     np.savez(content, **arrays)

@@ -78,7 +78,7 @@ def main(argv: list[str]) -> None:
     import jax
     import numpy as np
 
-    from afgan_jax import atomic
+    from afgan_jax.runs import atomic
     from afgan_jax.viz import grid
 
     # Accelerators round the factors of products otherwise, and would be measured too.
@@ -128,7 +128,7 @@ def measure(show, network, ws, reach: int) -> dict[str, float]:
     import jax.numpy as jnp
     import numpy as np
 
-    from afgan_jax.metrics import sticking
+    from afgan_jax.analysis import texture_sticking
 
     def render(numbers, transform):
         chosen = ws[np.resize(numbers, FLAGS.batch)]  # one shape, compiled once
@@ -137,7 +137,7 @@ def measure(show, network, ws, reach: int) -> dict[str, float]:
 
     numbers = np.arange(FLAGS.samples)
     batches = np.split(numbers, range(FLAGS.batch, FLAGS.samples, FLAGS.batch))
-    shares = sticking.measure(
+    shares = texture_sticking.measure(
         render, batches, resolution=network.resolution, reach=reach
     )
     return {"score": shares.score} | shares._asdict()
@@ -147,7 +147,7 @@ def films(show, network, ws, row: int | None):
     """({what moves: [frames W C]}, row), the row chosen where it is None."""
     import numpy as np
 
-    from afgan_jax.metrics import sticking
+    from afgan_jax.analysis import texture_sticking
 
     def frames(ws, transforms):
         for start in range(0, len(ws), FLAGS.batch):
@@ -158,17 +158,19 @@ def films(show, network, ws, row: int | None):
 
     time = np.linspace(-0.5, 0.5, FLAGS.frames)
     pixels = time * (FLAGS.frames - 1) * FLAGS.pace
-    moves = np.stack([sticking.shift(u, network.resolution) for u in pixels])
+    moves = np.stack([texture_sticking.shift(u, network.resolution) for u in pixels])
     still = np.broadcast_to(np.eye(3, dtype=np.float32), moves.shape)
     here, there = ws[FLAGS.image], ws[FLAGS.image + 1]
     stays = np.broadcast_to(here, (FLAGS.frames, *here.shape))
     if row is None:
-        row = sticking.liveliest_row(next(frames(stays, still))[0])
-    pictures = {"the input moves": sticking.stack_row(frames(stays, moves), row)}
+        row = texture_sticking.liveliest_row(next(frames(stays, still))[0])
+    pictures = {
+        "the input moves": texture_sticking.stack_row(frames(stays, moves), row)
+    }
     if FLAGS.drift:
         part = FLAGS.drift * (time + 0.5)[:, None, None].astype(np.float32)
         drifting = here + part * (there - here)
-        pictures["w drifts"] = sticking.stack_row(frames(drifting, still), row)
+        pictures["w drifts"] = texture_sticking.stack_row(frames(drifting, still), row)
     return pictures, row
 
 

@@ -135,10 +135,10 @@ def train(
 
     import jax
 
-    from afgan_jax import atomic, retention, runs
     from afgan_jax.data import pipeline, sets
     from afgan_jax.metrics import evaluation
-    from afgan_jax.training import compiled, donor, loop, snapshot
+    from afgan_jax.runs import atomic, retention, run_directory
+    from afgan_jax.training import compilation_cache, init_from, loop, samples
 
     schema = cli.schema()
     settings = assembly.load(spec, workdir, overrides, source)
@@ -147,7 +147,7 @@ def train(
     keep = retention.make_retention(batch_size, **settings["checkpoints"])
     metrics = evaluation.parse(**settings["metrics"])
     # A hidden folder: a run directory may hold it before the run begins.
-    cache = runs.Run.check(workdir, settings, schema) / ".cache"
+    cache = run_directory.Run.check(workdir, settings, schema) / ".cache"
     beginning = assembly.begin(workdir, settings, program, source, partial)
     archive = sets.open_set(cache_dir=cache, **settings["data"])
     assembly.check_data(archive, settings)
@@ -155,15 +155,17 @@ def train(
         for line in assembly.introduce(archive):
             print(line, file=sys.stderr)
     evaluate = assembly.make_evaluate(metrics, settings, archive, cache)
-    with runs.Run.create_or_open(workdir, settings, schema, retention=keep) as run:
-        compiled.keep(cache / "compiled")
+    with run_directory.Run.create_or_open(
+        workdir, settings, schema, retention=keep
+    ) as run:
+        compilation_cache.keep(cache / "compiled")
         if jax.process_index() == 0:
             layers = json.dumps(setup.G.synthesis.rows(), indent=2)
             atomic.write(run.path / "plan.json", layers + "\n")
         if beginning is not None:
-            donor.save(run, *beginning)
+            init_from.save(run, *beginning)
         elif run.latest_step() is None:  # an earlier try may have left one
-            (run.path / donor.RECORD).unlink(missing_ok=True)
+            (run.path / init_from.RECORD).unlink(missing_ok=True)
         del beginning
         batches = functools.partial(
             pipeline.batches,
@@ -173,7 +175,7 @@ def train(
             process_index=jax.process_index(),
             process_count=jax.process_count(),
         )
-        snapshots = snapshot.Snapshots(
+        snapshots = samples.Snapshots(
             run.path, setup.G, archive, **settings["pictures"]
         )
         loop.train(
@@ -198,17 +200,17 @@ def dry_run(
     """Print what the training would consist of and take, without beginning it."""
     import jax
 
-    from afgan_jax import runs
     from afgan_jax.bench import memory
-    from afgan_jax.training import donor, transfer
+    from afgan_jax.runs import run_directory
+    from afgan_jax.training import init_from, transfer
 
     settings = assembly.load(spec, workdir, overrides, source)
     setup, program = assembly.build(settings)
-    runs.Run.check(workdir, settings, cli.schema())
+    run_directory.Run.check(workdir, settings, cli.schema())
     lines = memory.report(setup.G, setup.D, program, settings["updates"]["batch_size"])
-    if source is not None and not runs.Run.has_begun(workdir):
-        shapes = donor.shapes_of(program)
-        rows = donor.check(donor.find(source), settings, shapes, partial)
+    if source is not None and not run_directory.Run.has_begun(workdir):
+        shapes = init_from.shapes_of(program)
+        rows = init_from.check(init_from.find(source), settings, shapes, partial)
         lines = itertools.chain([transfer.table(rows)], lines)
     for line in lines:
         if jax.process_index() == 0:
@@ -225,9 +227,9 @@ def preview(
     """Write what D would see of the set that a config names, in its run directory."""
     import jax
 
-    from afgan_jax import runs
     from afgan_jax.augment import control, pipeline
     from afgan_jax.data import sets
+    from afgan_jax.runs import run_directory
     from afgan_jax.training import preview
 
     schema = cli.schema()
@@ -238,11 +240,11 @@ def preview(
             f"--{PREVIEW}: augment.mode=noaug, D sees images as they are; pass"
             " --config.augment.mode=ada or fixed"
         )
-    cache = runs.Run.check(workdir, settings, schema) / ".cache"
+    cache = run_directory.Run.check(workdir, settings, schema) / ".cache"
     archive = sets.open_set(cache_dir=cache, **settings["data"])
     size = (archive.resolution, archive.resolution)
     pipeline.check_images(augment.multipliers, size, archive.channels)
-    with runs.Run.create_or_open(workdir, settings, schema) as run:
+    with run_directory.Run.create_or_open(workdir, settings, schema) as run:
         path = run.path / "augment.png"
         if jax.process_index() == 0:
             preview.write(path, augment, archive, preview.strengths(augment, p))

@@ -1,7 +1,7 @@
-"""Pictures of any kind to an archive that can be trained on.
+"""Images of any kind to an archive that can be trained on.
 
 All headers are read first: they decide whether the archive is grey or RGB, and tell
-before any work what cannot be done. Pictures that cannot be read are left out and
+before any work what cannot be done. Images that cannot be read are left out and
 listed; the others keep the index that they have in the source, as in the published
 program. The same source and settings give the same bytes with any number of workers,
 and after any interruption.

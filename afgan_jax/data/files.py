@@ -1,6 +1,6 @@
 """The files of a folder or a zip, here or in a bucket, and pictures read from them.
 
-Names are paths below the folder or in the zip, with "/" on every system. Pictures are
+Names are paths below the folder or in the zip, with "/" on every system. Images are
 PNG, JPEG or WebP; modes are PIL's (L, RGB, P, ...), with ";16" behind them for PNGs of
 16 bits a channel, of which PIL would drop the lower 8 without a word.
 """

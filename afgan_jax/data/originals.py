@@ -31,7 +31,7 @@ def is_original(path: epath.Path) -> bool:
 
 
 def read(path: epath.Path) -> tuple[Images, list[int], tuple[str, ...]]:
-    """Pictures, their classes, and the names of the classes.
+    """Images, their classes, and the names of the classes.
 
     Raises ValueError if the file is not what its name says.
     """

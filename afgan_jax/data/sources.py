@@ -25,7 +25,7 @@ SCHEME = "tfds:"
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Pictures by index. `header` gives size and mode, `read` the picture; both raise
+    """Images by index. `header` gives size and mode, `read` the picture; both raise
     BrokenImage where they cannot. `table` holds the labels that come with them, `key`
     changes with the content. All may be used by several threads."""
 

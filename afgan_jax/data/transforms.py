@@ -1,4 +1,4 @@
-"""Pictures of any kind to 8-bit grey or RGB, and to one size.
+"""Images of any kind to 8-bit grey or RGB, and to one size.
 
 Sizes are (width, height) in pixels; modes are PIL's, with ";16" behind them for 16 bits
 a channel. Resampling is Pillow's, which low-passes when it shrinks: as the published

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from afgan_jax.metrics import registry
-from afgan_jax.metrics.judged import Judged
+from afgan_jax.metrics.evaluator import Subject
 
 
 class Result(NamedTuple):
@@ -36,7 +36,7 @@ def parse(*, names: tuple | str = (), batch: int = 16) -> list[registry.Metric]:
     return metrics
 
 
-def make_evaluate(metrics: list[registry.Metric], judged: Judged) -> Evaluate:
+def make_evaluate(metrics: list[registry.Metric], judged: Subject) -> Evaluate:
     """evaluate(variables) yields the result of each metric of a generator's variables.
 
     judged: of that generator. An error of a metric is told by its result. Raises
@@ -54,7 +54,7 @@ def make_evaluate(metrics: list[registry.Metric], judged: Judged) -> Evaluate:
     return evaluate
 
 
-def _result(metric: registry.Metric, judged: Judged) -> Result:
+def _result(metric: registry.Metric, judged: Subject) -> Result:
     start, values, fault = time.perf_counter(), {}, None
     try:
         values = metric.evaluate(judged)

@@ -29,7 +29,7 @@ from afgan_jax.metrics import (
     precision_recall,
     weights,
 )
-from afgan_jax.metrics.judged import Judged
+from afgan_jax.metrics.evaluator import Subject
 
 USUAL = "50k"
 MOST_REALS = 200_000  # whose neighbours are looked for
@@ -44,18 +44,18 @@ class Metric:
     samples: int
     reals: int | None
 
-    def evaluate(self, judged: Judged) -> dict[str, float]:
+    def evaluate(self, judged: Subject) -> dict[str, float]:
         """The values that `find` finds."""
         return self.find(judged).values
 
-    def find(self, judged: Judged) -> "Found":
+    def find(self, judged: Subject) -> "Found":
         """What it says of what is judged. Raises ValueError as `check`."""
         self.check(judged)
         # Accelerators round the factors of products otherwise, and would be measured.
         with jax.default_matmul_precision("highest"):
             return self.row.find(self, judged)
 
-    def check(self, judged: Judged) -> None:
+    def check(self, judged: Subject) -> None:
         """Raises ValueError, before anything is computed, for what lacks."""
         self.row.check(self, judged)
         if self.row.net is not None:
@@ -82,8 +82,8 @@ class Row(NamedTuple):
     net: str | None
     lower: bool
     least: int
-    check: Callable[[Metric, Judged], Any]
-    find: Callable[[Metric, Judged], Found]
+    check: Callable[[Metric, Subject], Any]
+    find: Callable[[Metric, Subject], Found]
 
 
 def parse(name: str) -> Metric:
@@ -120,25 +120,25 @@ def _number(text: str) -> int:
     return int(text[:-1]) * 1000 if text.endswith("k") else int(text)
 
 
-def _check_sets(metric: Metric, judged: Judged) -> None:
+def _check_sets(metric: Metric, judged: Subject) -> None:
     judged.generated(metric.samples)
     judged.comparable(metric.reals or metric.row.least)
 
 
-def _check_generated(metric: Metric, judged: Judged) -> None:
+def _check_generated(metric: Metric, judged: Subject) -> None:
     judged.generated(metric.samples)
 
 
-def _check_paths(metric: Metric, judged: Judged) -> None:
+def _check_paths(metric: Metric, judged: Subject) -> None:
     judged.generator("path length")
 
 
-def _check_motion(metric: Metric, judged: Judged) -> None:
+def _check_motion(metric: Metric, judged: Subject) -> None:
     judged.generator("equivariance", moves=True)
 
 
 def _frechet(net: str) -> Callable:
-    def find(metric: Metric, judged: Judged) -> Found:
+    def find(metric: Metric, judged: Subject) -> Found:
         real = judged.real_moments(net, metric.reals)
         fake = judged.fake_moments(net, metric.samples)
         return Found({metric.name: frechet.distance(real, fake)})
@@ -146,13 +146,13 @@ def _frechet(net: str) -> Callable:
     return find
 
 
-def _kernel(metric: Metric, judged: Judged) -> Found:
+def _kernel(metric: Metric, judged: Subject) -> Found:
     real = judged.real_features("inception", metric.reals)
     fake = judged.fake_features("inception", metric.samples)
     return Found({metric.name: kernel.distance(real, fake)})
 
 
-def _precision_recall(metric: Metric, judged: Judged) -> Found:
+def _precision_recall(metric: Metric, judged: Subject) -> Found:
     real = judged.real_features("vgg16", min(metric.reals or MOST_REALS, MOST_REALS))
     fake = judged.fake_features("vgg16", metric.samples)
     precision, recall = precision_recall.precision_recall(real, fake)
@@ -160,19 +160,19 @@ def _precision_recall(metric: Metric, judged: Judged) -> Found:
     return Found(values)
 
 
-def _inception_score(metric: Metric, judged: Judged) -> Found:
+def _inception_score(metric: Metric, judged: Subject) -> Found:
     logits = judged.fake_features("inception_logits", metric.samples)
     mean, std = inception_score.score(jax.nn.softmax(jnp.asarray(logits)).__array__())
     return Found({f"{metric.name}_mean": mean, f"{metric.name}_std": std})
 
 
-def _path_length(metric: Metric, judged: Judged) -> Found:
+def _path_length(metric: Metric, judged: Subject) -> Found:
     found = path_length.mean(judged.path_lengths(metric.samples))
     return Found({metric.name: found})
 
 
 def _equivariance(kind: str) -> Callable:
-    def find(metric: Metric, judged: Judged) -> Found:
+    def find(metric: Metric, judged: Subject) -> Found:
         sums = judged.motion_errors(kind, metric.samples)
         values = {metric.name: equivariance.psnr(sums)}
         batch = judged.spread.batch

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from afgan_jax.networks import (
-    designs,
+    alias_free,
     layers,
+    lowpass,
     mapping,
     plan,
     schedules,
     stylegan2,
-    synthesis,
 )
 
 
@@ -152,7 +152,7 @@ def _alias_free(settings: dict) -> nn.Module:
     if settings["schedule"] != "flexible":
         _reject_changes(settings, GROWTH, "schedule")
     names = inspect.signature(plan.make_plan).parameters
-    return synthesis.Synthesis(
+    return alias_free.Synthesis(
         plan.make_plan(**{name: settings[name] for name in names}),
         settings["conv_clamp"],
         settings["magnitude_ema_beta"],
@@ -174,7 +174,7 @@ def _stylegan2_fourier(settings: dict) -> nn.Module:
     _reject_changes(settings, set(settings) - SHARED - own, "synthesis")
     _check_architecture(settings, ("orig", "skip"))  # skips of "resnet" have no margin
     _check_input(settings)
-    designs.check(settings["kernel"])
+    lowpass.check(settings["kernel"])
     return stylegan2.Synthesis(
         **{name: settings[name] for name in own - options},
         options=stylegan2.Options(**{name: settings[name] for name in options}),
@@ -190,10 +190,10 @@ GROWTH = {"num_layers", "first_cutoff", "first_stopband", "last_stopband_rel"}
 
 
 def _check_input(settings: dict) -> None:
-    if settings["input"] not in synthesis.INPUTS:
+    if settings["input"] not in alias_free.INPUTS:
         raise ValueError(
             f"input={settings['input']!r} is unknown: use one of"
-            f" {tuple(synthesis.INPUTS)}"
+            f" {tuple(alias_free.INPUTS)}"
         )
 
 

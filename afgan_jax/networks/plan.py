@@ -14,7 +14,7 @@ import functools
 
 import numpy as np
 
-from afgan_jax.networks import designs, groups, layers, schedules
+from afgan_jax.networks import layers, lowpass, p4, schedules
 from afgan_jax.networks.schedules import Band
 
 Size = tuple[int, int]
@@ -57,16 +57,16 @@ class LayerSpec:
 
     @property
     def is_radial(self) -> bool:
-        return self.radial and not self.is_critical and self.kernel in designs.RADIAL
+        return self.radial and not self.is_critical and self.kernel in lowpass.RADIAL
 
     @functools.cached_property
     def up_filter(self) -> np.ndarray | None:
-        design, _ = designs.KERNELS[self.kernel]
+        design, _ = lowpass.KERNELS[self.kernel]
         return design(self.filter_size, self.up, self.in_band, self.tmp_rate, False)
 
     @functools.cached_property
     def down_filter(self) -> np.ndarray | None:
-        _, design = designs.KERNELS[self.kernel]
+        _, design = lowpass.KERNELS[self.kernel]
         return design(
             self.filter_size, self.down, self.out_band, self.tmp_rate, self.is_radial
         )
@@ -129,7 +129,7 @@ def make_plan(
     Raises ValueError for a resolution outside 16..1024 or an impossible setting.
     """
     _check(resolution, schedule, kernel)
-    groups.check(symmetry)
+    p4.check(symmetry)
     make_bands = schedules.SCHEDULES[schedule]
     growth = (num_layers, first_cutoff, first_stopband, last_stopband_rel)
     bands = make_bands(resolution, num_critical, *growth)
@@ -225,4 +225,4 @@ def _check(resolution: int, schedule: str, kernel: str) -> None:
             f"resolution={resolution} is not supported: choose 16 to 1024 pixels"
         )
     schedules.check(schedule)
-    designs.check(kernel)
+    lowpass.check(kernel)

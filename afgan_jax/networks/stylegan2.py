@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afgan_jax.networks import designs, layers, schedules, synthesis
+from afgan_jax.networks import alias_free, layers, lowpass, schedules
 from afgan_jax.signal import nonlinearity, precision, resample
 
 ARCHITECTURES = ("orig", "skip", "resnet")
@@ -39,7 +39,7 @@ class Options:
     def up_filter(self) -> np.ndarray:
         """Twofold and cut off at Nyquist: the same taps at every octave."""
         band = schedules.Band(0.5, schedules.octave_half_width(1.0), 1.0)
-        design, _ = designs.KERNELS[self.kernel]
+        design, _ = lowpass.KERNELS[self.kernel]
         return design(self.filter_size, 2, band, 2.0, False)
 
     def crop(self, x):
@@ -246,7 +246,7 @@ class Synthesis(nn.Module):
     @property
     def input_ws(self) -> int:
         """How many of the ws are the input's."""
-        return int(self.can_move and synthesis.INPUTS[self.input])
+        return int(self.can_move and alias_free.INPUTS[self.input])
 
     def describe(self) -> str:
         """A table of the blocks."""
@@ -306,12 +306,12 @@ class Synthesis(nn.Module):
 
     def _waves(self, row: dict, ws, transform):
         """Fourier features that fill the band of the first block's grid."""
-        fourier_input = synthesis.FourierInput(
+        fourier_input = alias_free.FourierInput(
             row["channels"],
             tuple(row["size"]),
             row["rate"],
             row["rate"] / 2,
-            synthesis.INPUTS[self.input],
+            alias_free.INPUTS[self.input],
             name="input",
         )
         return fourier_input(ws[:, 0], transform)

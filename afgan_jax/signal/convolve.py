@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import batching, forms
+from afgan_jax.signal import batching
+from afgan_jax.signal.backends import dispatch
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
@@ -88,7 +89,7 @@ def _conv(op: Convolution, x: jax.Array, w: jax.Array) -> jax.Array:
         "taller": functools.partial(_taller_conv, op),
         "xla": functools.partial(_xla_conv, op),
     }
-    return forms.lower("conv", inner, x, w)
+    return dispatch.lower("conv", inner, x, w)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -100,7 +101,7 @@ def _weight_gradient(op: Convolution, x: jax.Array, ct: jax.Array) -> jax.Array:
         "padded": functools.partial(_padded_weight_gradient, op),
         "xla": functools.partial(_xla_weight_gradient, op),
     }
-    return forms.lower("conv_weights", inner, x, ct)
+    return dispatch.lower("conv_weights", inner, x, ct)
 
 
 def _products(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:

@@ -17,17 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import (
+from afgan_jax.signal import batching, filters, precision, resample
+from afgan_jax.signal.backends import (
     banded,
-    batching,
     blocks,
     depthwise,
-    filters,
-    forms,
-    fused,
+    dispatch,
+    pallas_tpu,
     polyphase,
-    precision,
-    resample,
 )
 
 
@@ -162,15 +159,15 @@ class _Filtered:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _apply(op: _Filtered, x: jax.Array) -> jax.Array:
     composed = functools.partial(_composed, banded, op)
-    kernel = functools.partial(fused.filtered, op)
+    kernel = functools.partial(pallas_tpu.filtered, op)
     inner = {
         "polyphase": functools.partial(_in_chunks, functools.partial(_polyphase, op)),
         "banded": composed,
         "blocks": functools.partial(blocks.filtered, op),
         "depthwise": functools.partial(_composed, depthwise, op),
-        "fused": kernel if fused.fits(op, x) else composed,
+        "fused": kernel if pallas_tpu.fits(op, x) else composed,
     }
-    return forms.lower("filtered", inner, x, tpu=_form_on_tpu(op, x))
+    return dispatch.lower("filtered", inner, x, tpu=_form_on_tpu(op, x))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -178,15 +175,15 @@ def _pull_back(op: _Filtered, x: jax.Array, ct: jax.Array) -> jax.Array:
     composed = functools.partial(_composed_vjp, banded, op)
     by_blocks = functools.partial(blocks.filtered, op)
     by_phases = functools.partial(_polyphase_vjp, op)
-    kernel = functools.partial(fused.filtered_vjp, op)
+    kernel = functools.partial(pallas_tpu.filtered_vjp, op)
     inner = {
         "polyphase": functools.partial(_in_chunks, by_phases),
         "banded": composed,
         "blocks": lambda x, ct: jax.vjp(by_blocks, x)[1](ct)[0],
         "depthwise": functools.partial(_composed_vjp, depthwise, op),
-        "fused": kernel if fused.fits(op, x) else composed,
+        "fused": kernel if pallas_tpu.fits(op, x) else composed,
     }
-    return forms.lower("filtered", inner, x, ct, tpu=_form_on_tpu(op, x))
+    return dispatch.lower("filtered", inner, x, ct, tpu=_form_on_tpu(op, x))
 
 
 def _pull_back_of_parts(op: _Filtered, x: jax.Array, ct: jax.Array) -> jax.Array:
@@ -306,7 +303,7 @@ def fault_of_kernel() -> str | None:
             x = jax.random.normal(keys[0], (1, *rise.size_in, 260), dtype)
             ct = jax.random.normal(keys[1], (1, *fall.size_out, 260), dtype)
             try:
-                found = fused.filtered(op, x), fused.filtered_vjp(op, x, ct)
+                found = pallas_tpu.filtered(op, x), pallas_tpu.filtered_vjp(op, x, ct)
                 jax.block_until_ready(found)
             except Exception as error:  # whatever a compiler or a device may say
                 return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -7,8 +7,8 @@ where negative. Axis order is (vertical, horizontal); filters are NumPy constant
 
 The transpose of a resampling is a resampling (up and down swapped, filter reversed), so
 one derivative rule serves every order. The inner form is chosen where the operation is
-lowered (forms.py): sums of stride-1 slices on CPU (polyphase.py), banded matrices on
-TPU and GPU (banded.py). `bandlimit` designs the filters of whoever has none. Source:
+lowered (see `backends`): sums of stride-1 slices on CPU, banded matrices on TPU and
+GPU. `bandlimit` designs the filters of whoever has none. Source:
 Alias-Free GAN, Sec. 2 and App. C.3.
 """
 
@@ -20,7 +20,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import banded, batching, depthwise, forms, polyphase
+from afgan_jax.signal import batching
+from afgan_jax.signal.backends import banded, depthwise, dispatch, polyphase
 
 Pair = int | tuple[int, int]
 Pad = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
@@ -123,7 +124,7 @@ def apply(spec: Resampling, x: Float[Array, "N H W C"]) -> Float[Array, "N H2 W2
     """Apply a resampling; reverse-mode differentiable to any order."""
     modules = {"polyphase": polyphase, "banded": banded, "depthwise": depthwise}
     inner = {name: functools.partial(m.resample, spec) for name, m in modules.items()}
-    return forms.lower("resample", inner, x)
+    return dispatch.lower("resample", inner, x)
 
 
 apply.defvjp(

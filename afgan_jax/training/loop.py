@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
+from afgan_jax.training import preemption as stops
 from afgan_jax.training import report as reports
 from afgan_jax.training import state as states
 from afgan_jax.training import step as steps
-from afgan_jax.training import stop as stops
 from afgan_jax.training import trace as traces
 
 AHEAD = 2  # batches on the devices before they are due

@@ -18,7 +18,8 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from afgan_jax.augment import control, pipeline
-from afgan_jax.signal import convolve, forms
+from afgan_jax.signal import convolve
+from afgan_jax.signal.backends import dispatch
 from afgan_jax.training import draws, kernels, objectives, phases, ranges
 from afgan_jax.training import state as states
 
@@ -148,8 +149,8 @@ def make_program(
     table = phases.make_phases(**intervals)
     optimizers = _make_optimizers(setup, {"G": G_lr, "D": D_lr}, beta2, intervals)
     options, inner_forms = convolve.compiling_for(devices[0].platform)
-    with_forms = forms.prefer(**inner_forms | kernels.KERNELS[kernel])
-    update = forms.split_over(mesh)(with_forms(_update))
+    with_forms = dispatch.prefer(**inner_forms | kernels.KERNELS[kernel])
+    update = dispatch.split_over(mesh)(with_forms(_update))
 
     def jitted(i: int, phase: phases.Phase):
         fixed = (setup, phase, optimizers[phase.network], i, microbatch, rows)

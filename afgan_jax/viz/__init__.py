@@ -1,1 +1,1 @@
-"""Pictures for people: grids, strips, animations."""
+"""Images for people: grids, strips, animations."""

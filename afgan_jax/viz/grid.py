@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 Picture = UInt8[np.ndarray, "_H _W _C"]
-Pictures = UInt8[np.ndarray, "_N _H _W _C"]
+Images = UInt8[np.ndarray, "_N _H _W _C"]
 
 CAPTION_HEIGHT = 14
 
@@ -31,7 +31,7 @@ def grid_size(resolution: int | tuple[int, int]) -> tuple[int, int]:
     return int(np.clip(4320 // h, 4, 32)), int(np.clip(7680 // w, 7, 32))
 
 
-def tile(images: Pictures, columns: int) -> Picture:
+def tile(images: Images, columns: int) -> Picture:
     """Images in reading order, `columns` to a row; black where the last row ends."""
     images = np.asarray(images)
     n, h, w, c = images.shape
@@ -44,7 +44,7 @@ def tile(images: Pictures, columns: int) -> Picture:
 
 
 def strip(
-    rows: Sequence[Pictures], captions: Sequence[str] | None = None, *, gap: int = 2
+    rows: Sequence[Images], captions: Sequence[str] | None = None, *, gap: int = 2
 ) -> Picture:
     """One line of images per row, white between, each under its caption if given.
 
@@ -94,14 +94,14 @@ def _caption(text: str) -> Picture:
     return np.array(image)
 
 
-def _line(images: Pictures, gap: int) -> Picture:
+def _line(images: Images, gap: int) -> Picture:
     padded = np.pad(
         images, ((0, 0), (0, 0), (0, gap), (0, 0)), mode="constant", constant_values=255
     )
     return tile(padded, len(images))
 
 
-def _rgb(images: Pictures) -> Pictures:
+def _rgb(images: Images) -> Images:
     return np.broadcast_to(images, (*images.shape[:3], 3))
 
 

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from afgan_jax.augment import draws, pipeline
 from afgan_jax.bench import aot
-from afgan_jax.signal import forms
+from afgan_jax.signal.backends import dispatch
 
 KEY = jax.random.key(7)
 
@@ -89,7 +89,9 @@ def test_eight_devices_augment_as_one_and_do_not_talk():
         return out, back(weights)[0]
 
     split = jax.jit(
-        forms.split_over(mesh)(through), in_shardings=(rows, rows), out_shardings=rows
+        dispatch.split_over(mesh)(through),
+        in_shardings=(rows, rows),
+        out_shardings=rows,
     )
     compiled = split.lower(x, x).compile()
     assert aot.count_collectives(compiled.as_text()) == {}

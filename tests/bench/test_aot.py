@@ -14,7 +14,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from afgan_jax.__main__ import main
 from afgan_jax.bench import aot
-from afgan_jax.signal import filters, forms, nonlinearity
+from afgan_jax.signal import filters, nonlinearity
+from afgan_jax.signal.backends import dispatch
 
 SMOKE = str(pathlib.Path(__file__).parents[2] / "configs" / "smoke.py")
 TEXT = """HloModule jit_update
@@ -115,7 +116,7 @@ def test_kernel_compiles_for_both_passes(generation, case):
     where = NamedSharding(chip, PartitionSpec())
     shape = (8, size, size, channels)
     x = jax.ShapeDtypeStruct(shape, jnp.bfloat16, sharding=where)
-    run = jax.jit(forms.prefer(filtered="fused")(both))
+    run = jax.jit(dispatch.prefer(filtered="fused")(both))
     text = run.lower(x).compile().as_text()
     assert text.count('custom_call_target="tpu_custom_call"') == 2
 

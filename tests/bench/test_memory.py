@@ -8,11 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from afgan_jax import cli, config
+from afgan_jax import cli
 from afgan_jax.__main__ import main
 from afgan_jax.bench import memory
 from afgan_jax.cli import assembly
 from afgan_jax.networks import generator
+from afgan_jax.runs import config
 from afgan_jax.training import step
 
 SMOKE = str(pathlib.Path(__file__).parents[2] / "configs" / "smoke.py")

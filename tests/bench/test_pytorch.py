@@ -5,9 +5,10 @@ import pathlib
 import pytest
 from reference import official
 
-from afgan_jax import cli, config
+from afgan_jax import cli
 from afgan_jax.__main__ import main
 from afgan_jax.bench import pytorch
+from afgan_jax.runs import config
 
 SMOKE = str(pathlib.Path(__file__).parents[2] / "configs" / "smoke.py")
 FFHQU = str(pathlib.Path(__file__).parents[2] / "configs" / "ffhqu256.py")

@@ -1,4 +1,4 @@
-"""Pictures made for tests: pixels, encoded files, folders of them."""
+"""Images made for tests: pixels, encoded files, folders of them."""
 
 import io
 

@@ -1,6 +1,6 @@
 """Detectors of defects, on pictures without them and on the same pictures with them.
 
-Pictures are tiles of the Earth and of a photograph, properly shrunk. What counts is
+Images are tiles of the Earth and of a photograph, properly shrunk. What counts is
 how many of them are flagged: the bounds are what was measured, and a little room.
 """
 

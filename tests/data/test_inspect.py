@@ -8,8 +8,9 @@ import pytest
 from data.pictures import encoded, folder, noise, numbered
 from PIL import Image
 
-from afgan_jax import cli, config
+from afgan_jax import cli
 from afgan_jax.data import advice, archive, inspect
+from afgan_jax.runs import config
 
 
 def smooth(seed, size=32):

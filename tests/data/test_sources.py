@@ -112,7 +112,7 @@ from PIL import Image
 
 
 class TinyShapes(tfds.core.GeneratorBasedBuilder):
-    """Pictures filled with their number."""
+    """Images filled with their number."""
 
     VERSION = tfds.core.Version("1.0.0")
 

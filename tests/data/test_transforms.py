@@ -1,4 +1,4 @@
-"""Pictures of every mode to 8-bit grey or RGB, and of every shape to squares."""
+"""Images of every mode to 8-bit grey or RGB, and of every shape to squares."""
 
 import numpy as np
 import pytest

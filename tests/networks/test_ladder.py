@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax import config
 from afgan_jax.metrics import equivariance
-from afgan_jax.networks import generator, synthesis
+from afgan_jax.networks import alias_free, generator
+from afgan_jax.runs import config
 from afgan_jax.signal import affine
 
 ABLATION = pathlib.Path(__file__).parents[2] / "configs" / "ablation.py"
@@ -182,7 +182,7 @@ def test_fixed_fourier_features_are_the_same_for_all_ws():
 def test_noise_of_alias_free_layers_is_drawn_anew_only_when_asked():
     specs = make("t:noise").synthesis.layers
     assert [spec.noise for spec in specs] == [True] * 14 + [False]
-    layer = synthesis.SynthesisLayer(specs[0])
+    layer = alias_free.SynthesisLayer(specs[0])
     x, w = jnp.ones((2, *specs[0].in_size, specs[0].in_channels)), jnp.ones((2, 8))
     variables = layer.init(jax.random.key(0), x, w)
     size = specs[0].in_size[0] + 2  # what a 3x3 convolution makes of it

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from afgan_jax.networks import designs, plan
+from afgan_jax.networks import lowpass, plan
 
 # Powers of two, multiples of them, odd numbers, primes, and the limits.
 RESOLUTIONS = [16, 17, 24, 31, 32, 48, 64, 75, 96, 100, 101, 127, 128, 160, 192, 250]
@@ -78,7 +78,7 @@ def test_layer_sizes_follow_from_padding_and_filters(resolution, settings):
         assert spec.down * spec.out_band.rate == spec.tmp_rate
 
 
-@pytest.mark.parametrize("kernel", designs.KERNELS)
+@pytest.mark.parametrize("kernel", lowpass.KERNELS)
 @pytest.mark.parametrize("resolution", [16, 48, 100, 256])
 def test_centres_of_input_and_output_canvas_coincide(resolution, kernel):
     """Distance in fine pixels from the centre of all inputs to that of all outputs.

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from afgan_jax.networks import designs, plan, schedules
+from afgan_jax.networks import lowpass, plan, schedules
 
 SETTINGS = {"resolution": 256, "schedule": "octaves"}
 
@@ -48,7 +48,7 @@ def test_channels_are_stylegan2s_until_cutoffs_are_lowered():
 def test_kaiser_filter_of_all_octaves_is_the_same():
     """So that StyleGAN2's blocks (configuration E) can have it as a constant."""
     unit = schedules.Band(0.5, schedules.octave_half_width(1), 1)
-    design, _ = designs.KERNELS["kaiser"]
+    design, _ = lowpass.KERNELS["kaiser"]
     taps = design(6, 2, unit, 2, False)
     assert taps.size == 12
     for rate in (4, 64, 1024):

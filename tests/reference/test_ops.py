@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from afgan_jax.interop import names as published
-from afgan_jax.networks import layers, plan, stylegan2, synthesis
-from afgan_jax.signal import forms, nonlinearity, resample
+from afgan_jax.networks import alias_free, layers, plan, stylegan2
+from afgan_jax.signal import nonlinearity, resample
+from afgan_jax.signal.backends import dispatch
 from reference import official
 
 CASES = official.index("ops")["cases"]
@@ -23,8 +24,10 @@ FIRST_ORDER, SECOND_ORDER = 2e-5, 5e-5
 
 # Every inner form that the processor at hand would not take, and what depends on it.
 OTHER_FORMS = {
-    "banded": forms.parse("resample=banded,filtered=banded,conv=xla,conv_weights=xla"),
-    "naive": forms.NAIVE,
+    "banded": dispatch.parse(
+        "resample=banded,filtered=banded,conv=xla,conv_weights=xla"
+    ),
+    "naive": dispatch.NAIVE,
     "blocks": {"filtered": "blocks"},
     "fused": {"filtered": "fused"},
 }
@@ -48,7 +51,7 @@ def test_operation_has_the_recorded_values_and_gradients(case):
 @pytest.mark.slow
 @pytest.mark.parametrize(("case", "form"), IN_FORMS)
 def test_every_form_has_the_recorded_values_and_gradients(case, form):
-    with forms.override(**OTHER_FORMS[form]):
+    with dispatch.override(**OTHER_FORMS[form]):
         check(case)
 
 
@@ -261,7 +264,7 @@ def fully_connected(params, inputs):
 
 def synthesis_input_sg3(params, inputs):
     init = params["init"]
-    module = synthesis.FourierInput(
+    module = alias_free.FourierInput(
         init["channels"], size(init["size"]), init["sampling_rate"], init["bandwidth"]
     )
     return lambda i: image(module.apply(published.variables(i), i["w"], i["transform"]))
@@ -291,7 +294,7 @@ def synthesis_layer_sg3(params, inputs):
         assert (ours is None) == (recorded is None)
         if ours is not None:
             official.assert_close(ours, recorded, 1e-6, name)
-    module = synthesis.SynthesisLayer(
+    module = alias_free.SynthesisLayer(
         spec, init.get("conv_clamp", 256), init.get("magnitude_ema_beta", 0.999)
     )
     update = params["forward"].get("update_emas", False)

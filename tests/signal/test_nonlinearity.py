@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.signal import banded, blocks, filters, nonlinearity, resample, stages
+from afgan_jax.signal import filters, nonlinearity, resample, stages
+from afgan_jax.signal.backends import banded, blocks
 
 pytestmark = pytest.mark.usefixtures("float64")
 

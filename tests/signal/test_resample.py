@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.signal import banded, depthwise, filters, polyphase, resample
+from afgan_jax.signal import filters, resample
+from afgan_jax.signal.backends import banded, depthwise, polyphase
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -5,9 +5,9 @@ import pathlib
 import jax
 import numpy as np
 
-from afgan_jax import runs
 from afgan_jax.augment import control
 from afgan_jax.networks import discriminator, generator
+from afgan_jax.runs import run_directory
 from afgan_jax.training import loop, step
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def program(config) -> step.Program:
 
 def checkpoint(folder) -> dict:
     """Every array of the newest checkpoint, by path, on one device."""
-    run = runs.Run.open(folder)
+    run = run_directory.Run.open(folder)
     state = loop.restore(run, program(run.config), jax.random.key(0))
     run.close()
     leaves = jax.tree_util.tree_leaves_with_path(vars(state))

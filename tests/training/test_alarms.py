@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from training.smoke import SMOKE, program
 
-from afgan_jax import cli, config, runs
+from afgan_jax import cli
+from afgan_jax.runs import config, run_directory
 from afgan_jax.training import alarms, loop, step
 
 REAL, FAKE, P = alarms.REAL, alarms.FAKE, alarms.P
@@ -123,7 +124,7 @@ def test_run_whose_gradients_break_trains_on_and_says_so(tmp_path, monkeypatch, 
     monkeypatch.setattr(step, "gradients", broken)
     cheap = {"losses.r1_gamma": 0.0, "updates.D_reg_interval": None}
     settings = config.load(SMOKE, cheap, cli.schema())
-    with runs.Run.create_or_open(tmp_path, settings) as run:
+    with run_directory.Run.create_or_open(tmp_path, settings) as run:
         options = settings["train"] | {"tick_kimg": 0.016, "total_kimg": 0.048}
         state = loop.train(
             run, program(settings), noise, NoPictures(), batch_size=8, **options

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from training.smoke import SMOKE, checkpoint, settings
 
-from afgan_jax import __main__, runs
+from afgan_jax import __main__
 from afgan_jax.cli import train
+from afgan_jax.runs import run_directory
 
 KAISER = "--config.discriminator.filters=kaiser"
 
@@ -28,8 +29,10 @@ def test_two_ticks_against_filters_are_trained_resumed_and_measured(
         assert np.isfinite(stats[name]["mean"]) and stats[name]["mean"] != 0
     weights = checkpoint(folder)
     name = "['D']['params']['b16']['conv1']['weight']"
-    D, variables, step = runs.load_discriminator(folder)
-    assert D.filters == "kaiser" and step == runs.Run.open(folder).latest_step()
+    D, variables, step = run_directory.load_discriminator(folder)
+    assert (
+        D.filters == "kaiser" and step == run_directory.Run.open(folder).latest_step()
+    )
     found = variables["params"]["b16"]["conv1"]["weight"]
     np.testing.assert_array_equal(found, weights[name])
 

@@ -8,8 +8,8 @@ import jax
 import pytest
 from training import counting
 
-from afgan_jax import retention, runs
 from afgan_jax.metrics import evaluation, registry
+from afgan_jax.runs import retention, run_directory
 from afgan_jax.training import loop
 
 EVERY = 5  # steps, from one checkpoint to the next
@@ -18,7 +18,9 @@ EVERY = 5  # steps, from one checkpoint to the next
 def train(folder, steps: int, evaluate):
     """Trains to a step with metrics at every checkpoint, of which one stays."""
     keep = retention.Retention(1)
-    with runs.Run.create_or_open(folder, {"counting": {}}, retention=keep) as run:
+    with run_directory.Run.create_or_open(
+        folder, {"counting": {}}, retention=keep
+    ) as run:
         state = loop.train(
             run,
             counting.program(devices=jax.devices()[:1]),
@@ -70,7 +72,7 @@ def best(folder, name) -> int:
 
 
 def steps_of(folder) -> list[int]:
-    with runs.Run.open(folder) as run:
+    with run_directory.Run.open(folder) as run:
         return run.checkpoints.steps()
 
 

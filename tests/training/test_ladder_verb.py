@@ -6,10 +6,11 @@ import jax
 import pytest
 from training import least
 
-from afgan_jax import cli, config, runs
+from afgan_jax import cli
 from afgan_jax.__main__ import main
 from afgan_jax.cli import ladder, train
 from afgan_jax.networks import generator
+from afgan_jax.runs import config, run_directory
 
 
 def arguments(workdir, *flags) -> list[str]:
@@ -53,7 +54,7 @@ def test_rows_are_trained_measured_drawn_and_resumed(
     assert "was measured with samples=2, not 4" in capsys.readouterr().err
 
     assert main([*line, "--kimg=0.024"]) == 0  # later flags win: trained on
-    assert runs.Run.open(tmp_path / "a").latest_step() == 3
+    assert run_directory.Run.open(tmp_path / "a").latest_step() == 3
     longer = json.loads((tmp_path / "ladder.json").read_text())["dB"]
     assert longer["f"]["untrained"] == record["f"]["untrained"]
     assert longer["f"]["trained"] != record["f"]["trained"]

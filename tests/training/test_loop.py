@@ -17,9 +17,9 @@ from PIL import Image
 from processes import free_address
 from training.smoke import ROOT, SMOKE, checkpoint, settings
 
-from afgan_jax import runs
 from afgan_jax.__main__ import main as cli_main
 from afgan_jax.cli import train
+from afgan_jax.runs import run_directory
 from afgan_jax.training import loop
 from afgan_jax.viz import grid
 
@@ -63,7 +63,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
 
 def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
     train.train(SMOKE, tmp_path / "run", settings(images, 0.008))
-    G, variables = runs.load_generator(tmp_path / "run")
+    G, variables = run_directory.load_generator(tmp_path / "run")
     z = jnp.asarray(np.random.RandomState(5).randn(1, 16), jnp.float32)
     expected = grid.to_uint8(np.asarray(jax.jit(G.apply)(variables, z)))[0]
 
@@ -206,11 +206,11 @@ def test_sigterm_to_one_of_two_processes_ends_both_well(images, tmp_path):
     two[1].send_signal(signal.SIGTERM)
     outs = [finish(process) for process in two]
     kimg = float(re.search(r"stopping: saving at (\S+) kimg", outs[0]).group(1))
-    (step,) = runs.Run.open(tmp_path).checkpoints.steps()
+    (step,) = run_directory.Run.open(tmp_path).checkpoints.steps()
     assert step == round(kimg * 1000) / 8
     for process in start_two([*line, f"--config.train.total_kimg={kimg + 0.016:.3f}"]):
         finish(process)
-    assert runs.Run.open(tmp_path).checkpoints.steps() == [step + 2]
+    assert run_directory.Run.open(tmp_path).checkpoints.steps() == [step + 2]
     lines = stats.read_text().splitlines()
     nimgs = [json.loads(line)["nimg"] for line in lines]
     assert nimgs == [8 * (i + 1) for i in range(step + 2)]
@@ -240,7 +240,7 @@ def test_stopped_run_saves_and_ends_well(images, tmp_path):
         train.train(SMOKE, tmp_path, settings(images, 100, **{"train.tick_kimg": 0.2}))
     process.send_signal(signal.SIGTERM)
     kimg = re.search(r"stopping: saving at (\S+) kimg", finish(process)).group(1)
-    steps = runs.Run.open(tmp_path).checkpoints.steps()
+    steps = run_directory.Run.open(tmp_path).checkpoints.steps()
     assert steps == [round(float(kimg) * 1000) / 8]
 
 

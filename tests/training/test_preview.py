@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from afgan_jax import config, runs
 from afgan_jax.__main__ import main
 from afgan_jax.augment import control
 from afgan_jax.cli import train
 from afgan_jax.data import archive
+from afgan_jax.runs import config, run_directory
 from afgan_jax.training import preview
 from afgan_jax.viz import grid
 
@@ -63,7 +63,7 @@ def test_preview_shows_images_above_what_D_sees_of_them(images, tmp_path, capsys
     }
     # Nothing was trained: every setting may still change.
     settings = config.load(SMOKE)
-    with runs.Run.create_or_open(run, settings) as opened:
+    with run_directory.Run.create_or_open(run, settings) as opened:
         assert opened.latest_step() is None
 
 

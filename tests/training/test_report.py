@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
-from afgan_jax import runs
+from afgan_jax.runs import run_directory
 from afgan_jax.training import report as reports
 from afgan_jax.viz import grid
 
@@ -26,7 +26,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def run(tmp_path):
-    with runs.Run.create_or_open(tmp_path, {}) as run:
+    with run_directory.Run.create_or_open(tmp_path, {}) as run:
         yield run
 
 

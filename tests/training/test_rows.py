@@ -8,8 +8,8 @@ import json
 import pytest
 from training import least
 
-from afgan_jax import runs
 from afgan_jax.__main__ import main
+from afgan_jax.runs import run_directory
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def train(arg: str, images, workdir, *flags: str) -> int:
 def test_a_row_is_planned_trained_shown_and_measured(row, images, tmp_path, capsys):
     run = tmp_path / "run"
     assert train(f"{row}:small", images, run) == 0
-    assert runs.Run.open(run).checkpoints.steps() == [1, 2]
+    assert run_directory.Run.open(run).checkpoints.steps() == [1, 2]
     stats = (run / "stats.jsonl").read_text().splitlines()
     assert [json.loads(line)["nimg"] for line in stats] == [8, 16]
 
@@ -73,4 +73,4 @@ ABLATIONS = [
 def test_an_ablation_is_trained(arg, images, tmp_path):
     row, options = arg.split(":")
     assert train(f"{row}:small,{options}", images, tmp_path / "run") == 0
-    assert runs.Run.open(tmp_path / "run").checkpoints.steps() == [1, 2]
+    assert run_directory.Run.open(tmp_path / "run").checkpoints.steps() == [1, 2]

@@ -1,0 +1,1 @@
+"""What happens inside trained and untrained networks: numbers, and figures of them."""

@@ -1,0 +1,134 @@
+"""Images by number: those of an archive, and those that a generator draws."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from afgan_jax.metrics.sharding import Numbers
+
+Draw = Callable[[Any, Numbers, Any], Float[Array, "n H W C"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSource:
+    """`read` numbers of `count` pictures; `digest(n)` names the first n's content.
+
+    shape: (H, W, C) of each.
+    """
+
+    read: Callable[[Numbers], UInt8[np.ndarray, "n H W C"]]
+    shape: tuple[int, int, int]
+    count: int
+    digest: Callable[[int], str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A generator: draw(variables, numbers, transform) are its pictures in [-1, 1].
+
+    `pairs(variables, numbers)` are latents and classes of path lengths, (z0, z1, c);
+    `mapping(variables, z, c)` are ws. `synthesize(variables, ws, numbers)` are pictures
+    with the noise of these numbers (None: the constant one); it takes also transform=,
+    if the input can be moved. transform is None, [3 3], or for `synthesize` [N 3 3].
+    shape: (H, W, C) of a picture. resolution: None if the input cannot be moved.
+    """
+
+    variables: Any
+    draw: Draw
+    shape: tuple[int, int, int]
+    resolution: int | None
+    pairs: Callable
+    mapping: Callable
+    synthesize: Callable
+
+
+def of_archive(archive) -> ImageSource:
+    """The pictures of a data.archive.Archive."""
+
+    def read(numbers):
+        return np.stack([archive[int(i)][0] for i in numbers])
+
+    shape = (archive.resolution, archive.resolution, archive.channels)
+    return ImageSource(read, shape, len(archive), archive.digest)
+
+
+def of_generator(
+    G, variables: dict, labels: Float[np.ndarray, "N c_dim"], key: jax.Array
+) -> Network:
+    """A networks.generator.Generator, with classes drawn from `labels`.
+
+    Picture i has latents, a class and, where layers take it, noise of its own, drawn
+    from `key` and i.
+    """
+    conditional = G.mapping.c_dim > 0
+    constants = {"G": variables, "labels": labels, "key": jax.random.key_data(key)}
+
+    def keys(constants, numbers, purpose):
+        own = jax.random.fold_in(jax.random.wrap_key_data(constants["key"]), purpose)
+        return jax.vmap(jax.random.fold_in, (None, 0))(own, numbers)
+
+    def with_noise(constants, numbers):
+        return _draw_noise(constants["G"], keys(constants, numbers, 2))
+
+    def inputs(constants, numbers, purpose):
+        own = keys(constants, numbers, purpose)
+        z = jax.vmap(lambda k: jax.random.normal(k, (G.mapping.z_dim,)))(own)
+        count = len(constants["labels"])
+        pick = jax.vmap(
+            lambda k: jax.random.randint(jax.random.fold_in(k, 1), (), 0, count)
+        )
+        return z, constants["labels"][pick(own)]
+
+    def draw(constants, numbers, transform):
+        z, c = inputs(constants, numbers, 0)
+        # A constant takes no transform, so none is passed where none is asked for.
+        motion = {} if transform is None else {"transform": transform}
+        variables = with_noise(constants, numbers)
+        return G.apply(variables, z, c if conditional else None, **motion)
+
+    def pairs(constants, numbers):
+        z0, c = inputs(constants, numbers, 0)
+        z1, _ = inputs(constants, numbers, 1)
+        return z0, z1, c
+
+    def mapping(constants, z, c):
+        return G.apply(constants["G"], z, c if conditional else None, method="map")
+
+    def synthesize(constants, ws, numbers=None, **motion):
+        own = constants["G"] if numbers is None else with_noise(constants, numbers)
+        return G.apply(own, ws, method="synthesize", **motion)
+
+    n = G.synthesis.resolution
+    shape, motion = (
+        (n, n, G.synthesis.img_channels),
+        n if G.synthesis.can_move else None,
+    )
+    return Network(constants, draw, shape, motion, pairs, mapping, synthesize)
+
+
+def _draw_noise(variables: dict, keys: Array) -> dict:
+    """The variables with noise for an image of each key in place of the constant one.
+
+    As drawing it at random within the network, but alike in any batch.
+    """
+    leaves, tree = jax.tree_util.tree_flatten_with_path(variables)
+
+    def drawn(layer, size):
+        own = jax.vmap(jax.random.fold_in, (0, None))(keys, layer)
+        return jax.vmap(lambda key: jax.random.normal(key, size))(own)
+
+    found = [
+        drawn(i, leaf.shape) if path[-1].key == "noise_const" else leaf
+        for i, (path, leaf) in enumerate(leaves)
+    ]
+    return jax.tree.unflatten(tree, found)
+
+
+def to_uint8(images: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
+    """127.5 x + 128, clipped and cut to whole numbers, as the published metrics do."""
+    return jnp.clip(images * 127.5 + 128, 0, 255).astype(jnp.uint8)

@@ -1,0 +1,284 @@
+"""Checkpoints of a pytree of arrays: verified, atomic, never half-written.
+
+A step is a folder <step>/ with two items: `state`, the arrays, and `checksums`, the
+shape, dtype and CRC-32 of every leaf. Orbax writes both under a temporary name and
+renames them last. It does not notice a flipped bit in a data file, hence the checksums.
+Beside the folders of steps best.json says which are the best (see retention.py).
+In a run of several processes every process calls every function here.
+"""
+
+import errno
+import gc
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from afgan_jax.runs import checksums, orbax_logging
+from afgan_jax.runs import retention as retentions
+
+Tree = Any
+_log = logging.getLogger(__name__)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Checkpoints:
+    """The checkpoints of one folder on this machine, of which some stay.
+
+    One process (or group of processes) at a time may open a folder for writing: doing
+    so removes unfinished saves. Any number may read it meanwhile.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        retention: retentions.Retention | None = None,
+        read_only: bool = False,
+    ):
+        """`retention` says which, None: all. A damaged best.json raises ValueError."""
+        self.folder = Path(folder).absolute()
+        self.read_only = read_only
+        orbax_logging.drop_those_of_saves()
+        self._best = retentions.Best(self.folder / "best.json")
+        if not read_only:
+            self._remove_unfinished()
+            incomplete = set(_step_folders(self.folder)) - set(self.steps())
+            if incomplete and jax.process_index() == 0:
+                _log.warning("setting aside incomplete checkpoints %s", incomplete)
+            self._set_aside(incomplete)
+        self._manager = ocp.CheckpointManager(
+            self.folder,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=_policy(retention, self._best),
+                create=not read_only,
+                read_only=read_only,
+            ),
+        )
+
+    def steps(self) -> list[int]:
+        """Returns the steps that are completely saved, in ascending order."""
+        return saved_steps(self.folder)
+
+    def save(self, step: int, tree: Tree) -> None:
+        """Saves the tree in the background; a step already saved is left as it is.
+
+        The arrays may be donated as soon as this returns. The failure of a save shows
+        here, at the next save, in wait() or in close().
+        Raises OSError if the disk is full, before anything is written if it can be
+        told; earlier checkpoints then stay valid.
+        """
+        self.wait()
+        if step in self._manager.all_steps():
+            return
+        self._check_space(tree)
+        items = ocp.args.Composite(
+            state=ocp.args.PyTreeSave(tree),
+            checksums=ocp.args.JsonSave(checksums.seal(checksums.records(tree))),
+        )
+        try:
+            saved = self._manager.save(step, args=items)
+        except Exception as error:
+            self._raise_save_error(error)
+        assert saved, f"step {step} is older than {self._manager.latest_step()}"
+
+    def record_metric(
+        self, step: int, metric: str, value: float, *, higher: bool = False
+    ) -> bool:
+        """Keeps the checkpoint of `step` if it is the best yet; returns whether it is.
+
+        The best has the lowest value, or the highest if `higher`; all processes state
+        the same. It is to be a checkpoint that still is there: record it before many
+        further saves. Raises ValueError if it is not.
+        """
+        self.wait()
+        if step not in self.steps():
+            raise ValueError(
+                f"there is no checkpoint {step} in {self.folder} to be the best by"
+                f" {metric}; steps: {self.steps()}"
+            )
+        is_best = self._best.record(step, metric, value, higher)
+        if is_best and jax.process_index() == 0:
+            self._best.write()
+        return is_best
+
+    def best_steps(self) -> dict[str, int]:
+        """Returns the step of the best checkpoint by metric."""
+        return self._best.steps()
+
+    def restore(
+        self, abstract: Tree, step: int | None = None, *, partial: bool = False
+    ) -> tuple[int, Tree]:
+        """Returns (step, tree) of the newest undamaged checkpoint, or of `step`.
+
+        abstract: the tree with a jax.ShapeDtypeStruct a leaf, whose sharding says where
+          the leaf goes, whatever the devices it was saved from; partial=True allows a
+          part of the saved tree. Opened for writing, later steps are set aside (their
+          folders renamed), since the run now continues from here.
+        Raises checksums.Mismatch if the tree is not the one saved, ValueError if there
+        is no undamaged checkpoint.
+        """
+        steps = self.steps()
+        if not steps or step not in (None, *steps):
+            wanted = "checkpoint" if step is None else f"checkpoint {step}"
+            raise ValueError(f"there is no {wanted} in {self.folder}; steps: {steps}")
+        reasons = []
+        for candidate in [step] if step is not None else reversed(steps):
+            tree, reason = self._try_restore(candidate, abstract, partial)
+            if reason is None:
+                break
+            reasons.append(f"checkpoint {candidate} is damaged ({reason})")
+        else:
+            raise ValueError(f"cannot restore from {self.folder}: {'; '.join(reasons)}")
+        if reasons and jax.process_index() == 0:
+            _log.warning("%s; continuing from step %d", "; ".join(reasons), candidate)
+        if not self.read_only and candidate != steps[-1]:
+            self._set_aside({other for other in steps if other > candidate})
+            self._manager.reload()
+        return candidate, tree
+
+    def wait(self) -> None:
+        """Waits for the save in progress; raises what went wrong in it."""
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            self._raise_save_error(error)
+
+    def close(self) -> None:
+        """Waits for the save in progress and ends the background threads."""
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def _try_restore(self, step: int, abstract: Tree, partial: bool):
+        """Returns (tree, None) or (None, why the checkpoint is damaged)."""
+        tree, reason = None, None
+        with orbax_logging.dropped():
+            try:
+                tree, reason = self._restore(step, abstract, partial)
+            except (checksums.Mismatch, MemoryError, jax.errors.JaxRuntimeError):
+                raise
+            except Exception as error:  # a damaged file can fail in any way
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                reason = reason.partition(" [tensorstore_spec")[0][:300]
+            if reason is not None:
+                tree = None
+                time.sleep(0.2)  # the complaints come from other threads
+                gc.collect()
+        if jax.process_count() > 1:  # all take the same step, or none
+            fine = multihost_utils.process_allgather(np.array(reason is None))
+            if reason is None and not fine.all():
+                reason = "another process could not read it"
+        return (tree, None) if reason is None else (None, reason)
+
+    def _restore(self, step: int, abstract: Tree, partial: bool):
+        """Returns (tree, None or what does not match its checksum)."""
+        saved = checksums.unseal(
+            (self.folder / str(step) / "checksums" / "metadata").read_text()
+        )
+        checksums.compare(
+            saved, abstract, partial, f"checkpoint {step} of {self.folder}"
+        )
+        arguments = ocp.args.PyTreeRestore(
+            abstract,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
+            partial_restore=partial,
+        )
+        items = self._manager.restore(step, args=ocp.args.Composite(state=arguments))
+        return items["state"], checksums.first_damage(
+            saved, checksums.records(items["state"])
+        )
+
+    def _remove_unfinished(self) -> None:
+        """Removes what a killed or failed save left; Orbax leaves it lying."""
+        if jax.process_index() == 0:
+            for unfinished in self.folder.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _set_aside(self, steps: set[int]) -> None:
+        """Renames the folders of these steps, so that nothing finds them."""
+        best_is_gone = self._best.keep_only(set(self.steps()) - steps)
+        if jax.process_index() == 0:
+            if best_is_gone:
+                self._best.write()
+            for step in steps:
+                target = self.folder / f"set-aside-{step}"
+                shutil.rmtree(target, ignore_errors=True)
+                (self.folder / str(step)).rename(target)
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("afgan_jax checkpoints set aside")
+
+    def _check_space(self, tree: Tree) -> None:
+        """Raises OSError unless the disk has room for the tree."""
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+        needed = size + size // 20 + 2**20  # what describes the leaves, and blocks
+        free = shutil.disk_usage(self.folder).free
+        is_short = needed > free
+        if jax.process_count() > 1:  # all refuse, or none
+            is_short = multihost_utils.process_allgather(np.array(is_short)).any()
+        if is_short:
+            newest = self.steps()[-1:] or ["none"]
+            raise OSError(
+                errno.ENOSPC,
+                f"the disk is too full for a checkpoint in {self.folder}: it takes"
+                f" {needed / 1e6:.1f} MB, {free / 1e6:.1f} MB are free; free some space"
+                f" and run the same command again (last good step: {newest[0]})",
+            )
+
+    def _raise_save_error(self, error: Exception) -> None:
+        """Raises OSError in one line if the disk is full, otherwise the error."""
+        codes = [f"os_error_code='{code}'" for code in _DISK_FULL]
+        full = getattr(error, "errno", None) in _DISK_FULL
+        if not full and not any(code in str(error) for code in codes):
+            raise error
+        self._remove_unfinished()
+        self._manager.reload()
+        newest = self.steps()[-1:] or ["none"]
+        raise OSError(
+            errno.ENOSPC,
+            f"the disk is full: a checkpoint could not be saved in {self.folder}; free "
+            f"some space and run the same command again (last good step: {newest[0]})",
+        ) from error
+
+
+def _policy(retention: retentions.Retention | None, best: retentions.Best):
+    if retention is None:
+        return preservation_policy.PreserveAll()
+    policies = [preservation_policy.LatestN(retention.newest), best]
+    if retention.every is not None:
+        policies.append(
+            preservation_policy.EveryNSteps(retention.every, exact_interval=False)
+        )
+    return preservation_policy.AnyPreservationPolicy(policies)
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """Returns the steps that are completely saved in folder, in ascending order."""
+    steps = _step_folders(folder)
+    return [step for step in steps if _is_complete(folder / str(step))]
+
+
+def _step_folders(folder: Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def _is_complete(step_folder: Path) -> bool:
+    return (step_folder / "checksums" / "metadata").is_file() and (
+        step_folder / "state"
+    ).is_dir()

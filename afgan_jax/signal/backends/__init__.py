@@ -1,0 +1,1 @@
+"""Implementations of the operators, and the table that chooses one."""

@@ -1,0 +1,103 @@
+"""The filtered nonlinearity on blocks of pixels: two convolutions, for matrix units.
+
+Every channel of every sample is an image by itself, and the pixels of a block are its
+features. A block of the fine grid follows from a window of a few blocks of the input,
+and a block of the output from a window of the fine grid: convolutions that mix the
+features of neighbouring blocks, with 2-D filters as they are, radial ones too.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from afgan_jax.signal.backends import banded
+
+SIZE = 8  # pixels of an output's block along an axis, or a little more
+
+
+def filtered(op, x: jax.Array) -> jax.Array:
+    """op.down(act(op.up(x))) of nonlinearity._Filtered, [N H W C] -> [N H2 W2 C]."""
+    assert op.down.lo == (0, 0)  # nothing is added between the two
+    sizes = [_sizes(u, d) for u, d in zip(op.up.up, op.down.down)]
+    small, fine, out = zip(*sizes)
+    first = tuple(-(lo // up) for lo, up in zip(op.up.lo, op.up.up))
+    rise = _kernel(op.up, small, fine, first)
+    fall = _kernel(op.down, fine, out, (0, 0))
+    counts = tuple(-(-n // b) for n, b in zip(op.down.size_out, out))
+    reach = [a + b - 2 for a, b in zip(rise.shape, fall.shape)]
+    padded = tuple((n + r) * b for n, r, b in zip(counts, reach, small))
+    x = _placed(x, first, padded)
+    y = _convolve(op.act(_convolve(_split(x, small), rise)), fall)
+    y = _join(y, x.shape[0], out)
+    height, width = op.down.size_out
+    return y[:, :height, :width]
+
+
+def pays(op, x: jax.Array) -> bool:
+    """Whether a TPU is likely faster so than with banded matrices: see forms.TABLE."""
+    radial = not (op.up.separable and op.down.separable)
+    return radial or max(op.up.up) > 2 or x.shape[-1] < 128
+
+
+def _sizes(up: int, down: int) -> tuple[int, int, int]:
+    """Pixels of a block of the input, of the fine grid and of the output."""
+    unit = up // math.gcd(up, down)
+    out = -(-SIZE // unit) * unit
+    return out * down // up, out * down, out
+
+
+def _kernel(spec, size_in, size_out, first) -> np.ndarray:
+    """[windows_y windows_x pixels_in pixels_out] from blocks to blocks.
+
+    The window of output block 0 begins with sample `first` of the input.
+    """
+    numbers, windows = [], []
+    for axis, taps in enumerate(spec.taps_shape):
+        up, size = spec.up[axis], size_in[axis]
+        n = np.arange(size_out[axis]) * spec.down[axis] - spec.lo[axis]
+        last = (n[-1] + taps - 1) // up
+        windows.append(int(-(-(last + 1 - first[axis]) // size)))
+        m = first[axis] + np.arange(windows[-1] * size)
+        k = m[:, None] * up - n  # the tap that leads from m to n, if there is one
+        numbers.append(np.clip(k, -1, taps) + 1)
+    rows, columns = numbers
+    taps = np.outer(*spec.taps) if spec.separable else np.asarray(spec.taps)
+    taps = np.pad(taps, 1)
+    kernel = taps[rows[:, None, :, None], columns[None, :, None, :]]
+    (a, b), (h, w) = windows, size_in
+    kernel = kernel.reshape(a, h, b, w, -1).transpose(0, 2, 1, 3, 4)
+    return kernel.reshape(a, b, h * w, -1)
+
+
+def _placed(x: jax.Array, first, size) -> jax.Array:
+    """Samples first .. first + size - 1 along both axes, zero where there are none."""
+    pads = [(-f, n + f - m, 0) for f, n, m in zip(first, size, x.shape[1:3])]
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
+
+
+def _split(x: jax.Array, size) -> jax.Array:
+    """[N H W C] -> [N C, blocks_y, blocks_x, pixels]."""
+    n, h, w, c = x.shape
+    (p, q), shape = size, (n, h // size[0], size[0], w // size[1], size[1], c)
+    x = x.reshape(shape).transpose(0, 5, 1, 3, 2, 4)
+    return x.reshape(n * c, h // p, w // q, p * q)
+
+
+def _join(y: jax.Array, samples: int, size) -> jax.Array:
+    """[N C, blocks_y, blocks_x, pixels] -> [N H W C]."""
+    _, a, b, _ = y.shape
+    y = y.reshape(samples, -1, a, b, *size).transpose(0, 2, 4, 3, 5, 1)
+    return y.reshape(samples, a * size[0], b * size[1], -1)
+
+
+def _convolve(x: jax.Array, kernel: np.ndarray) -> jax.Array:
+    return jax.lax.conv_general_dilated(
+        x,
+        jnp.asarray(kernel, x.dtype),
+        (1, 1),
+        "VALID",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision=banded.precision(x),
+    )

@@ -1,0 +1,192 @@
+"""How the fused kernel goes down an image: which rows and blocks, as data (NumPy).
+
+A fine row is a row of the grid on which the nonlinearity acts. Resamplings lead inputs
+up to it, and one leads it down to the outputs. Down the image they are weighted sums of
+rows, along the row they are banded matrices. Radial filters are sums of separable ones,
+the `terms`. Fine rows are numbered from 0; those beyond the grid are zero.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from afgan_jax.signal.backends import banded
+
+SUBLANES = 16  # rows of a register, in bfloat16: blocks begin and end at multiples
+DEPTH = 128  # samples that a matrix unit sums at a time (v6e: 256)
+
+
+@dataclasses.dataclass(frozen=True)
+class Band:
+    """A banded matrix [terms W_out W_in] as dense blocks that follow one another.
+
+    blocks[i] [terms O_i K_i] makes the next O_i outputs of K_i inputs from first[i] on.
+    """
+
+    size_in: int
+    first: tuple[int, ...]
+    blocks: tuple[np.ndarray, ...]
+
+    @property
+    def size_out(self) -> int:
+        return sum(block.shape[1] for block in self.blocks)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Which fine rows are worked on when: groups of them pass through four stages.
+
+    Round g weighs input rows for group g, leads group g - 1 up along the row, group
+    g - 2 down, and sums the outputs that groups up to g - 3 complete. Rounds before
+    there is anything to sum write to the first output, which the right one overwrites.
+    """
+
+    taps: int
+    step: int  # fine rows from one output to the next
+    group: int  # fine rows of a group, a multiple of step
+    outputs: int
+    lo: int  # the first output begins with the fine row -lo
+    fine: int  # fine rows that there are
+
+    @property
+    def each(self) -> int:
+        """Outputs of a round."""
+        return self.group // self.step
+
+    @property
+    def span(self) -> int:
+        """Fine rows under all the outputs."""
+        return (self.outputs - 1) * self.step + self.taps
+
+    @property
+    def rounds(self) -> int:
+        return 3 + -(-self.span // self.group)
+
+    @property
+    def first(self) -> int:
+        """The first fine row of group 0; the last row made is the last one needed."""
+        return self.span - (self.rounds - 3) * self.group - self.lo
+
+    @property
+    def kept(self) -> int:
+        """Fine rows that are kept, each in the slot of its number modulo this."""
+        return self.group + self.taps - self.step
+
+    @property
+    def leave(self) -> bool:
+        """Whether outputs reach beyond the grid."""
+        return self.lo > 0 or self.span - self.lo > self.fine
+
+    def outputs_of(self, g) -> list:
+        """The outputs that are complete in round g; negative where there is none."""
+        first = (g - self.rounds) * self.each + self.outputs
+        return [first + j for j in range(self.each)]
+
+    def rows_of(self, g) -> list:
+        """The fine rows of group g."""
+        return [self.first + g * self.group + j for j in range(self.group)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Up:
+    """What leads one input up.
+
+    Group g of fine rows draws on `count` rows of the input, the first of them `first` +
+    g `stride`. Fine row j of the group is, for each term, the sum of weight times row
+    over weights[term][j] = ((row, weight), ...), then a band along the row.
+    """
+
+    height: int
+    first: int
+    stride: int
+    count: int
+    weights: tuple[tuple[tuple[tuple[int, float], ...], ...], ...]
+    band: Band
+
+
+@dataclasses.dataclass(frozen=True)
+class Walk:
+    """`taps` [terms][k] weigh the fine rows of an output, after the band `down`."""
+
+    rows: Rows
+    ups: tuple[Up, ...]
+    down: Band
+    taps: tuple[tuple[float, ...], ...]
+
+    @property
+    def bands(self) -> list[Band]:
+        return [*(up.band for up in self.ups), self.down]
+
+
+def make_walk(ups, down, tolerance: float) -> Walk:
+    """For resamplings `ups` to one fine grid and `down` from it.
+
+    Terms of a radial filter below `tolerance` times the largest are left out.
+    """
+    step = down.down[0]
+    rows = Rows(
+        taps=down.taps_shape[0],
+        step=step,
+        group=math.lcm(step, *(spec.up[0] for spec in ups)),
+        outputs=down.size_out[0],
+        lo=down.lo[0],
+        fine=down.size_in[0],
+    )
+    terms = banded.separable_terms(down, tolerance)
+    return Walk(
+        rows,
+        tuple(_make_up(spec, rows, tolerance) for spec in ups),
+        make_band([banded.matrix(down, 1, x) for _, x in terms]),
+        tuple(tuple(map(float, y)) for y, _ in terms),
+    )
+
+
+def _make_up(spec, rows: Rows, tolerance: float) -> Up:
+    assert spec.down == (1, 1)
+    terms = banded.separable_terms(spec, tolerance)
+    up, lo, taps = spec.up[0], spec.lo[0], spec.taps_shape[0]
+    numbers = rows.rows_of(0)
+    # Tap k of fine row r reads row (r + k - lo) / up of the input.
+    first = -(-(numbers[0] - lo) // up)
+    last = (numbers[-1] + taps - 1 - lo) // up
+
+    def weigh(y, r):
+        taken = ((m - first, m * up - r + lo) for m in range(first, last + 1))
+        return tuple((i, float(y[k])) for i, k in taken if 0 <= k < taps)
+
+    return Up(
+        height=spec.size_in[0],
+        first=first,
+        stride=rows.group // up,
+        count=last - first + 1,
+        weights=tuple(tuple(weigh(y, r) for r in numbers) for y, _ in terms),
+        band=make_band([banded.matrix(spec, 1, x) for _, x in terms]),
+    )
+
+
+def make_band(matrices: list[np.ndarray]) -> Band:
+    """Blocks of DEPTH inputs each, if there are more; sizes and starts whole registers.
+
+    Both sizes are rounded up: the outputs too many are zero, the inputs unused.
+    """
+    whole = np.stack(matrices)
+    extra = [(0, -n % SUBLANES) for n in whole.shape[1:]]
+    whole = np.pad(whole, ((0, 0), *extra))
+    count, size = whole.shape[1:]
+    used = np.abs(whole).max(axis=0) > 0
+    low = np.where(used.any(axis=1), used.argmax(axis=1), size)
+    high = np.where(used.any(axis=1), size - used[:, ::-1].argmax(axis=1), 0)
+    first, blocks, row = [], [], 0
+    while row < count:
+        best = row + SUBLANES
+        for end in range(row + SUBLANES, count + 1, SUBLANES):
+            start = low[row:end].min() // SUBLANES * SUBLANES
+            if high[row:end].max() - start <= DEPTH or size <= DEPTH:
+                best = end
+        start = min(low[row:best].min() // SUBLANES * SUBLANES, max(0, size - DEPTH))
+        stop = max(start + DEPTH, -(-high[row:best].max() // SUBLANES) * SUBLANES)
+        first.append(int(start))
+        blocks.append(whole[:, row:best, start : min(stop, size)])
+        row = best
+    return Band(size, tuple(first), tuple(blocks))

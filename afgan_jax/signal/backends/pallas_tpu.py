@@ -1,0 +1,213 @@
+"""The filtered nonlinearity as one Pallas kernel for TPUs: inner maps stay on chip.
+
+A program of the kernel takes one image and a block of channels, and walks down the rows
+of the fine grid (pallas_schedule.py). A row is a few rows of the input, weighted
+(vector unit),
+times a banded matrix along the row (matrix unit, a block of the band at a time); the
+nonlinearity; times a banded matrix along the row on the way down. The last rows so made
+are kept in a ring, and their weighted sum is a row of the output. The gradient is the
+same walk: x and the cotangent go up, and the transposed filters lead down. Only x is
+kept from the forward pass.
+
+Stages hand rows on through memory and work on different groups of rows in a round, so
+that the compiler can keep vector and matrix units busy at a time. Not the default:
+counted from compiled programs, not yet timed on a TPU. Ask for it with
+updates.kernel=pallas.
+"""
+
+import functools
+import math
+import operator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import tpu as pltpu
+
+from afgan_jax.signal.backends import banded, pallas_schedule
+
+VMEM_BYTES = 100 * 2**20  # of the 128 MiB that a core of v5e and v6e has
+LANES = 128  # channels side by side in a register
+PIECE = (
+    2 * pallas_schedule.SUBLANES
+)  # samples of a row that are summed while in registers
+
+
+def filtered(op, x: jax.Array) -> jax.Array:
+    """op.down(act(op.up(x))) of nonlinearity._Filtered, [N H W C] -> [N H2 W2 C]."""
+    return _on_platform([op.up], op.act, op.down, x)
+
+
+def filtered_vjp(op, x: jax.Array, ct: jax.Array) -> jax.Array:
+    """The gradient for x given that of the output, ct."""
+
+    def combine(fine, fine_ct):
+        return jax.vjp(op.act, fine)[1](fine_ct)[0]
+
+    ups = [op.up, op.down.transposed()]
+    return _on_platform(ups, combine, op.up.transposed(), x, ct)
+
+
+def _on_platform(ups, combine, down, *arrays) -> jax.Array:
+    """Compiled for a TPU; on CPU step by step, for tests. Other platforms refuse."""
+    run = functools.partial(_run, ups, combine, down)
+    return jax.lax.platform_dependent(
+        *arrays,
+        tpu=functools.partial(run, interpret=False),
+        cpu=functools.partial(run, interpret=True),
+    )
+
+
+def _run(ups, combine, down, *arrays, interpret: bool) -> jax.Array:
+    """down(combine(up(array), ...)): the resamplings `ups` lead to one fine grid."""
+    dtype, (n, _, _, channels) = arrays[0].dtype, arrays[0].shape
+    plan = pallas_schedule.make_walk(ups, down, 1e-7 if dtype == jnp.float32 else 1e-3)
+    block, buffers = _channel_block(ups, down, channels, dtype)
+    group, matrices = plan.rows.group, [m for b in plan.bands for m in b.blocks]
+    lines = [(len(u.weights), group, u.band.size_in, block) for u in plan.ups]
+    fine = (group, plan.down.size_in, block)
+    ring = (len(plan.taps), plan.rows.kept, plan.down.size_out, block)
+
+    def image(size):
+        return pl.BlockSpec(
+            (1, *size, block),
+            lambda i, c: (i, 0, 0, c),
+            pipeline_mode=pl.Buffered(buffers),
+        )
+
+    def whole(a):
+        return pl.BlockSpec(a.shape, lambda i, c: (0,) * a.ndim)
+
+    return pl.pallas_call(
+        functools.partial(
+            _kernel,
+            combine=combine,
+            plan=plan,
+            precision=banded.precision(arrays[0]),
+        ),
+        grid=(n, pl.cdiv(channels, block)),
+        in_specs=[*(image(spec.size_in) for spec in ups), *map(whole, matrices)],
+        out_specs=image(down.size_out),
+        out_shape=jax.ShapeDtypeStruct((n, *down.size_out, channels), dtype),
+        scratch_shapes=[
+            *(pltpu.VMEM(shape, dtype) for shape in (*lines, fine)),
+            pltpu.VMEM(ring, jnp.float32),
+        ],
+        compiler_params=pltpu.CompilerParams(
+            dimension_semantics=("parallel", "parallel"), vmem_limit_bytes=VMEM_BYTES
+        ),
+        interpret=interpret,
+    )(*arrays, *(jnp.asarray(m, dtype) for m in matrices))
+
+
+def _kernel(*refs, combine, plan: pallas_schedule.Walk, precision):
+    """Rounds of plan.rows: the stages stand last to first, each reads what was left."""
+    rows, xs, refs = plan.rows, refs[: len(plan.ups)], refs[len(plan.ups) :]
+    bands = []
+    for band in plan.bands:
+        bands.append((band.first, refs[: len(band.first)]))
+        refs = refs[len(band.first) :]
+    y, *lines, fine, ring = refs
+    times = functools.partial(_times, precision)
+
+    def slot(r):
+        return jax.lax.rem(r - rows.first + 3 * rows.kept, rows.kept)
+
+    def write(o):
+        slots = [slot(o * rows.step - rows.lo + k) for k in range(rows.taps)]
+        for part in _pieces(y.shape[2]):
+            terms = []
+            for t, taps in enumerate(plan.taps):
+                terms += _weighted(taps, [ring.at[t, k, part] for k in slots])
+            total = functools.reduce(operator.add, terms)
+            y[0, jnp.maximum(o, 0), part] = total.astype(y.dtype)
+
+    def lead_down(r, j):
+        for t in range(len(plan.taps)):
+            line = times(*bands[-1], t, fine.at[j])
+            if rows.leave:
+                line = jnp.where((r >= 0) & (r < rows.fine), line, 0.0)
+            ring[t, slot(r)] = line
+
+    def lead_up(j):
+        parts = []
+        for line, band in zip(lines, bands):
+            terms = [times(*band, t, line.at[t, j]) for t in range(line.shape[0])]
+            parts.append(functools.reduce(operator.add, terms))
+        fine[j] = combine(*parts).astype(fine.dtype)
+
+    def work(g, _):
+        for o in rows.outputs_of(g):
+            write(o)
+        for j, r in enumerate(rows.rows_of(g - 2)):
+            lead_down(r, j)
+        for j in range(rows.group):
+            lead_up(j)
+        for up, x, line in zip(plan.ups, xs, lines):
+            _weigh(up, g, x, line)
+
+    jax.lax.fori_loop(0, rows.rounds, work, None)
+
+
+def _times(precision, firsts, blocks, t: int, row) -> jax.Array:
+    """Term t of a band times a row [W_in C], [W_out C]."""
+    parts = [
+        jnp.dot(
+            block[t],
+            row[first : first + block.shape[2]],
+            precision=precision,
+            preferred_element_type=jnp.float32,
+        )
+        for first, block in zip(firsts, blocks)
+    ]
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+
+
+def _weigh(up: pallas_schedule.Up, g, x, line) -> None:
+    """line [terms rows W C]: rows of x [1 H W C] summed as group g needs them."""
+    numbers = [g * up.stride + up.first + i for i in range(up.count)]
+    for part in _pieces(x.shape[2]):
+        rows = []
+        for n in numbers:
+            row = x[0, jnp.clip(n, 0, up.height - 1), part].astype(jnp.float32)
+            rows.append(jnp.where((n >= 0) & (n < up.height), row, 0.0))
+        extra = -rows[0].shape[0] % pallas_schedule.SUBLANES
+        whole = slice(part.start, part.stop + extra)
+        for t, term in enumerate(up.weights):
+            for j, weights in enumerate(term):
+                row = sum(weight * rows[i] for i, weight in weights)
+                row = jnp.pad(row, ((0, extra), (0, 0)))
+                line[t, j, whole] = row.astype(line.dtype)
+
+
+def _weighted(taps, rows) -> list[jax.Array]:
+    """The parts of sum_k taps[k] rows[k]; the two halves of an even sum together."""
+    last = len(taps) - 1
+    if not np.allclose(taps, taps[::-1], rtol=0, atol=1e-9 * max(map(abs, taps))):
+        return [tap * row[...] for tap, row in zip(taps, rows)]
+    pairs = [(k, last - k) for k in range((last + 1) // 2)]
+    parts = [taps[k] * (rows[k][...] + rows[m][...]) for k, m in pairs]
+    return parts if last % 2 else [*parts, taps[last // 2] * rows[last // 2][...]]
+
+
+def _pieces(size: int) -> list[slice]:
+    return [slice(i, min(i + PIECE, size)) for i in range(0, size, PIECE)]
+
+
+def fits(op, x: jax.Array) -> bool:
+    """Whether both passes over an array like x fit on chip."""
+    ups, (channels, dtype) = [op.up, op.down.transposed()], (x.shape[-1], x.dtype)
+    return _channel_block(ups, op.up.transposed(), channels, dtype) is not None
+
+
+def _channel_block(ups, down, channels: int, dtype) -> tuple[int, int] | None:
+    """(channels a program takes, how often its images are held) that fit on chip.
+
+    Images held twice are moved while others are worked on.
+    """
+    pixels = sum(math.prod(spec.size_in) for spec in ups) + math.prod(down.size_out)
+    for block, buffers in ((2 * LANES, 2), (LANES, 2), (LANES, 1)):
+        if buffers * pixels * block * jnp.dtype(dtype).itemsize <= 0.8 * VMEM_BYTES:
+            return min(channels, block), buffers
+    return None

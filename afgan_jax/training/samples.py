@@ -1,0 +1,75 @@
+"""Images of a run: reals.png, fakes_init.png, fakes<kimg>.png."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from afgan_jax.training import ranges
+from afgan_jax.viz import grid
+
+
+def check(
+    *, rows: int | None = None, columns: int | None = None, batch: int = 16
+) -> None:
+    """Raises ValueError for settings of pictures that cannot work."""
+    ranges.check("pictures", rows=rows, columns=columns, batch=batch)
+
+
+class Snapshots:
+    """Renders one fixed set of latents and labels whenever asked."""
+
+    def __init__(
+        self,
+        folder: Path,
+        G,
+        archive,
+        *,
+        rows: int | None = None,
+        columns: int | None = None,
+        batch: int = 16,
+    ):
+        """A grid of `rows` x `columns`, by default as many as a large screen shows.
+
+        `archive` is the image set, whose labels the pictures take, in shuffled order.
+        """
+        check(rows=rows, columns=columns, batch=batch)
+        usual = grid.grid_size(archive.resolution)
+        rows, self._columns = rows or usual[0], columns or usual[1]
+        count = rows * self._columns
+        self._folder, self._archive = folder, archive
+        self._items = np.resize(
+            np.random.RandomState(0).permutation(len(archive)), count
+        )
+        z = np.random.RandomState(0).randn(count, G.mapping.z_dim)
+        self._z, self._c = z.astype(np.float32), archive.labels[self._items]
+        self._batch = min(batch, count)
+        self._render = jax.jit(
+            lambda variables, z, c: G.apply(variables, z, c if c.shape[1] else None)
+        )
+
+    def reals(self) -> Path | None:
+        """Write reals.png and return its path; None from all processes but 0."""
+        images = np.stack([self._archive[int(i)][0] for i in self._items])
+        return self._save("reals.png", images)
+
+    def fakes(self, variables: dict, name: str) -> Path | None:
+        """Write the generator's pictures of the fixed latents to `name`, as `reals`."""
+        if jax.process_index() != 0:
+            return None
+        # One device of this process draws them, whatever the mesh of the training.
+        variables = jax.tree.map(lambda x: x.addressable_data(0), variables)
+        pictures = []
+        for start in range(0, len(self._z), self._batch):
+            rows = np.arange(start, start + self._batch) % len(self._z)
+            z, c = jnp.asarray(self._z[rows]), jnp.asarray(self._c[rows])
+            pictures.append(np.asarray(self._render(variables, z, c)))
+        images = np.concatenate(pictures)[: len(self._z)]
+        return self._save(name, grid.to_uint8(images))
+
+    def _save(self, name: str, images: np.ndarray) -> Path | None:
+        if jax.process_index() != 0:
+            return None
+        grid.save_png(self._folder / name, grid.tile(images, self._columns))
+        return self._folder / name

@@ -1,0 +1,277 @@
+"""Images that explain the steps of an alias-free generator, each a PNG.
+
+They are drawn from plain numbers, as `networks.anatomy` finds them: frequencies in
+cycles per canvas width, gains and powers in dB. Blue is what a layer reads or what goes
+up, red what it makes or what comes down.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw
+
+from afgan_jax.viz import grid, plot
+
+UP, DOWN, OUT = "tab:blue", "tab:red", "tab:green"
+AXIS = "cycles per canvas width"
+LOWEST = -120.0  # dB that are drawn
+SHOWN = 112  # pixels of a feature map
+
+
+def staircase(path: str | os.PathLike, rows: Sequence[Mapping]) -> Path:
+    """Cutoff, stopband and half of the sampling rates over the layers, as steps."""
+    figure, (axis,) = plot.panels(1, 1, (4.0 + 0.5 * len(rows), 4.2))
+    x, edges = np.arange(len(rows)), np.arange(len(rows) + 1) - 0.5
+    column = {k: np.array([row[k] for row in rows], float) for k in STAIRS}
+    look = {"color": DOWN, "alpha": 0.12, "lw": 0, "label": "transition band"}
+    low, high = column["cutoff"], column["stopband"]
+    axis.stairs(high, edges, baseline=low, fill=True, **look)
+    for name, (label, factor, look) in STAIRS.items():
+        axis.stairs(column[name] * factor, edges, baseline=None, label=label, **look)
+    for i in np.flatnonzero([row["critical"] for row in rows]):
+        label = None if any(row["critical"] for row in rows[:i]) else "critical layer"
+        axis.axvspan(i - 0.5, i + 0.5, color="0.9", zorder=-1, label=label)
+    axis.set_yscale("log", base=2)
+    axis.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    axis.set_xticks(x, [row["name"] for row in rows], rotation=60, ha="right")
+    axis.set_xlim(-0.5, len(rows) - 0.5)
+    least = np.append(column["half_width"], low)
+    axis.set_ylim(bottom=0.8 * least[least > 0].min())
+    axis.set_ylabel(AXIS)
+    axis.grid(True, alpha=0.3)
+    axis.set_title("bands and sampling rates", loc="left")
+    figure.legend(loc="outside right upper")
+    return plot.save(path, figure)
+
+
+# column: (label, factor, look of the line), from the top down
+STAIRS = {
+    "inner_rate": ("inner Nyquist frequency", 0.5, {"color": "0.6", "ls": "--"}),
+    "rate": ("Nyquist frequency s/2", 0.5, {"color": "0.35", "lw": 3.5}),
+    "stopband": ("stopband $f_c + f_h$", 1, {"color": DOWN, "lw": 1.8}),
+    "cutoff": ("cutoff $f_c$", 1, {"color": UP, "lw": 1.8}),
+    "half_width": ("half width $f_h$", 1, {"color": OUT, "lw": 1, "ls": "-."}),
+}
+
+
+def filter_bank(path: str | os.PathLike, rows: Sequence[Mapping]) -> Path:
+    """Impulse and frequency response of each layer's filters, two layers a line.
+
+    Layers without filters are left out. Raises ValueError if no layer has one.
+    """
+    rows = [row for row in rows if row["up"] or row["down"]]
+    if not rows:
+        raise ValueError("no layer that is to be drawn has a filter")
+    figure, axes = plot.panels(2 * len(rows), 4, (3.6, 2.2))
+    for row, impulse, response in zip(rows, axes[::2], axes[1::2]):
+        for side, colour in (("up", UP), ("down", DOWN)):
+            if row[side]:
+                _impulse(impulse, side, row[side], colour)
+                _response(response, side, row[side], colour)
+        impulse.set_title(row["name"], loc="left", fontsize="medium")
+        impulse.set_xlabel("samples at the inner rate", fontsize="small")
+        impulse.set_ylabel("taps", fontsize="small")
+        response.set_title(_attenuations(row), loc="right", fontsize="small")
+        response.set_xlabel(AXIS, fontsize="small")
+        response.set_ylabel("dB", fontsize="small")
+        response.set_xlim(0, row["inner_rate"] / 2)
+        response.set_ylim(LOWEST, 8)
+        for axis in (impulse, response):
+            axis.grid(True, alpha=0.3)
+            axis.tick_params(labelsize="small")
+    handles, labels = _legend(axes[1::2])
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return plot.save(path, figure)
+
+
+def _impulse(axis, side: str, found: Mapping, colour: str) -> None:
+    taps = np.array(found["taps"])
+    x = np.arange(len(taps)) - (len(taps) - 1) / 2
+    offset = -0.12 if side == "up" else 0.12  # both can be seen where they are alike
+    axis.vlines(x + offset, 0, taps, color=colour, lw=1.2)
+    axis.plot(x + offset, taps, "o", color=colour, ms=3)
+    axis.axhline(0, color="0.5", lw=0.6)
+
+
+def _response(axis, side: str, found: Mapping, colour: str) -> None:
+    x = np.array(found["frequencies"])
+    axis.plot(x, found["response"], color=colour, lw=1.2, label=f"{side} filter")
+    if side == "down":
+        axis.plot(
+            *(x, found["diagonal"]),
+            color=colour,
+            lw=0.8,
+            ls=":",
+            label="down filter along the diagonal",
+        )
+    axis.axvspan(found["cutoff"], found["stopband"], color=colour, alpha=0.1, lw=0)
+    if found["designed"] is not None:
+        axis.hlines(
+            -found["designed"],
+            *(found["stopband"], x[-1]),
+            color=colour,
+            ls="--",
+            lw=1.1,
+            label=f"its attenuation by design ({side})",
+        )
+
+
+def _attenuations(row: Mapping) -> str:
+    parts = []
+    for side in ("up", "down"):
+        if row[side] and row[side]["attenuation"] is not None:
+            parts.append(f"{side} {row[side]['attenuation']:.0f} dB")
+    return f"reaches {', '.join(parts)}" if parts else ""
+
+
+def _legend(axes) -> tuple[list, list]:
+    """(handles, labels) of all axes, each label once."""
+    found = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels()):
+            found.setdefault(label, handle)
+    return list(found.values()), list(found)
+
+
+def spectra(path: str | os.PathLike, rows: Sequence[Mapping]) -> Path:
+    """Spectra before, inside and after each layer's nonlinearity, three a line."""
+    figure, axes = plot.panels(len(rows), 3, (4.2, 2.8), sharey=True)
+    for row, axis in zip(rows, axes):
+        for stage, (label, look) in STAGES.items():
+            axis.plot(
+                row[stage]["frequencies"], row[stage]["level"], **look, label=label
+            )
+        axis.axvspan(
+            *(row["cutoff"], row["stopband"]),
+            color=DOWN,
+            alpha=0.1,
+            lw=0,
+            label="transition band of the output",
+        )
+        axis.axvline(row["rate"] / 2, color="0.4", ls="--", lw=0.9, label=NYQUIST)
+        axis.set_title(_title(row), fontsize="medium")
+        axis.set_xlim(0, row["inner_rate"] / 2)
+        axis.set_xlabel(AXIS)
+        axis.set_ylim(LOWEST, 10)
+        axis.grid(True, alpha=0.3)
+    for axis in axes[::3]:
+        axis.set_ylabel("power, dB")
+    handles, labels = _legend(axes)
+    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    return plot.save(path, figure)
+
+
+NYQUIST = "Nyquist frequency of the output"
+# stage: (label, look of the line)
+STAGES = {
+    "risen": ("upsampled, before the nonlinearity", {"color": UP, "lw": 1.2}),
+    "bent": ("after it", {"color": DOWN, "lw": 2.0}),
+    "passed": ("low-passed again", {"color": OUT, "lw": 1.2}),
+    "out": ("decimated: the output", {"color": "black", "lw": 1.0, "ls": ":"}),
+}
+
+
+def _title(row: Mapping) -> str:
+    if row["removed"] is None:
+        return row["name"]
+    return f"{row['name']}: {row['removed']:.0f} dB removed beyond the stopband"
+
+
+def waves(
+    path: str | os.PathLike,
+    found: Mapping,
+    maps: Float[np.ndarray, "waves H W"],
+    mixed: Float[np.ndarray, "channels H W"],
+    channels: Sequence[int],
+) -> Path:
+    """The disc of frequencies, some of the waves, and what the first layer is given."""
+    count = max(len(channels), 1)
+    figure = plot.blank((5.2 + 1.5 * count, 4.4))
+    left, right = figure.subfigures(1, 2, width_ratios=(5.2, 1.5 * count))
+    axis = left.subplots()
+    x, y = np.array(found["frequencies"]).T
+    size = 16 if len(x) < 200 else 6
+    dots = axis.scatter(x, y, c=found["use"], s=size, cmap="viridis_r", vmin=0)
+    left.colorbar(dots, label="weight in the learned mix (rms)", shrink=0.8)
+    turn = np.linspace(0, 2 * np.pi, 200)
+    circle = found["cutoff"] * np.array([np.cos(turn), np.sin(turn)])
+    axis.plot(*circle, color=UP, label="cutoff $f_c$")
+    axis.scatter(
+        x[channels], y[channels], s=70, lw=1.5, fc="none", ec=DOWN, label="shown"
+    )
+    axis.set_aspect("equal")
+    axis.set(xlabel=f"{AXIS}, horizontal", ylabel=f"{AXIS}, vertical")
+    axis.set_title(f"{len(x)} waves")
+    limit = 1.4 * found["cutoff"]  # room for the legend
+    axis.set(xlim=(-limit, limit), ylim=(limit, -limit))  # down, as images have it
+    axis.legend(loc="upper right", fontsize="small")
+    axis.grid(True, alpha=0.3)
+    panels = right.subplots(2, count, squeeze=False)
+    for line, values, name in zip(panels, (maps, mixed), ("wave", "channel")):
+        for axis, number, image in zip(line, channels, values):
+            _image(axis, image, f"{name} {number}", found)
+    right.supxlabel("canvas widths", fontsize="small")
+    right.suptitle("waves, and below channels of their learned mix as layer 0 reads it")
+    return plot.save(path, figure)
+
+
+def _image(axis, image, title: str, found: Mapping) -> None:
+    """A map in its own range, its canvas framed, axes in canvas widths."""
+    height, width = (n / found["rate"] / 2 for n in image.shape)
+    axis.imshow(image, cmap="RdBu_r", extent=(-width, width, height, -height))
+    axis.plot([-0.5, 0.5, 0.5, -0.5, -0.5], [-0.5, -0.5, 0.5, 0.5, -0.5], "k", lw=0.7)
+    axis.set_title(title, fontsize="small")
+    axis.set_xticks([-0.5, 0.5])
+    axis.set_yticks([])
+    axis.tick_params(labelsize="x-small")
+
+
+def feature_maps(
+    path: str | os.PathLike, rows: Sequence[Mapping], maps: Mapping[str, np.ndarray]
+) -> Path:
+    """Maps [H W C] by layer, a line each: blue below 0, red above, the canvas framed.
+
+    Each map has a range of its own.
+    """
+    lines, captions = [], []
+    for row in rows:
+        images = [
+            _coloured(m, row["rate"]) for m in np.moveaxis(maps[row["name"]], 2, 0)
+        ]
+        lines.append(np.stack(images))
+        captions.append(
+            f"{row['name']}, channels {', '.join(map(str, row['channels']))}:"
+            f" {row['size'][1]}x{row['size'][0]} samples, canvas {row['rate']:g},"
+            f" rms {row['rms']:.2g}"
+        )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    grid.save_png(path, grid.strip(lines, captions, gap=4))
+    return path
+
+
+def _coloured(
+    values: Float[np.ndarray, "H W"], rate: float
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture SHOWN pixels high: white 0, red positive, blue negative.
+
+    Full colour is the largest value on the canvas; the margin may exceed it.
+    """
+    margins = [max(int((n - rate) // 2), 0) for n in values.shape]
+    canvas = values[tuple(slice(m, n - m) for m, n in zip(margins, values.shape))]
+    x = np.clip(values / max(np.abs(canvas).max(), 1e-12), -1, 1)
+    image = 1 - np.stack([np.maximum(-x, 0), np.abs(x), np.maximum(x, 0)], axis=-1)
+    shown = Image.fromarray(np.rint(image * 255).astype(np.uint8))
+    size = (round(SHOWN * x.shape[1] / x.shape[0]), SHOWN)
+    sampling = Image.Resampling.NEAREST if SHOWN >= len(x) else Image.Resampling.BOX
+    drawn = shown.resize(size, sampling)
+    if rate < max(x.shape):
+        edges = [((n - rate) / 2 / n, (n + rate) / 2 / n) for n in x.shape[::-1]]
+        (left, right), (top, bottom) = edges
+        w, h = size
+        box = (left * w, top * h, right * w - 1, bottom * h - 1)
+        ImageDraw.Draw(drawn).rectangle([round(v) for v in box], outline="black")
+    return np.array(drawn)

@@ -1,0 +1,114 @@
+"""Claims about metrics.sticking: textures that follow, that stick, and mixtures."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from afgan_jax.analysis import texture_sticking
+from afgan_jax.networks import generator
+
+R = 48
+AXIS = (np.arange(R) + 0.5) / R - 0.5
+
+
+def waves(seed, low, high, count=40):
+    """A function of (x, y) [R R 1]: plane waves of low .. high cycles per width."""
+    rng = np.random.default_rng(seed)
+    angle, phase = 2 * np.pi * rng.random([2, count])
+    radius = rng.uniform(low, high, count)
+
+    def evaluate(transform):
+        x, y = np.meshgrid(AXIS, AXIS)
+        points = np.stack([x, y, np.ones_like(x)], axis=-1) @ np.asarray(transform).T
+        along = points[..., :1] * np.cos(angle) + points[..., 1:2] * np.sin(angle)
+        waves = np.sin(2 * np.pi * radius * along + phase)
+        return waves.sum(axis=-1, keepdims=True) / np.sqrt(count / 2)
+
+    return evaluate
+
+
+def score(*, moving, stuck, reach=6, seeds=range(6)):
+    def render(seed, transform):
+        image = moving * waves(seed, 2, 0.4 * R)(transform)
+        return (image + stuck * waves(seed + 100, 2, 0.4 * R)(np.eye(3)))[None]
+
+    return texture_sticking.measure(render, seeds, resolution=R, reach=reach).score
+
+
+def test_a_texture_that_follows_scores_0_and_a_stuck_one_1():
+    # Motions are float32, whole pixels, and band-limited textures follow exactly.
+    assert score(moving=1, stuck=0) < 1e-5
+    assert score(moving=0, stuck=1) > 1 - 1e-5
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_mixture_scores_the_share_of_its_power_that_is_stuck(share):
+    found = score(moving=np.sqrt(1 - share), stuck=np.sqrt(share))
+    assert found == pytest.approx(share, abs=0.05)  # chance of 6 pictures
+
+
+def test_noise_at_fixed_pixels_over_a_soft_moving_picture_is_stuck():
+    noise = np.random.default_rng(0).standard_normal([R, R, 1])
+
+    def render(_, transform):
+        return (20 * waves(0, 0.5, 1.5)(transform) + noise)[None]
+
+    # The picture has 400 times the noise's power, and little of it is detail.
+    assert texture_sticking.measure(render, [0], resolution=R, reach=6).score > 0.95
+
+
+def test_moving_against_the_input_neither_stays_nor_follows():
+    def render(seed, transform):
+        return waves(seed, 2, 0.4 * R)(np.linalg.inv(transform))[None]
+
+    found = texture_sticking.measure(render, range(6), resolution=R, reach=6)
+    assert found.stays < 0.15 and found.follows < 0.1  # what is left is chance
+
+
+def test_an_untrained_generator_sticks_without_its_filters():
+    settings = {"resolution": 32, "z_dim": 8, "w_dim": 8, "num_layers": 6}
+    settings |= {"channel_base": 512, "channel_max": 16}
+    found = {}
+    for kernel in ("kaiser", "none"):
+        G = generator.make_generator(**settings, kernel=kernel)
+        variables = jax.jit(G.initialize)(jax.random.key(0))
+        draw = jax.jit(lambda v, z, t, G=G: G.apply(v, z, transform=t))
+
+        def render(z, transform, draw=draw, variables=variables):
+            return draw(variables, z, transform)
+
+        z = jax.random.normal(jax.random.key(1), (4, 8))
+        found[kernel] = texture_sticking.measure(render, [z], resolution=32, reach=4)
+    # Measured: follows 1.00, stays 1e-6 with the filters; follows 0.17, stays 0.33.
+    assert found["kaiser"].score < 0.001
+    assert found["kaiser"].follows == pytest.approx(1, abs=0.01)
+    assert found["none"].score > 0.4
+
+
+def test_pictures_of_a_row_are_streaks_or_hair():
+    moves = [texture_sticking.shift(u, R) for u in range(8)]
+    texture = waves(3, 2, 0.4 * R)
+    hair = texture_sticking.stack_row([np.stack([texture(t) for t in moves])], row=5)
+    still = [np.stack([texture(np.eye(3))] * n) for n in (3, 5)]  # in two batches
+    streaks = texture_sticking.stack_row(still, row=5)
+    assert hair.shape == streaks.shape == (8, R, 1)
+    np.testing.assert_array_equal(streaks, np.broadcast_to(streaks[:1], streaks.shape))
+    for t in range(8):  # 1e-4: float32 motions
+        np.testing.assert_allclose(hair[t, t:], hair[0, : R - t], atol=1e-4)
+
+
+def test_the_liveliest_row_has_most_detail_along_it():
+    image = np.zeros([32, 16, 1])
+    image[2, ::2] = 9  # too near the border
+    image[17, ::2] = 1
+    image[20] = 5  # flat
+    assert texture_sticking.liveliest_row(image) == 17
+
+
+def test_too_far_or_flat_is_refused():
+    flat = jnp.ones([1, 8, 12, 1])
+    with pytest.raises(ValueError, match="reach=4: use 1 to 3 pixels"):
+        texture_sticking.powers(lambda u: flat, reach=4)
+    with pytest.raises(ValueError, match="no detail along their rows"):
+        texture_sticking.shares(texture_sticking.powers(lambda u: flat, reach=2))

@@ -1,0 +1,45 @@
+"""Images by number: their bytes, their noise, and what names a set of them."""
+
+import jax.numpy as jnp
+import numpy as np
+from metrics import test_evaluator
+
+from afgan_jax.data import archive
+from afgan_jax.metrics import samples
+
+
+def test_noise_is_drawn_for_each_image_and_is_its_own_in_any_batch():
+    network = test_evaluator.noisy()
+    found = network.draw(network.variables, np.arange(5), None)
+    part = network.draw(network.variables, np.array([3, 1]), None)
+    np.testing.assert_array_equal(part, found[np.array([3, 1])])
+    flat = np.asarray(found).reshape(5, -1)
+    assert np.abs(np.corrcoef(flat) - np.eye(5)).max() < 5 / test_evaluator.R
+    np.testing.assert_allclose(flat.std(axis=1), 1, atol=5 / test_evaluator.R)
+
+
+def test_bytes_are_cut_not_rounded():
+    x = jnp.asarray([-2.0, -1.0, 0.0, 0.999, 1.0, 2.0])
+    np.testing.assert_array_equal(samples.to_uint8(x), [0, 0, 128, 255, 255, 255])
+    for x, exact in ((0.003, 128.38), (0.007, 128.89)):
+        assert samples.to_uint8(jnp.asarray(x)) == int(exact)
+
+
+def test_an_archive_is_named_by_its_pictures(tmp_path):
+    images = np.random.RandomState(0).randint(0, 256, (5, 8, 8, 3)).astype(np.uint8)
+    paths = [archive.write_archive(tmp_path / f"{i}.zip", images) for i in range(2)]
+    other = archive.write_archive(tmp_path / "other.zip", images[:4])
+    first, second, third = (archive.Archive.open(p) for p in (*paths, other))
+    assert first.digest() == second.digest() != third.digest()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for i, name in enumerate(reversed(first.images)):
+        (folder / f"{i}.png").write_bytes(first.files.open(name).read())
+    assert archive.Archive.open(folder).digest() == first.digest()
+    assert archive.Archive.open(folder, mirror=True).digest() != first.digest()
+    part = np.concatenate([images[:3], images[:1], images[:1]])
+    similar = archive.write_archive(tmp_path / "similar.zip", part)
+    assert archive.Archive.open(similar).digest(3) == first.digest(3) != first.digest()
+    shown = samples.of_archive(first)
+    assert (shown.shape, shown.count) == ((8, 8, 3), 5)
+    np.testing.assert_array_equal(shown.read(np.array([3, 1])), images[[3, 1]])

@@ -1,0 +1,135 @@
+"""Signals end a training where it can go on, in one process or several."""
+
+import os
+import signal
+
+import jax
+import pytest
+from processes import free_address, python, python_twice
+from training import counting
+
+from afgan_jax.runs import run_directory
+from afgan_jax.training import loop
+
+
+def train(folder, steps: int, batches=counting.batches, **program):
+    """Trains in this process, on one device; returns the state in the end."""
+    with run_directory.Run.create_or_open(folder, {"counting": {}}) as run:
+        return loop.train(
+            run,
+            counting.program(**{"devices": jax.devices()[:1]} | program),
+            batches,
+            counting.NoPictures(),
+            batch_size=counting.BATCH,
+            total_kimg=steps * counting.BATCH / 1000,
+        )
+
+
+def signalled(at: int, *numbers: int):
+    """Batches; when step `at` is due, this process gets signals."""
+
+    def batches(start):
+        for step, batch in enumerate(counting.batches(start), start):
+            for number in numbers if step == at + loop.AHEAD else ():
+                os.kill(os.getpid(), number)
+            yield batch
+
+    return batches
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Ctrl-C as in a terminal; what starts in the background inherits to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def steps_of(folder) -> list[int]:
+    with run_directory.Run.open(folder) as run:
+        return run.checkpoints.steps()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_the_step_end_and_saves(tmp_path, capsys, number):
+    before = signal.getsignal(number)
+    state = train(tmp_path, 20, signalled(3, number))
+    assert int(state.step) == 4 and steps_of(tmp_path)[-1] == 4
+    assert "stopping: saving at 0.016 kimg\nsaved: " in capsys.readouterr().err
+    assert signal.getsignal(number) == before
+    state = train(tmp_path, 20)
+    assert int(state.step) == 20
+    assert float(state.G["params"]["w"]) == counting.weight(20)
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(tmp_path, first):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, 20, signalled(3, first, signal.SIGINT))
+    assert steps_of(tmp_path) == [1]  # of the first tick
+
+
+def test_the_first_signal_ends_it_at_once_while_there_is_nothing_to_save(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, 20, signalled(0, signal.SIGINT))
+    assert steps_of(tmp_path) == []
+
+
+def test_the_host_is_at_most_one_step_ahead_of_the_devices(tmp_path):
+    """Else all that it is ahead must be done before it can stop."""
+    program = counting.program(jax.devices()[:1], rounds=2000)
+    update, done = program.updates["Gboth"], []
+
+    def watched(*inputs):
+        done.append([stats["w"].is_ready() for stats in results[:-1]])
+        state, stats = update(*inputs)
+        results.append(stats)
+        return state, stats
+
+    results = []
+    program.updates["Gboth"] = watched
+    with run_directory.Run.create_or_open(tmp_path, {"counting": {}}) as run:
+        loop.train(
+            run,
+            program,
+            counting.batches,
+            counting.NoPictures(),
+            batch_size=counting.BATCH,
+            total_kimg=0.04,
+        )
+    assert len(done) == 10 and all(all(ready) for ready in done)
+
+
+TWO = """
+import sys
+from afgan_jax.cli import train
+folder, index, address = sys.argv[1:]
+import jax
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+train.join(address, 2, int(index))
+from training import counting, test_preemption
+batches = counting.batches
+if index == "1":
+    batches = test_preemption.signalled(5, test_preemption.signal.SIGTERM)
+state = test_preemption.train(folder, 100, batches, devices=None)
+print("STOPPED", state.step)
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_two_processes_stops_both_at_one_step(tmp_path):
+    outs = python_twice(TWO, tmp_path)
+    # Of its own step 5 the other hears when it has begun its step 6.
+    assert all("STOPPED 7\n" in out for out in outs), "\n".join(outs)
+    assert steps_of(tmp_path)[-1] == 7
+    state = train(tmp_path, 9)  # goes on, on one device of one process
+    assert float(state.G["params"]["w"]) == counting.weight(9)
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_process_of_a_job_before_training(tmp_path):
+    code = f"from afgan_jax.cli import train; train.join('{free_address()}', 1, 0)\n"
+    code += "import os, signal, time; os.kill(os.getpid(), signal.SIGTERM)\n"
+    child = python(code + "time.sleep(9)")
+    out, _ = child.communicate()
+    assert child.returncode == -signal.SIGTERM, out
