@@ -217,7 +217,8 @@ def test_a_conditional_generator_asks_for_the_class(trained, tmp_path, capsys):
 
 def test_labels_are_a_class_or_numbers():
     assert labels.read(0, None, None) is None
-    assert labels.read(3, 1, None) == [0, 1, 0]
+    assert labels.read(3, "1", None) == [0, 1, 0]
+    assert labels.read(3, "owl", None, ["cat", "dog", "owl"]) == [0, 0, 1]
     assert labels.read(3, None, "1,0,1") == [1, 0, 1]
     assert labels.read(2, None, "-0.5,2e1") == [-0.5, 20]
 
@@ -225,13 +226,14 @@ def test_labels_are_a_class_or_numbers():
 @pytest.mark.parametrize(
     "c_dim, number, text, message",
     [
-        (0, 1, None, "--class=1, but this generator knows no labels"),
+        (0, "1", None, "--class=1, but this generator knows no labels"),
         (0, None, "1", "--label=1, but this generator knows no labels"),
-        (2, 1, "0,1", "exclude each other"),
+        (2, "1", "0,1", "exclude each other"),
         (2, None, "1", "--label=1 must be 2 numbers"),
         (2, None, "1,nan", "--label=1,nan must be 2 numbers"),
         (2, None, "1,cat", "--label=1,cat must be 2 numbers"),
-        (2, -1, None, "--class=-1 must be one of 0 to 1"),
+        (2, "owl", None, "--class=owl must be one of 0 to 1;"),
+        (2, "-1", None, "--class=-1 must be one of 0 to 1"),
     ],
 )
 def test_bad_labels_are_named(c_dim, number, text, message):

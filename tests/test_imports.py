@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
-EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "cli"}
+EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "cli", "model"}
 MAY_IMPORT = {
     "signal": set(),
     "data": set(),
@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "training": {"networks", "augment", "signal", "viz", "runs", "interop"},
     "bench": {"networks", "signal", "metrics"},
     "cli": EVERYTHING,
+    "model": {"interop", "networks", "runs", "signal"},
     "__main__": {"cli"},
     "__init__": set(),
 }

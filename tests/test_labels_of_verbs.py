@@ -30,7 +30,9 @@ def chosen(sets, *arguments, c_dim=2, path="own.zip", data=None):
     labels.define(values)
     cli.parse(values, list(arguments))
     settings = {"path": str(sets / path), "mirror": True, "use_labels": True}
-    run = types.SimpleNamespace(path=sets / "run", config={"data": settings})
+    run = types.SimpleNamespace(
+        path=sets / "run", config={"data": settings}, class_names=lambda: ("cat", "dog")
+    )
     data = None if data is None else str(sets / data)
     return labels.choose(values, run, c_dim, data).tolist()
 
@@ -40,6 +42,7 @@ def test_classes_are_named_or_come_from_a_set(sets):
     assert chosen(sets) == [first, first, first, second, first, first]
     assert chosen(sets, path="gone.zip", data="own.zip") == chosen(sets)
     assert chosen(sets, "--class=1", path="gone.zip") == [second]
+    assert chosen(sets, "--class=dog", path="gone.zip") == [second]
     assert chosen(sets, "--label=0.5,2", path="gone.zip") == [[0.5, 2]]
     assert chosen(sets, c_dim=0, path="gone.zip") == [[]]
     assert [labels.are_in(f"{sets}/{n}.zip") for n in ("own", "bare")] == [True, False]
@@ -59,7 +62,7 @@ def test_classes_are_named_or_come_from_a_set(sets):
             {"data": "other.zip"},
             "are 3 numbers, the generator takes 2; pass",
         ),
-        (["--class=2"], {}, "--class=2 must be one of 0 to 1"),
+        (["--class=2"], {}, "--class=2 must be one of 0 to 1 or cat, dog"),
         (["--class=1"], {"c_dim": 0}, "--class=1, but this generator knows no labels"),
     ],
 )

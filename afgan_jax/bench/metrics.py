@@ -21,6 +21,7 @@ from afgan_jax.metrics import (
     samples,
     sharding,
 )
+from afgan_jax.signal import pixels
 from afgan_jax.signal.backends import dispatch
 
 # Name of a row: the network whose features of generated pictures are found.
@@ -51,7 +52,7 @@ def whole(G, batch: int, *, repeats: int, naive: bool) -> Iterator[clock.Row]:
     arguments = network.variables, numbers
     yield clock.measure(
         "draw",
-        lambda *constants: samples.to_uint8(network.draw(*constants, None)),
+        lambda *constants: pixels.to_uint8(network.draw(*constants, None)),
         lambda: arguments,
         batch,
         repeats=repeats,

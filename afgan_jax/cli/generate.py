@@ -2,8 +2,10 @@
 
 python -m afgan_jax generate --run=runs/earth --seeds=0-15 --psi=0.7 --outdir=out
 
-A generator trained on labels needs one: --class=3, or all its numbers, as --label=0,1,1
-for several classes at once or --label=0.5,-2 for any vector.
+--run is a run, one of its checkpoints (RUN@STEP), or a snapshot (.pkl) of the published
+program, in which nothing is run. A generator trained on labels needs one: --class=3 or
+--class=NAME, or all its numbers, as --label=0,1,1 for several classes at once or
+--label=0.5,-2 for any vector.
 
 A seed means the same latent everywhere: numpy's RandomState(seed).randn(1, z_dim).
 """
@@ -17,7 +19,9 @@ from afgan_jax import cli
 from afgan_jax.cli import labels
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("run", None, "run directory of the training", flag_values=FLAGS)
+flags.DEFINE_string(
+    "run", None, "run directory, RUN@STEP or published snapshot", flag_values=FLAGS
+)
 flags.DEFINE_integer("step", None, "checkpoint; default: newest", flag_values=FLAGS)
 flags.DEFINE_string("seeds", "0-15", "such as 0-15 or 1,3,5-7", flag_values=FLAGS)
 flags.DEFINE_float(
@@ -46,39 +50,24 @@ def main(argv: list[str]) -> None:
     cli.check_writable("outdir", FLAGS.outdir)
 
     # Here, not on top: --help must not wait for JAX.
-    import jax
-    import jax.numpy as jnp
     import numpy as np
 
-    from afgan_jax.runs import run_directory
-    from afgan_jax.signal import affine
+    from afgan_jax import model as models
     from afgan_jax.viz import grid
 
-    jax.config.update("jax_default_matmul_precision", "highest")  # alike everywhere
-    G, variables = run_directory.load_generator(FLAGS.run, FLAGS.step)
-    label = labels.read(G.mapping.c_dim, FLAGS["class"].value, FLAGS.label)
-    motion = (math.radians(FLAGS.rotate), *shift)
-    # StyleGAN2 takes no transform, so none is passed where none is asked for.
-    transform = affine.user_transform(*motion) if any(motion) else None
-    z_dim = G.mapping.z_dim
-    latents = [np.random.RandomState(seed).randn(1, z_dim) for seed in seeds]
-    z = np.concatenate(latents).astype(np.float32)
-    c = None if label is None else jnp.tile(jnp.asarray(label), (FLAGS.batch, 1))
-
-    @jax.jit
-    def render(variables, z, c):
-        return G.apply(variables, z, c, psi=FLAGS.psi, transform=transform)
-
+    source = FLAGS.run if FLAGS.step is None else f"{FLAGS.run}@{FLAGS.step}"
+    model = models.load(source)
+    label = labels.read(
+        model.c_dim, FLAGS["class"].value, FLAGS.label, model.class_names
+    )
+    ws = model.ws(seeds, label=label, psi=FLAGS.psi)
+    motion = {"rotate": math.radians(FLAGS.rotate), "translate": shift}
+    images = model.synthesize(ws, batch=FLAGS.batch, **motion)
+    pictures = grid.to_uint8(images)
     outdir = Path(FLAGS.outdir)
     outdir.mkdir(parents=True, exist_ok=True)
-    pictures = []
-    for start in range(0, len(seeds), FLAGS.batch):
-        part = z[start : start + FLAGS.batch]
-        full = np.resize(part, (FLAGS.batch, z_dim))  # one shape, compiled once
-        images = np.asarray(render(variables, full, c))[: len(part)]
-        for seed, picture in zip(seeds[start:], grid.to_uint8(images), strict=False):
-            grid.save_png(outdir / f"seed{seed:04d}.png", picture)
-            pictures.append(picture)
+    for seed, picture in zip(seeds, pictures, strict=True):
+        grid.save_png(outdir / f"seed{seed:04d}.png", picture)
     columns = math.ceil(math.sqrt(len(pictures)))
     grid.save_png(outdir / "grid.png", grid.tile(np.stack(pictures), columns))
     print(f"wrote {len(pictures)} images and grid.png to {outdir}")

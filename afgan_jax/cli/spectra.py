@@ -176,6 +176,7 @@ def batches():
 
     from afgan_jax.data import archive
     from afgan_jax.metrics import samples, sharding
+    from afgan_jax.signal import pixels
 
     if (FLAGS.run is None) == (FLAGS.images is None):
         raise ValueError("pass either --images=FOLDER_OR_ZIP or --run=RUN")
@@ -192,7 +193,7 @@ def batches():
     over = sharding.BatchSharding.over(FLAGS.batch)
 
     def draw(constants, numbers):
-        return samples.to_uint8(network.draw(constants, numbers, None))
+        return pixels.to_uint8(network.draw(constants, numbers, None))
 
     drawn = over.compile(draw)
     return over.map(drawn, network.variables, lambda numbers: numbers, FLAGS.num)

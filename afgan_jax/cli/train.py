@@ -162,6 +162,9 @@ def train(
         if jax.process_index() == 0:
             layers = json.dumps(setup.G.synthesis.rows(), indent=2)
             atomic.write(run.path / "plan.json", layers + "\n")
+            if archive.class_names is not None:
+                names = json.dumps(list(archive.class_names)) + "\n"
+                atomic.write(run.path / run_directory.CLASSES, names)
         if beginning is not None:
             init_from.save(run, *beginning)
         elif run.latest_step() is None:  # an earlier try may have left one

@@ -11,8 +11,9 @@ from jaxtyping import Array, Float
 
 from afgan_jax.metrics import cache, equivariance, features, frechet, path_length
 from afgan_jax.metrics.features import Images
-from afgan_jax.metrics.samples import Draw, ImageSource, Network, to_uint8
+from afgan_jax.metrics.samples import Draw, ImageSource, Network
 from afgan_jax.metrics.sharding import BatchSharding
+from afgan_jax.signal import pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +156,7 @@ def of_drawn(net: str, draw: Draw) -> Callable:
 
     def run(constants, numbers):
         variables, params = constants
-        return _features(net, params, to_uint8(draw(variables, numbers, None)))
+        return _features(net, params, pixels.to_uint8(draw(variables, numbers, None)))
 
     return run
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
@@ -127,8 +126,3 @@ def _draw_noise(variables: dict, keys: Array) -> dict:
         for i, (path, leaf) in enumerate(leaves)
     ]
     return jax.tree.unflatten(tree, found)
-
-
-def to_uint8(images: Float[Array, "*shape"]) -> UInt8[Array, "*shape"]:
-    """127.5 x + 128, clipped and cut to whole numbers, as the published metrics do."""
-    return jnp.clip(images * 127.5 + 128, 0, 255).astype(jnp.uint8)

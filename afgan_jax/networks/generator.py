@@ -34,7 +34,7 @@ class Generator(nn.Module):
         self,
         z: Float[Array, "N z_dim"],
         c: Float[Array, "N c_dim"] | None = None,
-        psi: float = 1.0,
+        psi: float | Array = 1.0,
         cutoff: int | None = None,
         transform: Array | None = None,
         update_emas: bool = False,

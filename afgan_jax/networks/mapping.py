@@ -27,7 +27,7 @@ class Mapping(nn.Module):
         self,
         z: Float[Array, "N z_dim"] | None,
         c: Float[Array, "N c_dim"] | None = None,
-        psi: float = 1.0,
+        psi: float | Array = 1.0,
         cutoff: int | None = None,
         update_emas: bool = False,
     ) -> Float[Array, "N L w_dim"] | Float[Array, "N w_dim"]:

@@ -2,6 +2,7 @@
 
 config.json      every setting of the run
 checkpoints/     see checkpoints.py
+classes.json     names of the classes, where the set has them
 stats.jsonl      one JSON object a tick, with "nimg" and "timestamp"
 metric-*.jsonl   one JSON object each time that a metric was measured
 Further files (events, reals.png, fakes*.png) belong to training. In a run of several
@@ -47,6 +48,8 @@ FREE_SETTINGS = (
 # Settings of older runs that are no more, and only changed rounding.
 RETIRED = ("updates.accumulate",)
 
+CLASSES = "classes.json"  # names of classes, where the set has them
+
 _log = logging.getLogger(__name__)
 
 
@@ -54,12 +57,24 @@ class Run:
     """An open run directory; `path`, `config` and `checkpoints` are its parts."""
 
     def __init__(
-        self, path: Path, config: dict, saved: checkpoints.Checkpoints, lock=None
+        self,
+        path: Path,
+        config: dict,
+        saved: checkpoints.Checkpoints | None = None,
+        lock=None,
     ):
         self._lock = lock  # an open file, locked until it is closed
+        self._saved = saved
         self.path = path
         self.config = config
-        self.checkpoints = saved
+
+    @property
+    def checkpoints(self) -> checkpoints.Checkpoints:
+        """The checkpoints; of a run opened for reading, opened when first asked for."""
+        if self._saved is None:
+            folder = self.path / "checkpoints"
+            self._saved = checkpoints.Checkpoints(folder, read_only=True)
+        return self._saved
 
     @classmethod
     def create_or_open(
@@ -122,9 +137,7 @@ class Run:
         Raises ValueError if path is not a run.
         """
         path = _local(path)
-        config = _read_config(path)
-        saved = checkpoints.Checkpoints(path / "checkpoints", read_only=True)
-        return cls(path, config, saved)
+        return cls(path, _read_config(path))
 
     @staticmethod
     def has_begun(workdir: str | Path) -> bool:
@@ -133,7 +146,11 @@ class Run:
 
     def latest_step(self) -> int | None:
         """Returns the newest completely saved step; None if there is none."""
-        return max(self.checkpoints.steps(), default=None)
+        return max(self.steps(), default=None)
+
+    def steps(self) -> list[int]:
+        """Returns the steps that are completely saved, in ascending order."""
+        return checkpoints.saved_steps(self.path / "checkpoints")
 
     def save(self, step: int, tree: Any) -> None:
         """Saves a pytree of arrays in the background; see Checkpoints.save."""
@@ -164,6 +181,11 @@ class Run:
             if not differing:
                 cause = "the settings agree, so another version of the code made it"
             raise ValueError(f"{error}; {cause}") from None
+
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes that the run was trained on, None if they have none."""
+        file = self.path / CLASSES
+        return tuple(json.loads(file.read_text())) if file.is_file() else None
 
     def append_stats(self, stats: Mapping[str, Any]) -> None:
         """Adds one line to stats.jsonl; a value that is not finite becomes null."""
@@ -207,7 +229,8 @@ class Run:
     def close(self) -> None:
         """Waits for the save in progress; raises what went wrong in it."""
         try:
-            self.checkpoints.close()
+            if self._saved is not None:
+                self._saved.close()
         finally:
             if self._lock is not None:
                 self._lock.close()
@@ -222,6 +245,14 @@ class Run:
         except Exception:
             if kind is None:
                 raise
+
+
+def split_step(source: str) -> tuple[str, int | None]:
+    """(RUN, STEP) of "RUN@STEP"; (RUN, None) of a path alone."""
+    path, at, step = source.rpartition("@")
+    if not (at and step.isdecimal()) or Path(source).expanduser().exists():
+        return source, None
+    return path, int(step)
 
 
 def load_generator(

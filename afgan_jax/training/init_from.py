@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from afgan_jax.interop import names, persistence
+from afgan_jax.interop import snapshot
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.runs import atomic, run_directory
 from afgan_jax.runs import config as config_lib
@@ -64,18 +64,16 @@ def find(text: str) -> Donor:
 
     Raises ValueError if there is no such run or step, or this program cannot read it.
     """
-    path, at, step = text.rpartition("@")
-    if not (at and step.isdecimal()) or Path(text).exists():
-        path, step = text, None
+    path, step = run_directory.split_step(text)
     if Path(path).is_file():
         return _snapshot(Path(path))
-    return _run(text, path, None if step is None else int(step))
+    return _run(text, path, step)
 
 
 def _run(text: str, path: str, step: int | None) -> Donor:
     with run_directory.Run.open(path) as run:
         settings = {name: run.config.get(name, {}) for name in NETWORKS}
-        steps = run.checkpoints.steps()
+        steps = run.steps()
         if not steps or step not in (None, *steps):
             raise ValueError(
                 f"--init-from={text} has no such checkpoint; steps: {steps}"
@@ -93,22 +91,13 @@ def _run(text: str, path: str, step: int | None) -> Donor:
 def _snapshot(path: Path) -> Donor:
     """Of a file that the published program wrote; nothing in it is run."""
     what = f"--init-from={path}"
-    held = persistence.read(path)
-    parts = {p: held.get(p) if isinstance(held, dict) else None for p in transfer.PARTS}
-    if not all(isinstance(part, persistence.Module) for part in parts.values()):
-        raise ValueError(f"{what} does not hold the networks G, D and G_ema")
-    try:
-        settings = {
-            "generator": names.settings(parts["G_ema"].kwargs),
-            "discriminator": names.settings(parts["D"].kwargs),
-        }
-    except ValueError as error:
-        raise ValueError(f"{what}: {error}") from None
-    if any(name.startswith("synthesis.b4.") for name in parts["G_ema"].arrays):
-        settings["generator"]["synthesis"] = "stylegan2"
-    settings["discriminator"]["mbstd_layout"] = "interleaved"
+    parts = snapshot.read(path, transfer.PARTS)
+    settings = {
+        "generator": parts["G_ema"].settings,
+        "discriminator": parts["D"].settings,
+    }
     settings, shapes = _describe(settings, what)
-    weights = {part: names.variables(module.arrays) for part, module in parts.items()}
+    weights = {part: network.variables for part, network in parts.items()}
     rows = transfer.match(weights, shapes)
     wrong = [row for row in rows if row.kind != "loaded"]
     if wrong:

@@ -6,6 +6,7 @@ from metrics import test_evaluator
 
 from afgan_jax.data import archive
 from afgan_jax.metrics import samples
+from afgan_jax.signal import pixels
 
 
 def test_noise_is_drawn_for_each_image_and_is_its_own_in_any_batch():
@@ -20,9 +21,9 @@ def test_noise_is_drawn_for_each_image_and_is_its_own_in_any_batch():
 
 def test_bytes_are_cut_not_rounded():
     x = jnp.asarray([-2.0, -1.0, 0.0, 0.999, 1.0, 2.0])
-    np.testing.assert_array_equal(samples.to_uint8(x), [0, 0, 128, 255, 255, 255])
+    np.testing.assert_array_equal(pixels.to_uint8(x), [0, 0, 128, 255, 255, 255])
     for x, exact in ((0.003, 128.38), (0.007, 128.89)):
-        assert samples.to_uint8(jnp.asarray(x)) == int(exact)
+        assert pixels.to_uint8(jnp.asarray(x)) == int(exact)
 
 
 def test_an_archive_is_named_by_its_pictures(tmp_path):

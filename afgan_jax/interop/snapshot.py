@@ -1,0 +1,41 @@
+"""Networks of a published snapshot, in this project's settings, names and layouts."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from afgan_jax.interop import names, persistence
+
+
+class Network(NamedTuple):
+    """Arguments of make_generator or make_discriminator, and the variables."""
+
+    settings: dict[str, Any]
+    variables: dict[str, dict]
+
+
+def read(path: str | os.PathLike, parts: Sequence[str]) -> dict[str, Network]:
+    """The networks of these names ("G", "D", "G_ema"); nothing in the file is run.
+
+    Raises ValueError if the file does not hold them, or has settings that have no
+    counterpart here.
+    """
+    held = persistence.read(path)
+    found = {part: held.get(part) if isinstance(held, dict) else None for part in parts}
+    if not all(isinstance(part, persistence.Module) for part in found.values()):
+        *first, last = parts
+        what = f"networks {', '.join(first)} and {last}" if first else f"network {last}"
+        raise ValueError(f"{path} does not hold the {what}")
+    return {part: _network(path, part, module) for part, module in found.items()}
+
+
+def _network(path, part: str, module: persistence.Module) -> Network:
+    try:
+        settings = names.settings(module.kwargs)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if part == "D":
+        settings["mbstd_layout"] = "interleaved"
+    elif any(name.startswith("synthesis.b4.") for name in module.arrays):
+        settings["synthesis"] = "stylegan2"
+    return Network(settings, names.variables(module.arrays))

@@ -1,0 +1,251 @@
+"""A trained generator to draw from: `afgan_jax.load(source)`.
+
+N samples, L = num_ws, H W C of an image. Images move right and down by parts of their
+width and turn counterclockwise by radians. Everything is computed in float32, with
+products in full precision, whatever the run was trained in.
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from afgan_jax.interop import snapshot
+from afgan_jax.networks import generator
+from afgan_jax.runs import run_directory
+from afgan_jax.signal import affine, pixels
+
+Label = int | np.integer | str | Sequence[float] | np.ndarray
+FLOAT32 = {"dtype": "float32", "remat": "none"}
+
+
+def load(source: str | os.PathLike) -> "Model":
+    """The averaged generator of a run, of RUN@STEP, or of a published snapshot (.pkl).
+
+    Nothing in a snapshot is run. Raises ValueError if there is no such source, or if
+    this program cannot read it.
+    """
+    path, step = run_directory.split_step(os.fspath(source))
+    if Path(path).expanduser().is_file():
+        return _from_snapshot(Path(path).expanduser())
+    with run_directory.Run.open(path) as run:
+        settings, names = run.config.get("generator", {}), run.class_names()
+        step = run.latest_step() if step is None else step
+    G, variables = run_directory.load_generator(path, step, **FLOAT32)
+    return Model(G, variables, dict(settings), names, f"{path}@{step}")
+
+
+def _from_snapshot(path: Path) -> "Model":
+    settings, arrays = snapshot.read(path, ("G_ema",))["G_ema"]
+    G = generator.make_generator(**settings | FLOAT32)
+    shapes = jax.eval_shape(G.initialize, jax.random.key(0))
+    if jax.tree.map(np.shape, arrays) != jax.tree.map(lambda x: x.shape, shapes):
+        raise ValueError(f"{path}: G_ema has other tensors than its settings say")
+    variables = jax.tree.map(lambda x, s: jnp.asarray(x, s.dtype), arrays, shapes)
+    return Model(G, variables, settings, None, str(path))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+    """A generator with its weights.
+
+    network: the Flax module; variables: its {"params", "buffers"}; settings: the
+    arguments of make_generator; class_names: names of its classes, None if they have
+    none; source: where it comes from.
+    """
+
+    network: generator.Generator
+    variables: dict
+    settings: dict[str, Any]
+    class_names: tuple[str, ...] | None
+    source: str
+
+    @property
+    def z_dim(self) -> int:
+        return self.network.mapping.z_dim
+
+    @property
+    def c_dim(self) -> int:
+        """How many numbers a label has; 0 of a model without labels."""
+        return self.network.mapping.c_dim
+
+    @property
+    def num_ws(self) -> int:
+        return self.network.synthesis.num_ws
+
+    @property
+    def resolution(self) -> int:
+        return self.network.synthesis.resolution
+
+    @property
+    def can_move(self) -> bool:
+        """Whether images can be moved by their input: not in StyleGAN2."""
+        return self.network.synthesis.can_move
+
+    @property
+    def layers(self) -> list[dict]:
+        """The layers of the synthesis network: names, sizes, rates and bands."""
+        return self.network.synthesis.rows()
+
+    def apply(self, variables: dict, *arguments, **options) -> Array:
+        """`network.apply` for use under jit, grad and vmap; arrays may be traced.
+
+        apply(variables, z, c, psi=..., transform=...) -> images [N H W C];
+        method="map" gives ws of (z, c), method="synthesize" images of ws.
+        """
+        with jax.default_matmul_precision("highest"):
+            return self.network.apply(variables, *arguments, **options)
+
+    def z(self, seeds: Sequence[int]) -> Float[np.ndarray, "N z_dim"]:
+        """Latents: numpy's RandomState(seed).randn(1, z_dim) of each seed."""
+        rows = [np.random.RandomState(seed).randn(1, self.z_dim) for seed in seeds]
+        return np.concatenate(rows or [np.zeros((0, self.z_dim))]).astype(np.float32)
+
+    def c(self, label: Label | None, count: int) -> Float[np.ndarray, "N c_dim"] | None:
+        """Labels of `count` samples: one class (number or name) or vector for all.
+
+        An array [N c_dim] has one for each. None for a model without labels.
+        Raises ValueError for a label that the model does not take.
+        """
+        if self.c_dim == 0:
+            if label is not None:
+                raise ValueError(
+                    f"label={label!r}: this generator knows no labels: leave it out"
+                )
+            return None
+        if isinstance(label, str):
+            label = self._class_of(label)
+        if isinstance(label, int | np.integer) and 0 <= label < self.c_dim:
+            label = np.eye(self.c_dim)[label]
+        numbers = np.nan if label is None or isinstance(label, str) else label
+        vector = np.asarray(numbers, np.float32)
+        if vector.shape not in ((self.c_dim,), (count, self.c_dim)) or not np.all(
+            np.isfinite(vector)
+        ):
+            names = f" or one of {', '.join(self.class_names)}," if self._named else ""
+            raise ValueError(
+                f"label={label!r} must be a class from 0 to {self.c_dim - 1},{names} or"
+                f" {self.c_dim} numbers"
+            )
+        return np.broadcast_to(vector, (count, self.c_dim))
+
+    def ws(
+        self,
+        seeds: Sequence[int] | None = None,
+        *,
+        z: Float[np.ndarray | Array, "N z_dim"] | None = None,
+        label: Label | None = None,
+        psi: float = 1.0,
+        cutoff: int | None = None,
+    ) -> Float[Array, "N L w_dim"]:
+        """Intermediate latents of seeds or of z.
+
+        psi: 1 leaves them, 0 makes the average; of the first `cutoff`, None: of all.
+        Raises ValueError unless either seeds or z are given.
+        """
+        if (seeds is None) == (z is None):
+            raise ValueError("give either seeds or z")
+        z = jnp.asarray(self.z(seeds) if z is None else z, jnp.float32)
+        c = self.c(label, len(z))
+        return self._map(self.variables, z, c, jnp.float32(psi), cutoff)
+
+    def synthesize(
+        self,
+        ws: Float[np.ndarray | Array, "N L w_dim"],
+        *,
+        rotate: float = 0.0,
+        translate: tuple[float, float] = (0.0, 0.0),
+        noise: str = "const",
+        batch: int = 8,
+    ) -> Float[np.ndarray, "N H W C"]:
+        """Images of ws in about [-1, 1], moved, computed `batch` at a time.
+
+        noise: "const" or "none", of networks that have any. Raises ValueError for a
+        motion of a network whose input cannot be moved.
+        """
+        options = {} if noise == "const" else {"noise": noise}
+        if rotate or any(translate):
+            if not self.can_move:
+                raise ValueError(
+                    f"rotate={rotate}, translate={tuple(translate)}: this is a"
+                    " StyleGAN2 generator, whose input cannot be moved: leave them out"
+                )
+            options["transform"] = affine.user_transform(rotate, *translate)
+        ws = np.asarray(ws, np.float32)
+        size = min(batch, len(ws))
+        found = []
+        for start in range(0, len(ws), batch):
+            part = ws[start : start + batch]
+            full = np.resize(part, (size, *part.shape[1:]))  # one shape, compiled once
+            images = self._synthesize(self.variables, full, **options)
+            found.append(np.asarray(images)[: len(part)])
+        shape = (
+            0,
+            self.resolution,
+            self.resolution,
+            self.network.synthesis.img_channels,
+        )
+        return np.concatenate(found) if found else np.zeros(shape, np.float32)
+
+    def images(
+        self,
+        seeds: Sequence[int] | None = None,
+        *,
+        z: Float[np.ndarray | Array, "N z_dim"] | None = None,
+        ws: Float[np.ndarray | Array, "N L w_dim"] | None = None,
+        label: Label | None = None,
+        psi: float = 1.0,
+        **motion,
+    ) -> UInt8[np.ndarray, "N H W C"]:
+        """Images of seeds, z or ws as bytes; label and psi apply to seeds and z.
+
+        `motion` and further arguments are those of `synthesize`.
+        """
+        if ws is None:
+            ws = self.ws(seeds, z=z, label=label, psi=psi)
+        elif seeds is not None or z is not None or label is not None or psi != 1:
+            raise ValueError("ws are given: leave out seeds, z, label and psi")
+        return np.asarray(pixels.to_uint8(self.synthesize(ws, **motion)))
+
+    def without_filters(self) -> "Model":
+        """The same weights with the low-pass filters off, as in an ordinary GAN.
+
+        Pixels are repeated on the way up and dropped on the way down. Raises
+        ValueError for StyleGAN2, whose filters are not of that kind.
+        """
+        if not self.can_move:
+            raise ValueError("this is a StyleGAN2 generator: it has no filters to omit")
+        settings = self.settings | {"kernel": "none"}
+        G = generator.make_generator(**settings | FLOAT32)
+        return dataclasses.replace(self, network=G, settings=settings)
+
+    @property
+    def _named(self) -> bool:
+        return bool(self.class_names)
+
+    def _class_of(self, name: str) -> int | str:
+        names = self.class_names or ()
+        return names.index(name) if name in names else name
+
+    @functools.cached_property
+    def _map(self):
+        def ws(variables, z, c, psi, cutoff):
+            options = {"psi": psi, "cutoff": cutoff, "method": "map"}
+            return self.apply(variables, z, c, **options)
+
+        return jax.jit(ws, static_argnums=4)
+
+    @functools.cached_property
+    def _synthesize(self):
+        def images(variables, ws, transform=None, **noise):
+            motion = {} if transform is None else {"transform": transform}
+            return self.apply(variables, ws, method="synthesize", **motion, **noise)
+
+        return jax.jit(images, static_argnames="noise")
