@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "convert": {"interop", "networks", "config", "runs"},
     "bench": {"networks", "signal", "metrics"},
     "cli": EVERYTHING,
-    "__main__": {"cli"},
+    "xla_flags": set(),
+    "__main__": {"cli", "xla_flags"},
     "__init__": set(),
 }
 ONLY_IN = {
