@@ -9,15 +9,12 @@ import pathlib
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+DATA = pathlib.Path(__file__).parent / "data"
 
 
 def folder() -> pathlib.Path:
-    """AFGAN_REFERENCE, else the full set beside the clone, else the subset here."""
-    beside = ROOT.parent / "shared" / "reference"
-    if "AFGAN_REFERENCE" in os.environ:
-        return pathlib.Path(os.environ["AFGAN_REFERENCE"])
-    return beside if beside.is_dir() else ROOT / "tests" / "reference" / "data"
+    """AFGAN_REFERENCE, else the subset here."""
+    return pathlib.Path(os.environ.get("AFGAN_REFERENCE") or DATA)
 
 
 def index(group: str) -> dict:
@@ -27,10 +24,13 @@ def index(group: str) -> dict:
 
 
 class Arrays:
-    """Arrays of one case: arrays["out/y"], with `prefix` put before each name."""
+    """Arrays of one case: arrays["out/y"], with `prefix` put before each name.
 
-    def __init__(self, group: str, file: str, prefix: str = ""):
-        with np.load(folder() / group / file) as npz:
+    They are in `top`, by default the folder that is tested.
+    """
+
+    def __init__(self, group: str, file: str, prefix: str = "", top=None):
+        with np.load((top or folder()) / group / file) as npz:
             names = [n for n in npz.files if n.startswith(prefix)]
             self.arrays = {n[len(prefix) :]: npz[n] for n in names}
 
