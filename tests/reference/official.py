@@ -17,9 +17,9 @@ def folder() -> pathlib.Path:
     return pathlib.Path(os.environ.get("AFGAN_REFERENCE") or DATA)
 
 
-def index(group: str) -> dict:
+def index(group: str, top: pathlib.Path | None = None) -> dict:
     """index.json of a group; an absent group has no cases."""
-    path = folder() / group / "index.json"
+    path = (top or folder()) / group / "index.json"
     return json.loads(path.read_text()) if path.is_file() else {"cases": []}
 
 
