@@ -3,10 +3,12 @@
 Also the one comparison rule: max |a - b| <= tolerance * max |b|, per array.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 
+import jax
 import numpy as np
 
 DATA = pathlib.Path(__file__).parent / "data"
@@ -44,6 +46,54 @@ class Arrays:
         """Arrays whose names begin with `start`, by the rest of their names."""
         found = self.arrays.items()
         return {n[len(start) :]: a for n, a in found if n.startswith(start)}
+
+
+class Settings(dict):
+    """Recorded settings that know which of them were read: none may be ignored."""
+
+    def __init__(self, recorded: dict):
+        super().__init__(recorded)
+        self._read = set()
+        for name, value in recorded.items():
+            if isinstance(value, dict):
+                self[name] = Settings(value)
+
+    def __getitem__(self, name):
+        self._read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name, default=None):
+        return self[name] if name in self else default
+
+    def take(self, *names: str) -> dict:
+        """Those of `names` that were recorded, by default all, as a plain dict."""
+        return {name: self[name] for name in names or self if name in self}
+
+    def unread(self) -> set[str]:
+        """Names nobody asked for, also in sections."""
+        found = set()
+        for name, value in self.items():
+            if isinstance(value, Settings):
+                found |= {f"{name}.{inner}" for inner in value.unread()}
+            elif name not in self._read:
+                found.add(name)
+        return found
+
+
+def only(names, known, what: str) -> None:
+    """Fails where something recorded is unknown, instead of passing over it."""
+    unknown = set(names) - set(known)
+    assert not unknown, f"no runner for {what} {sorted(unknown)}"
+
+
+@contextlib.contextmanager
+def float64():
+    """jnp computes in float64 within."""
+    jax.config.update("jax_enable_x64", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", False)
 
 
 def leaf(tree: dict, name: str):
