@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 
+from afgan_jax import xla_flags
+
 # verb: (module, what it does in one line)
 VERBS = {
     "train": ("afgan_jax.cli.train", "train a generator, or resume training it"),
@@ -65,6 +67,7 @@ def _dispatch(argv: list[str]) -> None:
     if any(flag in ("-h", "-help", "--help") for flag in rest):
         print(f"{module.__doc__}\n{module.FLAGS.module_help(module.__name__)}")
         return
+    xla_flags.check(os.environ.get("XLA_FLAGS", ""))
     module.main(rest)
 
 

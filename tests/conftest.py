@@ -2,13 +2,19 @@
 
 import os
 
+from afgan_jax import xla_flags
+
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Most of the session is spent compiling programs that run once: less optimisation makes
 # it twice as fast. Results change by rounding only.
-FAST_COMPILATION = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=0"
-EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"  # for tests of sharding
-FLAGS = (os.environ.get("XLA_FLAGS", ""), FAST_COMPILATION, EIGHT_DEVICES)
-os.environ["XLA_FLAGS"] = " ".join(FLAGS)
+FLAGS = xla_flags.known(
+    [
+        "--xla_backend_optimization_level=0",
+        "--xla_cpu_use_fusion_emitters=0",
+        "--xla_force_host_platform_device_count=8",  # for tests of sharding
+    ]
+)
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
 
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402

@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "bench": {"networks", "signal", "metrics"},
     "cli": EVERYTHING,
     "model": {"interop", "networks", "runs", "signal"},
-    "__main__": {"cli"},
+    "xla_flags": set(),
+    "__main__": {"cli", "xla_flags"},
     "__init__": set(),
 }
 ONLY_IN = {

@@ -126,7 +126,8 @@ def make_plan(
     max(i - 1, 0). The first layer's input side describes the Fourier features. The
     last `num_critical` layers are critically sampled (None: all). The `num_half_res`
     highest resolutions are computed in `dtype`, the others in float32.
-    Raises ValueError for a resolution outside 16..1024 or an impossible setting.
+    Raises ValueError for a resolution outside schedules.RESOLUTIONS or an impossible
+    setting.
     """
     _check(resolution, schedule, kernel)
     p4.check(symmetry)
@@ -220,9 +221,10 @@ def describe(specs: tuple[LayerSpec, ...]) -> str:
 
 
 def _check(resolution: int, schedule: str, kernel: str) -> None:
-    if not 16 <= resolution <= 1024:
+    least, most = schedules.RESOLUTIONS
+    if not least <= resolution <= most:
         raise ValueError(
-            f"resolution={resolution} is not supported: choose 16 to 1024 pixels"
+            f"resolution={resolution} is not supported: choose {least} to {most} pixels"
         )
     schedules.check(schedule)
     lowpass.check(kernel)

@@ -9,6 +9,8 @@ import math
 
 import numpy as np
 
+RESOLUTIONS = 16, 8192  # the least and the most, in pixels
+
 
 @dataclasses.dataclass(frozen=True)
 class Band:
@@ -27,10 +29,11 @@ def octaves(resolution: int) -> list[int]:
     sizes = [resolution]
     while sizes[0] % 2 == 0 and sizes[0] >= 8:
         sizes.insert(0, sizes[0] // 2)
-    if not (16 <= resolution <= 1024 and 4 <= sizes[0] <= 7):
+    least, most = RESOLUTIONS
+    if not (least <= resolution <= most and 4 <= sizes[0] <= 7):
         raise ValueError(
             f"resolution={resolution} is not supported: choose 4, 5, 6 or 7 times a"
-            " power of two, from 16 to 1024 (such as 64, 96 or 256)"
+            f" power of two, from {least} to {most} (such as 64, 96 or 256)"
         )
     return sizes
 

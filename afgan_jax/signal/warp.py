@@ -80,12 +80,12 @@ def affine(
     return _upsample_and_sample(x, taps, rows, cols, up=up), mask
 
 
-def rotate(x: Images, angle: Real, *, radius: int = 6) -> Moved:
-    """x turned by `angle`, counterclockwise on screen."""
-    return affine(x, _rotation(angle), radius=radius)
+def rotate(x: Images, angle: Real, **design) -> Moved:
+    """x turned by `angle`, counterclockwise on screen; `design` goes to `affine`."""
+    return affine(x, _rotation(angle), **design)
 
 
-def pseudo_rotate(x: Images, angle: Real, *, radius: int = 6) -> Moved:
+def pseudo_rotate(x: Images, angle: Real, **design) -> Moved:
     """x, not turned, but through the filter that `rotate` puts on what it turns.
 
     Rotating a render of the unturned scene loses its corner frequencies; the render of
@@ -93,7 +93,7 @@ def pseudo_rotate(x: Images, angle: Real, *, radius: int = 6) -> Moved:
     the filter is designed at one sample a pixel, where the turned low-pass aliases: at
     45 degrees its gain rises to 1.05 at 0.2 cycles a pixel along an axis, 1.85 at 0.5.
     """
-    taps = bandlimit_filter(_rotation(-angle), up=1, radius=radius)
+    taps = bandlimit_filter(_rotation(-angle), up=1, **design)
     border = taps.shape[0] // 2
     spans = (_span(size, border, size - border) for size in x.shape[1:3])
     return _same_size(x, taps), functools.reduce(np.multiply.outer, spans)[..., None]

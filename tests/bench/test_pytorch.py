@@ -57,7 +57,8 @@ def test_networks_are_made_with_the_recorded_arguments(arg, recorded, monkeypatc
     monkeypatch.setattr(pytorch.importlib, "import_module", lambda name: module)
     settings = config.load(f"{FFHQU}:{arg}", schema=cli.schema())
     G, D = pytorch.networks(settings["generator"], settings["discriminator"], "cpu")
-    cases = {c["id"]: c["kwargs"] for c in official.index("schedule")["cases"]}
+    recordings = official.index("schedule", official.DATA)["cases"]
+    cases = {c["id"]: c["kwargs"] for c in recordings}
     for name, value in cases[recorded].items():
         if name in ("channel_base",):  # the recorded networks of A are twice as wide
             continue

@@ -10,6 +10,7 @@ from afgan_jax.networks import lowpass, plan
 # Powers of two, multiples of them, odd numbers, primes, and the limits.
 RESOLUTIONS = [16, 17, 24, 31, 32, 48, 64, 75, 96, 100, 101, 127, 128, 160, 192, 250]
 RESOLUTIONS += [256, 320, 384, 500, 512, 640, 720, 768, 900, 997, 1000, 1023, 1024]
+RESOLUTIONS += [1025, 2048, 8192]
 CONFIGS = {
     "t": {},
     "r": {"conv_kernel": 1, "radial": True},
@@ -19,6 +20,7 @@ CONFIGS = {
 }
 # Resolutions that are 4 to 7 times a power of two, of which there are octaves.
 IN_OCTAVES = [16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024]
+IN_OCTAVES += [2048, 8192]
 PLANS = [
     (resolution, name)
     for name in CONFIGS
@@ -150,8 +152,8 @@ def test_describe_has_a_line_for_each_layer():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"resolution": 15}, "resolution=15 is not supported: choose 16 to 1024"),
-        ({"resolution": 1025}, "resolution=1025"),
+        ({"resolution": 15}, "resolution=15 is not supported: choose 16 to 8192"),
+        ({"resolution": 8193}, "resolution=8193"),
         ({"resolution": 64, "num_critical": 14}, "num_critical=14 .* num_layers=14"),
         ({"resolution": 64, "num_critical": 0}, "num_critical=0"),
         ({"resolution": 64, "num_critical": None}, "num_critical=None"),

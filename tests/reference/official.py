@@ -3,34 +3,36 @@
 Also the one comparison rule: max |a - b| <= tolerance * max |b|, per array.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 
+import jax
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+DATA = pathlib.Path(__file__).parent / "data"
 
 
 def folder() -> pathlib.Path:
-    """AFGAN_REFERENCE, else the full set beside the clone, else the subset here."""
-    beside = ROOT.parent / "shared" / "reference"
-    if "AFGAN_REFERENCE" in os.environ:
-        return pathlib.Path(os.environ["AFGAN_REFERENCE"])
-    return beside if beside.is_dir() else ROOT / "tests" / "reference" / "data"
+    """AFGAN_REFERENCE, else the subset here."""
+    return pathlib.Path(os.environ.get("AFGAN_REFERENCE") or DATA)
 
 
-def index(group: str) -> dict:
+def index(group: str, top: pathlib.Path | None = None) -> dict:
     """index.json of a group; an absent group has no cases."""
-    path = folder() / group / "index.json"
+    path = (top or folder()) / group / "index.json"
     return json.loads(path.read_text()) if path.is_file() else {"cases": []}
 
 
 class Arrays:
-    """Arrays of one case: arrays["out/y"], with `prefix` put before each name."""
+    """Arrays of one case: arrays["out/y"], with `prefix` put before each name.
 
-    def __init__(self, group: str, file: str, prefix: str = ""):
-        with np.load(folder() / group / file) as npz:
+    They are in `top`, by default the folder that is tested.
+    """
+
+    def __init__(self, group: str, file: str, prefix: str = "", top=None):
+        with np.load((top or folder()) / group / file) as npz:
             names = [n for n in npz.files if n.startswith(prefix)]
             self.arrays = {n[len(prefix) :]: npz[n] for n in names}
 
@@ -44,6 +46,54 @@ class Arrays:
         """Arrays whose names begin with `start`, by the rest of their names."""
         found = self.arrays.items()
         return {n[len(start) :]: a for n, a in found if n.startswith(start)}
+
+
+class Settings(dict):
+    """Recorded settings that know which of them were read: none may be ignored."""
+
+    def __init__(self, recorded: dict):
+        super().__init__(recorded)
+        self._read = set()
+        for name, value in recorded.items():
+            if isinstance(value, dict):
+                self[name] = Settings(value)
+
+    def __getitem__(self, name):
+        self._read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name, default=None):
+        return self[name] if name in self else default
+
+    def take(self, *names: str) -> dict:
+        """Those of `names` that were recorded, by default all, as a plain dict."""
+        return {name: self[name] for name in names or self if name in self}
+
+    def unread(self) -> set[str]:
+        """Names nobody asked for, also in sections."""
+        found = set()
+        for name, value in self.items():
+            if isinstance(value, Settings):
+                found |= {f"{name}.{inner}" for inner in value.unread()}
+            elif name not in self._read:
+                found.add(name)
+        return found
+
+
+def only(names, known, what: str) -> None:
+    """Fails where something recorded is unknown, instead of passing over it."""
+    unknown = set(names) - set(known)
+    assert not unknown, f"no runner for {what} {sorted(unknown)}"
+
+
+@contextlib.contextmanager
+def float64():
+    """jnp computes in float64 within."""
+    jax.config.update("jax_enable_x64", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", False)
 
 
 def leaf(tree: dict, name: str):

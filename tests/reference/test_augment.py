@@ -15,6 +15,7 @@ from reference import official
 
 INDEX = official.index("augment")
 CASES = INDEX["cases"]
+KINDS = {"recorded_draws", "debug_percentile"}
 TOLERANCE = 3e-5  # of images and gradients; float32 alone accounts for 1e-5
 EXACT = 2e-6  # of matrices and gains: some roundings of float32
 
@@ -30,6 +31,7 @@ def multipliers(case) -> tuple[tuple, ...]:
     bands = given.pop("imgfilter_bands", None)
     if bands is not None:
         given["imgfilter"] = tuple(b * given["imgfilter"] for b in bands)
+    official.only(given, draws.NAMES, f"settings of {case['key']}:")
     return tuple(sorted(({n: 0 for n in draws.NAMES} | given).items()))
 
 
@@ -53,6 +55,7 @@ def recorded_draws(case, shape) -> draws.Draws:
 
 
 def chance(case, shape) -> draws.Draws:
+    official.only([case["kind"]], KINDS, "augmentation of kind")
     if case["kind"] == "recorded_draws":
         return recorded_draws(case, shape)
     key = f"{case['key']}/noise_normal"
@@ -86,6 +89,13 @@ def test_augmentation_gives_the_recorded_images_and_gradients(case):
     recorded = arrays().under(f"{case['key']}/")
     found = run(multipliers(case), given, images, weights, case["p"])
     assert {name.split("/")[0] for name in recorded} - ELSEWHERE <= found.keys()
+    if "cutout_center" in recorded:
+        cut = recorded["cutout_size"] > 0
+        assert np.all(np.where(cut, corruption.HOLE, 0) == recorded["cutout_size"])
+        # Whole images have no hole here, and one of no size there.
+        found["cutout_center"] = np.where(
+            cut, found["cutout_center"], recorded["cutout_center"]
+        )
     for name in recorded.keys() & found.keys():
         bound = EXACT if name in STAGES else TOLERANCE
         official.assert_close(official.nchw(found[name]), recorded[name], bound, name)

@@ -7,16 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.interop import names as published
 from afgan_jax.metrics import equivariance
-from afgan_jax.networks import generator
 from afgan_jax.signal import warp
-from reference import official
+from reference import generators, official
 
 INDEX = official.index("equivariance")
 MEASURED = INDEX.get("metric", [])
-NETWORKS = official.index("losses").get("configs", {})
-KINDS = {"eqt_int": "img_int", "eqt_frac": "img_frac", "eqr": "img_rot"}
+# (render, motion) of each kind by their recorded names
+KINDS = {
+    "eqt_int": ("img_int", "t_int"),
+    "eqt_frac": ("img_frac", "t_frac"),
+    "eqr": ("img_rot", "angle"),
+}
 
 
 @functools.cache
@@ -46,12 +48,17 @@ def run_integer(case, x):
 
 
 def run_fractional(case, x):
-    check_moved(case["key"], warp.translate_fractional(x, case["tx"], case["ty"]))
+    a = case.get("a", 3)
+    check_moved(case["key"], warp.translate_fractional(x, case["tx"], case["ty"], a=a))
 
 
 def run_rotation(case, x):
-    check_moved(case["key"], warp.rotate(x, case["angle"]))
-    pseudo = warp.pseudo_rotate(x, case["angle"])
+    settings = design(case)
+    check_moved(case["key"], warp.rotate(x, case["angle"], **settings))
+    up = case["pseudo_up"]
+    assert up == 1, f"no runner for a pseudo-rotation at {up} samples a pixel"
+    del settings["up"]
+    pseudo = warp.pseudo_rotate(x, case["angle"], **settings)
     check_moved(case["key"], pseudo, "pseudo_out", "pseudo_mask")
 
 
@@ -82,13 +89,29 @@ def test_pictures_are_moved_as_recorded(case):
     RUNNERS[case["op"]](case, x)
 
 
+def kinds(case):
+    """Kinds of which the case has sums, and the column of the first of each."""
+    columns = {c.removesuffix("_sqerr"): i for i, c in enumerate(case["sums_columns"])}
+    found = {kind: columns[kind] for kind in KINDS if kind in columns}
+    known = [f"{kind}_{what}" for kind in found for what in ("sqerr", "mask")]
+    official.only(case["sums_columns"], known, f"columns of {case['key']}:")
+    return found
+
+
 def recorded(case, kind):
     """Recorded sums [num_samples 2] and motions, one a batch."""
-    key, column = case["key"], 2 * list(KINDS).index(kind)
-    motion = {"eqt_int": "t_int", "eqt_frac": "t_frac", "eqr": "angle"}[kind]
-    motions = arrays()[f"{key}/{motion}"]
+    key, column = case["key"], kinds(case)[kind]
+    motions = arrays()[f"{key}/{KINDS[kind][1]}"]
     motions = motions[:, 0] if kind == "eqr" else motions
-    return arrays()[f"{key}/sums"][:, column : column + 2], list(motions)
+    sums = arrays()[f"{key}/sums"][:, column : column + 2]
+    assert len(sums) == case["num_samples"]
+    assert len(motions) == -(-len(sums) // case["batch_size"])
+    return sums, list(motions)
+
+
+def batches(case, values):
+    size = case["batch_size"]
+    return [values[i : i + size] for i in range(0, case["num_samples"], size)]
 
 
 def check_sums(found, want):
@@ -99,11 +122,11 @@ def check_sums(found, want):
 
 @pytest.mark.parametrize("case", MEASURED, ids=lambda c: c["key"])
 def test_recorded_renders_score_as_recorded(case):
-    renders = [picture(f"{case['key']}/batch0/{n}") for n in ("orig", *KINDS.values())]
-    amounts = {kind: recorded(case, kind)[1][:1] for kind in KINDS}
-    left = iter(renders)
+    renders = ["orig", *(KINDS[kind][0] for kind in kinds(case))]
+    left = iter([picture(f"{case['key']}/batch0/{name}") for name in renders])
+    amounts = {kind: recorded(case, kind)[1][:1] for kind in kinds(case)}
     sums = equivariance.sample_errors(lambda *_: next(left), [None], amounts)
-    for kind in KINDS:
+    for kind in kinds(case):
         want, _ = recorded(case, kind)
         check_sums(sums[kind], want[: case["batch_size"]])
         db = equivariance.psnr(want)
@@ -111,21 +134,22 @@ def test_recorded_renders_score_as_recorded(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "network",
-    [case for case in MEASURED if case["config"] in NETWORKS],
-    ids=lambda c: c["key"],
-)
-def test_the_recorded_generator_scores_as_recorded(network):
-    config, key = network["config"], network["key"]
-    G = generator.make_generator(**published.settings(NETWORKS[config]["G_kwargs"]))
-    state = official.Arrays("losses", f"{config}.npz").under("G/")
-    variables = jax.tree.map(jnp.asarray, published.variables(state))
-    z = np.split(np.float32(arrays()[f"{key}/z"]), 2)
-    render = jax.jit(lambda z, transform: G.apply(variables, z, transform=transform))
-    amounts = {kind: recorded(network, kind)[1] for kind in KINDS}
-    sums = equivariance.sample_errors(render, z, amounts)
-    for kind in KINDS:
-        check_sums(sums[kind], recorded(network, kind)[0])
+@pytest.mark.parametrize("case", MEASURED, ids=lambda c: c["key"])
+def test_the_recorded_generator_scores_as_recorded(case):
+    G, noise = generators.make(case["config"])
+    variables = jax.tree.map(jnp.asarray, generators.variables(case["config"]))
+    z, c = (np.float32(arrays()[f"{case['key']}/{name}"]) for name in ("z", "labels"))
+
+    @jax.jit
+    def render(latents, transform):
+        z, c = latents
+        c = c if c.shape[1] else None
+        return G.apply(variables, z, c, transform=transform, **noise)
+
+    amounts = {kind: recorded(case, kind)[1] for kind in kinds(case)}
+    latents = zip(batches(case, z), batches(case, c), strict=True)
+    sums = equivariance.sample_errors(render, latents, amounts)
+    for kind in kinds(case):
+        check_sums(sums[kind], recorded(case, kind)[0])
         db = equivariance.psnr(sums[kind])
-        assert db == pytest.approx(network["db"][kind], abs=0.02)
+        assert db == pytest.approx(case["db"][kind], abs=0.02)

@@ -1,8 +1,12 @@
 """Low-pass designs against the recorded taps; which layer uses which design."""
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 
+from afgan_jax.interop import names as published
 from afgan_jax.networks import plan
 from afgan_jax.signal import filters
 from reference import official
@@ -24,17 +28,26 @@ def test_lowpass_has_the_recorded_taps(case):
     np.testing.assert_array_equal(taps.astype(np.float32), arrays["taps"])
 
 
+def settings(network):
+    """Of the recorded plan by this name; else <T or R>_<resolution> says it all."""
+    for case in official.index("schedule")["cases"]:
+        if case["id"] == network:
+            found = published.settings(case["kwargs"])
+            names = inspect.signature(plan.make_plan).parameters
+            return {name: value for name, value in found.items() if name in names}
+    found = re.fullmatch(r"([TR])_(\d+)", network)
+    assert found, f"no runner for the plan {network!r}: schedule does not have it"
+    of_config = {
+        "T": {},
+        "R": {"conv_kernel": 1, "radial": True}
+        | {"channel_base": 65536, "channel_max": 1024},
+    }
+    return of_config[found[1]] | {"resolution": int(found[2])}
+
+
 @pytest.mark.parametrize("network", sorted(INDEX.get("layer_filters", {})))
 def test_plan_gives_each_layer_its_recorded_filters(network):
-    config, resolution = network.split("_")[:2]
-    doubled = 2 if config == "R" else 1
-    layers = plan.make_plan(
-        resolution=int(resolution),
-        channel_base=32768 * doubled,
-        channel_max=512 * doubled,
-        conv_kernel=1 if config == "R" else 3,
-        radial=config == "R",
-    )
+    layers = plan.make_plan(**settings(network))
     rows = INDEX["layer_filters"][network]
     assert [spec.name for spec in layers] == [row["layer"] for row in rows]
     arrays = official.Arrays("filters", INDEX["file"])

@@ -5,6 +5,7 @@ the sums are formed in this file from the same `gradients` and `apply_gradients`
 """
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +15,18 @@ import pytest
 
 from afgan_jax.augment import control
 from afgan_jax.interop import names as published
-from afgan_jax.networks import discriminator, generator
+from afgan_jax.networks import discriminator
 from afgan_jax.training import losses, objectives, phases, step
 from afgan_jax.training import state as states
-from reference import official
+from reference import generators, official
 
 INDEX = official.index("losses")
 PHASES = [c for c in INDEX["cases"] if c.get("kind") != "full_iteration"]
 ITERATIONS = [c for c in INDEX["cases"] if c.get("kind") == "full_iteration"]
-INIT_SIGMA, FADE_KIMG = 10.0, 25.0  # of every recorded blur; elsewhere sigma is 0
+KINDS = {None, "full_iteration"}
+LOSS_SETTINGS = {"r1_gamma", "pl_weight", "pl_batch_shrink", "pl_decay"}
+LOSS_SETTINGS |= {"style_mixing_prob", "blur_init_sigma", "blur_fade_kimg"}
+LOSS_SETTINGS |= {"pl_no_weight_grad"}  # changes speed only
 STAT_TOLERANCE = 3e-5  # absolute and relative
 
 
@@ -32,35 +36,46 @@ def case_id(case):
 
 @functools.cache
 def arrays(config: str) -> official.Arrays:
-    return official.Arrays("losses", f"{config}.npz")
+    return generators.arrays(config)
+
+
+def blur_ramp(case) -> tuple[float, float]:
+    """(blur_init_sigma, blur_fade_kimg) of a case; (0, 0) if it is not blurred."""
+    ramp = case.get("blur_init_sigma", 0), case.get("blur_fade_kimg", 0)
+    return ramp if all(ramp) else (0, 0)
+
+
+def compiled_ramp(case) -> tuple[float, float]:
+    """One of the configuration's cases for those that are not blurred: one program."""
+    mates = [c for c in INDEX["cases"] if c["config"] == case["config"]]
+    return next((r for r in map(blur_ramp, [case, *mates]) if all(r)), (0, 0))
 
 
 @functools.cache
-def recorded_setup(config: str) -> objectives.Setup:
+def recorded_setup(config: str, ramp: tuple[float, float]) -> objectives.Setup:
     entry = INDEX["configs"][config]
-    G_settings = published.settings(entry["G_kwargs"])
-    if config == "stylegan2":
-        G_settings["synthesis"] = "stylegan2"
+    G, noise = generators.make(config)
     D_settings = published.settings(entry["D_kwargs"])
     loss = entry["loss_kwargs"]
+    official.only(loss, LOSS_SETTINGS, f"losses of {config}:")
     return objectives.Setup(
-        G=generator.make_generator(**G_settings),
+        G=G,
         D=discriminator.make_discriminator(**D_settings, mbstd_layout="interleaved"),
         r1_gamma=loss["r1_gamma"],
         pl_weight=loss.get("pl_weight", 0),
-        pl_batch_shrink=2,
-        pl_decay=0.01,
+        pl_batch_shrink=loss.get("pl_batch_shrink", 2),
+        pl_decay=loss.get("pl_decay", 0.01),
         style_mixing_prob=0.9,  # whether it happens is an input: mix_from
-        blur_init_sigma=INIT_SIGMA,
-        blur_fade_kimg=FADE_KIMG,
-        noise={},  # the recorded runs had constant noise
+        blur_init_sigma=ramp[0],
+        blur_fade_kimg=ramp[1],
+        noise=noise,
     )
 
 
 @functools.cache
-def compiled_gradients(config: str, name: str):
+def compiled_gradients(config: str, name: str, ramp: tuple[float, float]):
     """Gradients of the mean (gain 1), the Outcome, and G's images."""
-    setup = recorded_setup(config)
+    setup = recorded_setup(config, ramp)
     phase = phases.Phase(name, name[0])
 
     @jax.jit
@@ -88,12 +103,14 @@ def recorded_models(config: str, nimg: float) -> objectives.Models:
     )
 
 
-def recorded_inputs(config, real_rows, z_rows, pl_normal=None, z_mix=None, mix=None):
-    a, setup = arrays(config), recorded_setup(config)
+def recorded_inputs(case, real_rows, z_rows, pl_normal=None, z_mix=None, mix=None):
+    config = case["config"]
+    a, setup = arrays(config), recorded_setup(config, compiled_ramp(case))
     real = official.nhwc(a["in/real_uint8"][real_rows]).astype(np.float32) / 127.5 - 1
     z = a["in/z"][z_rows]
     if pl_normal is None:
-        pl_normal = np.zeros((2, 3, *real.shape[1:3]), np.float32)
+        pl_normal = np.zeros_like(real[: len(z) // setup.pl_batch_shrink])
+        pl_normal = official.nchw(pl_normal)
     return objectives.Inputs(
         real=real,
         real_c=a["in/real_c"][real_rows].astype(np.float32),
@@ -107,13 +124,18 @@ def recorded_inputs(config, real_rows, z_rows, pl_normal=None, z_mix=None, mix=N
 
 
 def nimg_of(case) -> float:
-    """Images shown, such that the ramp gives the case's sigma (0: past the ramp)."""
-    return case["cur_nimg"] if case.get("blur_init_sigma") else 1000 * FADE_KIMG
+    """Images shown, such that the compiled ramp gives the case's sigma."""
+    past = 1000 * compiled_ramp(case)[1]
+    return case["cur_nimg"] if all(blur_ramp(case)) else past
+
+
+def test_every_recorded_case_is_of_a_known_kind():
+    official.only([c.get("kind") for c in INDEX["cases"]], KINDS, "losses of kind")
+    official.only([c["phase"] for c in PHASES], objectives.OBJECTIVES, "phase")
 
 
 @pytest.mark.parametrize("case", PHASES, ids=case_id)
 def test_phase_gives_the_recorded_losses_and_gradients(case):
-    assert case["phase"] in objectives.OBJECTIVES, f"no runner for {case['phase']!r}"
     config = case["config"]
     a = arrays(config)
     key = case["key"]
@@ -123,7 +145,7 @@ def test_phase_gives_the_recorded_losses_and_gradients(case):
 
     rows = slice(0, INDEX["configs"][config]["batch"])
     inputs = recorded_inputs(
-        config,
+        case,
         rows,
         rows,
         optional("pl_noise_normal"),
@@ -131,7 +153,8 @@ def test_phase_gives_the_recorded_losses_and_gradients(case):
         case.get("style_mixing_cutoff"),
     )
     models = recorded_models(config, nimg_of(case))
-    grads, outcome, images = compiled_gradients(config, case["phase"])(models, inputs)
+    run = compiled_gradients(config, case["phase"], compiled_ramp(case))
+    grads, outcome, images = run(models, inputs)
 
     assert_stats(outcome.stats, a.under(f"{key}/stat/"))
     assert_gradients(grads, a.under(f"{key}/grad/"), case, case["gain"])
@@ -178,29 +201,26 @@ def assert_gradients(grads, recorded: dict, case: dict, gain: float, outliers=1e
 def test_whole_iteration_ends_in_the_recorded_state(case):
     config, key = case["config"], case["key"]
     a = arrays(config)
-    setup = recorded_setup(config)
+    setup = recorded_setup(config, compiled_ramp(case))
     optimizers = {
-        o["network"]: states.make_optimizer(
-            o["base_lr"],
-            reg_interval=o["reg_interval"],
-            reg_free=phases.reg_free(setup)[o["network"]],
-        )
+        o["network"]: recorded_optimizer(o, phases.reg_free(setup)[o["network"]])
         for o in case["optimisers"]
     }
+    assert case["z_rows"].startswith(ROWS), case["z_rows"]
     models = recorded_models(config, case["cur_nimg"])
-    warm = case["mode"] == "warm"
+    official.only([case["mode"]], ("warm", "fresh"), "iteration of mode")
+    warm, before = case["mode"] == "warm", case["adam_state_before"]
     state = states.TrainState(
         step=jnp.int32(0),
         nimg=jnp.float32(case["cur_nimg"]),
         G=models.G,
         D=models.D,
         G_ema=network(config, "G_ema"),
-        G_opt=start(optimizers["G"], models.G["params"], warm),
-        D_opt=start(optimizers["D"], models.D["params"], warm),
+        G_opt=start(optimizers["G"], models.G["params"], before),
+        D_opt=start(optimizers["D"], models.D["params"], before),
         pl_mean=models.pl_mean,
     )
     for i, (name, gain) in enumerate(zip(case["phases"], case["gains"])):
-        # Without a blur recorded for iterations, sigma is that of the ramp's end.
         state, grads = run_phase(case, state, i, name, gain, optimizers)
         recorded = a.under(f"{key}/{name}/grad/")
         assert_gradients(states.clean_gradients(grads), recorded, case, 1.0)
@@ -225,16 +245,33 @@ def test_whole_iteration_ends_in_the_recorded_state(case):
         # Averages that follow the fresh Adam's first, sign-like step see its noise.
         official.assert_close(actual, value, 1e-5 if warm else 1e-3, name)
     assert state.pl_mean == pytest.approx(case["pl_mean_after"], rel=3e-5)
-    assert setup.G is recorded_setup(config).G
 
 
-def start(optimizer, params, warm: bool):
-    """Adam's state: fresh, or as if after 100 steps with second moments of 1e-3."""
+# Rows of z and labels as run_phase takes them.
+ROWS = "phase i, round k uses rows i*batch_size+k*batch_gpu .. +batch_gpu of in/z"
+
+
+def recorded_optimizer(entry, reg_free=()):
+    """Ours, of the recorded rate and betas before regularisation scaled them."""
+    n = entry["reg_interval"]
+    c = 1 if n is None else n / (n + 1)
+    assert entry["betas"][0] == 0, "no runner for a first moment"
+    assert entry["lr"] == pytest.approx(c * entry["base_lr"], rel=1e-12)
+    beta2 = entry["betas"][1] ** (1 / c)
+    rates = {"beta2": beta2, "eps": entry["eps"], "reg_interval": n}
+    return states.make_optimizer(entry["base_lr"], reg_free=reg_free, **rates)
+
+
+def start(optimizer, params, before: str):
+    """Adam's state: fresh, or as if after some steps with all second moments equal."""
     opt = optimizer.init(params)
-    if not warm:
+    if before == "fresh":
         return opt
+    found = re.fullmatch(r"step=(\d+), first moment 0, second moment (\S+).*", before)
+    assert found, f"no runner for Adam's state {before!r}"
+    count, moment = int(found[1]), float(found[2])
     return jax.tree.map(
-        lambda x: jnp.full_like(x, 100 if x.dtype == jnp.int32 else 1e-3), opt
+        lambda x: jnp.full_like(x, count if x.dtype == jnp.int32 else moment), opt
     )
 
 
@@ -247,14 +284,15 @@ def run_phase(case, state, i: int, name: str, gain: float, optimizers):
         first = i * case["batch_size"] + k * size
         normal = f"{case['key']}/{name}/pl_noise_normal_round{k}"
         inputs = recorded_inputs(
-            config,
+            case,
             slice(k * size, (k + 1) * size),
             slice(first, first + size),
             a[normal] if normal in a else None,
         )
-        nimg = jnp.float32(1000 * FADE_KIMG)
+        nimg = jnp.float32(nimg_of(case))
         models = objectives.Models(state.G, state.D, state.pl_mean, nimg)
-        grads, outcome, _ = compiled_gradients(config, name)(models, inputs)
+        run = compiled_gradients(config, name, compiled_ramp(case))
+        grads, outcome, _ = run(models, inputs)
         grads = jax.tree.map(lambda g: g * gain, grads)
         total = grads if total is None else jax.tree.map(jnp.add, total, grads)
         state = state.replace(
@@ -300,9 +338,7 @@ def assert_parameters(params, recorded: dict, grads: dict, warm: bool):
 @pytest.mark.parametrize("case", INDEX.get("optim", []), ids=lambda c: c["name"])
 def test_adam_takes_the_recorded_steps(case):
     a = official.Arrays("losses", "optim.npz", "optim/")
-    reg_interval = {"G_stylegan3": None, "G_stylegan2": 4, "D": 16}[case["name"]]
-    base_lr = {"G_stylegan3": 0.0025, "G_stylegan2": 0.002, "D": 0.002}[case["name"]]
-    optimizer = states.make_optimizer(base_lr, reg_interval=reg_interval)
+    optimizer = recorded_optimizer(unscaled(case))
     params = {"p": jnp.asarray(a["param0"])}
     opt = optimizer.init(params)
     for raw, expected in zip(a["raw_grads"], a[f"{case['name']}/params"], strict=True):
@@ -311,6 +347,15 @@ def test_adam_takes_the_recorded_steps(case):
         params = optax.apply_updates(params, updates)
         # Steps of about lr * 1, in float32: 8 of them round to well below 1e-6.
         np.testing.assert_allclose(params["p"], expected, atol=1e-6)
+
+
+def unscaled(case):
+    """The entry with the interval that, from a beta of 0.99, leads to its betas."""
+    c = np.log(case["betas"][1]) / np.log(0.99)
+    n = c / (1 - c) if c < 1 else None
+    lazy = n is not None and abs(n - round(n)) < 1e-6
+    scale = {"reg_interval": round(n) if lazy else None}
+    return case | scale | {"base_lr": case["lr"] / (c if lazy else 1)}
 
 
 def test_ema_beta_follows_the_recorded_table():
@@ -324,8 +369,8 @@ def test_ema_beta_follows_the_recorded_table():
         np.testing.assert_allclose(beta, row["ema_beta"], rtol=2e-5, atol=1e-30)
 
 
-def test_augmentation_strength_follows_the_recorded_table():
-    table = INDEX["ada_table"]
+@pytest.mark.parametrize("table", [INDEX["ada_table"]] if "ada_table" in INDEX else [])
+def test_augmentation_strength_follows_the_recorded_table(table):
     speed = table["batch_size"] * table["ada_interval"] / (1000 * table["ada_kimg"])
     p = jnp.float32(table["p0"])
     for mean, expected in zip(table["sign_means"], table["p_after"], strict=True):
@@ -341,20 +386,27 @@ def test_blur_ramp_follows_the_recorded_table():
         np.testing.assert_allclose(sigma, row["blur_sigma"], rtol=1e-5, atol=1e-5)
 
 
-BLURS = [c for c in PHASES if c.get("blur_init_sigma") and c["phase"] == "Dreg"]
+def blur_name(case):
+    return "blur" + case["key"].rpartition("_blur")[2]
 
 
-@pytest.mark.parametrize("case", BLURS, ids=case_id)
+BLURS = {(c["config"], blur_name(c)): c for c in PHASES if all(blur_ramp(c))}
+
+
+@pytest.mark.parametrize("case", BLURS.values(), ids=case_id)
 def test_blur_gives_the_recorded_taps_and_images(case):
     a = arrays(case["config"])
-    name = "blur" + case["key"][-1]
-    sigma = jnp.float32(case["blur_sigma"])
-    taps = np.asarray(losses.blur_taps(sigma, 30))
+    name, ramp = blur_name(case), blur_ramp(case)
+    sigma = losses.blur_sigma(jnp.float32(case["cur_nimg"]), *ramp)
+    np.testing.assert_allclose(sigma, case["blur_sigma"], rtol=1e-5, atol=1e-5)
+    sigma, radius = jnp.float32(case["blur_sigma"]), int(3 * ramp[0])
+    taps = np.asarray(losses.blur_taps(sigma, radius))
     recorded = a[f"{name}/taps"]
-    margin = 30 - recorded.size // 2
-    np.testing.assert_allclose(taps[margin : 61 - margin], recorded, atol=1e-6)
-    assert not taps[:margin].any() and not taps[61 - margin :].any()
+    margin = radius - recorded.size // 2
+    inside = slice(margin, taps.size - margin)
+    np.testing.assert_allclose(taps[inside], recorded, atol=1e-6)
+    assert not np.any(np.delete(taps, inside))
     count = INDEX["configs"][case["config"]]["batch"]
     images = official.nhwc(a["in/real_uint8"][:count]).astype(np.float32) / 127.5 - 1
-    blurred = jax.jit(losses.blur, static_argnums=2)(images, sigma, INIT_SIGMA)
+    blurred = jax.jit(losses.blur, static_argnums=2)(images, sigma, ramp[0])
     official.assert_close(official.nchw(blurred), a[f"{name}/real_blurred"], 3e-5, name)

@@ -22,6 +22,10 @@ def of(metric):
     return pytest.mark.parametrize("case", chosen, ids=ids)
 
 
+def test_every_recorded_distance_is_of_a_known_kind():
+    official.only([c["metric"] for c in CASES], ("fid", "kid", "pr", "is"), "metric")
+
+
 def features(key):
     return (arrays()[f"{key}/{side}"] for side in ("real", "gen"))
 

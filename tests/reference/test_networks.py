@@ -1,6 +1,8 @@
 """Small complete networks: images, layers, truncation, averages, gradients."""
 
 import functools
+import re
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -80,59 +82,82 @@ def check_stylegan3(case, arrays):
         close(official.nchw(image), arrays[f"out/{name}/img"], row, name)
         return features
 
-    same = jnp.eye(3)
-    features = image_of("psi1", 1.0, None, same)
-    check_layers(case, arrays, features)
-    image_of("psi0.7", 0.7, None, same)
-    image_of("psi0.7_cut3", 0.7, 3, same)
-    for name in ("transform0", "transform1"):
-        (transform,) = inputs(arrays, f"in/{name}")
-        features = image_of(name, 1.0, None, transform)
-        recorded = arrays[f"out/{name}/input"]
-        found = official.nchw(features["input"]["__call__"][0])[:1]
-        close(found, recorded, "fourier_input", f"{name}/input")
-
-    image, state = updated(G, variables, z, c)
-    close(
-        official.nchw(image),
-        arrays["out/ema_psi0.7/img"],
-        "stylegan3_generator",
-        "ema_psi0.7",
-    )
-    check_averages(arrays, state["buffers"])
+    tags = recorded_tags(arrays)
+    official.only([t.kind for t in tags.values()], ("psi", "transform", "ema"), "tags")
+    for name, tag in tags.items():
+        if tag.kind == "psi" and f"out/{name}/img" in arrays:
+            features = image_of(name, tag.psi, tag.cutoff, jnp.eye(3))
+            if name == "psi1":
+                check_layers(case, arrays, features)
+        elif tag.kind == "transform":
+            (transform,) = inputs(arrays, f"in/{name}")
+            features = image_of(name, 1.0, None, transform)
+            recorded = arrays[f"out/{name}/input"]
+            found = official.nchw(features["input"]["__call__"][0])[:1]
+            close(found, recorded, "fourier_input", f"{name}/input")
+        elif tag.kind == "ema":
+            image, state = updated(G, variables, z, c, tag.psi, tag.cutoff)
+            close(official.nchw(image), arrays[f"out/{name}/img"], case["kind"], name)
+            check_averages(arrays.under(f"out/{name}/"), state["buffers"])
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def updated(G, variables, z, c):
-    """Images at psi 0.7, and buffers, of one call that updates the averages."""
-    noise = {} if hasattr(G.synthesis, "layers") else {"noise": "const"}
-    return G.apply(
-        variables, z, c, psi=0.7, update_emas=True, mutable=["buffers"], **noise
-    )
+class Tag(NamedTuple):
+    """What a recorded call of a generator asked for."""
+
+    kind: str  # psi, ema, transform, or another name
+    psi: float = 1.0
+    cutoff: int | None = None
+
+
+def recorded_tags(arrays) -> dict[str, Tag]:
+    """All tags of a case by name, such as psi0.7_cut3; psi1 is among them."""
+    names = dict.fromkeys(name.partition("/")[0] for name in arrays.under("out/"))
+    assert "psi1" in names
+    return {name: parse_tag(name) for name in names}
+
+
+def parse_tag(name: str) -> Tag:
+    found = re.fullmatch(r"(ema_)?psi(-?[\d.]+)(?:_cut(\d+))?", name)
+    if found:
+        ema, psi, cutoff = found.groups()
+        return Tag("ema" if ema else "psi", float(psi), cutoff and int(cutoff))
+    return Tag("transform" if re.fullmatch(r"transform\d+", name) else name)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4, 5))
+def updated(G, variables, z, c, psi, cutoff):
+    """Images and buffers of one call that updates the averages."""
+    return G.apply(variables, z, c, psi, cutoff, update_emas=True, mutable=["buffers"])
 
 
 def check_ws(G, variables, z, c, arrays):
     """Mapping and truncation, and the step of the running average."""
     mapped = functools.partial(G.apply, variables, z, c, method="map")
-    close(mapped()[:, 0], arrays["out/psi1/ws"], "ws", "psi1")
-    close(mapped(0.7), arrays["out/psi0.7/ws"], "ws", "psi0.7")
-    close(mapped(0.7, 3), arrays["out/psi0.7_cut3/ws"], "ws", "psi0.7_cut3")
-    if "out/psi-0.5_cut5/ws" in arrays:
-        close(mapped(-0.5, 5), arrays["out/psi-0.5_cut5/ws"], "ws", "psi-0.5_cut5")
-    ws, state = mapped(0.7, update_emas=True, mutable=["buffers"])
-    close(ws, arrays["out/ema_psi0.7/ws"], "ws", "ema_psi0.7")
-    w_avg = state["buffers"]["mapping"]["w_avg"]
-    close(w_avg, arrays["out/ema_psi0.7/w_avg"], "ws", "w_avg")
+    for name, tag in recorded_tags(arrays).items():
+        if f"out/{name}/ws" not in arrays:
+            continue
+        recorded = arrays[f"out/{name}/ws"]
+        if tag.kind == "ema":
+            ws, state = mapped(
+                tag.psi, tag.cutoff, update_emas=True, mutable=["buffers"]
+            )
+            w_avg = state["buffers"]["mapping"]["w_avg"]
+            close(w_avg, arrays[f"out/{name}/w_avg"], "ws", f"w_avg of {name}")
+        else:
+            official.only([tag.kind], ("psi",), "ws of")
+            ws = mapped(tag.psi, tag.cutoff)
+        close(ws[:, 0] if recorded.ndim == 2 else ws, recorded, "ws", name)
 
 
-def check_averages(arrays, buffers):
-    recorded = arrays.under("out/ema_psi0.7/magnitude_ema/")
-    assert recorded
-    for name, value in recorded.items():
-        found = buffers["synthesis"][name]["magnitude_ema"]
-        close(found, value, "ws", f"magnitude_ema of {name}")
-    w_avg = buffers["mapping"]["w_avg"]
-    close(w_avg, arrays["out/ema_psi0.7/w_avg"], "ws", "w_avg")
+def check_averages(recorded, buffers):
+    start = "magnitude_ema/"
+    names = [name for name in recorded if name.startswith(start)]
+    assert names
+    for name in names:
+        layer = name.removeprefix(start)
+        found = buffers["synthesis"][layer]["magnitude_ema"]
+        close(found, recorded[name], "ws", f"magnitude_ema of {layer}")
+    close(buffers["mapping"]["w_avg"], recorded["w_avg"], "ws", "w_avg")
 
 
 def check_layers(case, arrays, features):
@@ -172,15 +197,14 @@ def check_stylegan2(case, arrays):
             variables, ws, method="synthesize", capture_intermediates=True, noise=noise
         )
 
-    for name, psi, cutoff, noise in (
-        ("psi1", 1.0, None, "const"),
-        ("nonfused", 1.0, None, "const"),
-        ("psi0.7", 0.7, None, "const"),
-        ("psi0.7_cut3", 0.7, 3, "const"),
-        ("noise_none", 1.0, None, "none"),
-    ):
-        ws = G.apply(variables, z, c, psi, cutoff, method="map")
-        image, state = render(ws, noise)
+    noises = {"psi": "const", "nonfused": "const", "noise_none": "none"}
+    tags = recorded_tags(arrays)
+    official.only([t.kind for t in tags.values()], {"ema", *noises}, "tags")
+    for name, tag in tags.items():
+        if f"out/{name}/img" not in arrays:
+            continue
+        ws = G.apply(variables, z, c, tag.psi, tag.cutoff, method="map")
+        image, state = render(ws, noises[tag.kind])
         recorded = arrays[f"out/{name}/img"]
         close(official.nchw(image), recorded, case["kind"], name)
         if name == "psi1":
@@ -192,25 +216,42 @@ def check_discriminator(case, arrays):
     params = as_jax(published.variables(arrays.under("state/")))["params"]
     c, image = inputs(arrays, "in/c", "in/img")
     found = judge(D, case["params"]["n_sub"], params, official.nhwc(image), c)
+    with official.float64():  # where no rounding takes another side of a kink
+        arguments = (params, official.nhwc(image), c)
+        exact = gradients(D, *jax.tree.map(np.float64, arguments))
+        exact = jax.tree.map(np.asarray, exact)
+    assert exact["penalty"].dtype == np.float64
     row = "discriminator"
     close(found["logits"], arrays["out/logits"][:, 0], row, "logits")
     sub = arrays["out/logits_first_n_sub"][:, 0]
     close(found["logits_first_n_sub"], sub, row, "logits of the first images")
-    close(official.nchw(found["img_grad"]), arrays["out/r1/img_grad"], row, "r1/img")
-    close(found["penalty"], arrays["out/r1/penalty"], row, "r1/penalty")
+    close(official.nchw(exact["img_grad"]), arrays["out/r1/img_grad"], row, "r1/img")
+    close(exact["penalty"], arrays["out/r1/penalty"], row, "r1/penalty")
     if "out/cmap" in arrays:
         cmap = found["features"]["mapping"]["__call__"][0]
         close(cmap, arrays["out/cmap"], "ws", "cmap")
     check_blocks(case, arrays, found["features"])
     check_statistics_channels(D, arrays, found["features"])
-    check_parameter_gradients(arrays, found)
+    check_parameter_gradients(arrays, exact)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def judge(D, n_sub, params, image, c):
-    """Everything recorded of a discriminator, in one compiled program."""
+    """Everything recorded of a discriminator but gradients, in one program."""
+    y, state = D.apply({"params": params}, image, c, capture_intermediates=True)
+    few = image[:n_sub], None if c is None else c[:n_sub]
+    return {
+        "logits": y,
+        "features": state["intermediates"],
+        "logits_first_n_sub": D.apply({"params": params}, *few),
+    }
 
-    def logits(params, image, c=c):
+
+@functools.partial(jax.jit, static_argnums=0)
+def gradients(D, params, image, c):
+    """Those of R1 and of the mean logit."""
+
+    def logits(params, image):
         return D.apply({"params": params}, image, c)
 
     def r1(params):
@@ -218,17 +259,9 @@ def judge(D, n_sub, params, image, c):
         penalty = jnp.sum(jnp.square(gradient), axis=(1, 2, 3))
         return jnp.mean(penalty), {"img_grad": gradient, "penalty": penalty}
 
-    y, state = D.apply({"params": params}, image, c, capture_intermediates=True)
-    (_, found), gradients = jax.value_and_grad(r1, has_aux=True)(params)
-    return found | {
-        "logits": y,
-        "features": state["intermediates"],
-        "logits_first_n_sub": logits(
-            params, image[:n_sub], None if c is None else c[:n_sub]
-        ),
-        "r1_mean": gradients,
-        "logit_mean": jax.grad(lambda p: jnp.mean(logits(p, image)))(params),
-    }
+    (_, found), r1_mean = jax.value_and_grad(r1, has_aux=True)(params)
+    logit_mean = jax.grad(lambda p: jnp.mean(logits(p, image)))(params)
+    return found | {"r1_mean": r1_mean, "logit_mean": logit_mean}
 
 
 def check_blocks(case, arrays, features):
@@ -264,6 +297,10 @@ def check_parameter_gradients(arrays, found):
         gradient = official.leaf(found["logit_mean"], name)
         recorded = published.to_ours(name, recorded)
         close(gradient, recorded, "weight_gradient", f"grad/logit_mean/{name}")
+    for name, recorded in arrays.under("f64/grad/").items():
+        gradient = official.leaf(found[name.partition("/")[0]], name.partition("/")[2])
+        recorded = published.to_ours(name, recorded)
+        official.assert_close(gradient, recorded, 1e-11, f"f64/grad/{name}")
     r1 = arrays.under("grad/r1_mean/")
     largest = max(np.abs(a).max() for n, a in r1.items() if n.endswith("weight"))
     for name, recorded in r1.items():
@@ -279,29 +316,36 @@ def check_gan(case, arrays):
     cases = [CASES[case["params"][name]] for name in "GD"]
     G, D = make_generator(cases[0]), make_discriminator(cases[1])
     states = [official.Arrays("networks", c["file"]).under("state/") for c in cases]
-    G_variables, D_variables = as_jax([published.variables(s) for s in states])
+    variables = [published.variables(state) for state in states]
     noise = {"noise": "const"} if cases[0]["kind"] == "stylegan2_generator" else {}
-    z, c = inputs(arrays, "in/z", "in/c")
-    c_of_D = c if D.c_dim else None
+    latents = [arrays[name] if name in arrays else None for name in ("in/z", "in/c")]
 
-    def loss(z, G_params, D_params):
-        image = G.apply(G_variables | {"params": G_params}, z, c, **noise)
-        logits = D.apply({"params": D_params}, image, c_of_D)
+    def loss(params, z, c, buffers):
+        G_params, D_params = params
+        image = G.apply({"params": G_params, "buffers": buffers}, z, c, **noise)
+        logits = D.apply({"params": D_params}, image, c if D.c_dim else None)
         return jnp.mean(logits), (image, logits)
 
-    compute = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))
-    (value, (image, logits)), (z_grad, G_grad, D_grad) = compute(
-        z, G_variables["params"], D_variables["params"]
-    )
+    def arguments(dtype):
+        z, c, *trees = jax.tree.map(dtype, [*latents, *variables])
+        return [tree["params"] for tree in trees], z, c, trees[0]["buffers"]
+
+    value, (image, logits) = jax.jit(loss)(*arguments(np.float32))
     close(value, arrays["out/loss"], "gan_loss", "loss")
     close(logits, arrays["out/logits"][:, 0], "gan_loss", "logits")
     close(official.nchw(image), arrays["out/img"], cases[0]["kind"], "img")
+    with official.float64():  # where no rounding takes another side of a kink
+        compute = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))
+        (found, z_grad), _ = compute(*arguments(np.float64))
+        assert z_grad.dtype == np.float64
+        found, z_grad = jax.tree.map(np.asarray, (found, z_grad))
     row = cases[0]["kind"].replace("generator", "gan_gradient")
     close(z_grad, arrays["grad/z"], row, "grad/z")
-    for part, gradients in (("G", G_grad), ("D", D_grad)):
+    for part, gradients in zip("GD", found):
         for name, recorded in arrays.under(f"grad/{part}/").items():
-            found = official.leaf(gradients, name)
-            close(found, published.to_ours(name, recorded), row, f"grad/{part}/{name}")
+            gradient = official.leaf(gradients, name)
+            recorded = published.to_ours(name, recorded)
+            close(gradient, recorded, row, f"grad/{part}/{name}")
 
 
 RUNNERS = {

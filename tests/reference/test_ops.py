@@ -31,6 +31,9 @@ OTHER_FORMS = {
     "blocks": {"filtered": "blocks"},
     "fused": {"filtered": "fused"},
 }
+# Settings that the shapes of arrays repeat, or that choose among equal computations.
+WITHOUT_EFFECT = {"fused_modconv", "forward.fused_modconv", "init.resolution"}
+WITHOUT_EFFECT |= {"init.w_dim", "init.in_channels"}
 FILTERED = ("filtered_lrelu", "synthesis_layer_sg3")
 UNFORMED = ("bias_act", "minibatch_std", "normalize_2nd_moment", "synthesis_input_sg3")
 UNFORMED += ("fully_connected_sg3", "fully_connected_sg2", "setup_filter")
@@ -65,7 +68,9 @@ def check(case):
     padding = outputs.pop("padding_x0x1y0y1", None)
     if padding is not None:
         inputs["padding"] = padding
-    run = RUNNERS[case["op"]](case["params"], inputs)
+    params = official.Settings(case["params"])
+    run = RUNNERS[case["op"]](params, inputs)
+    official.only(params.unread(), WITHOUT_EFFECT, f"settings of {case['id']}:")
     wanted = {n: inputs[n] for n in arrays.under("grad/")}
     rest = {n: a for n, a in inputs.items() if n not in wanted}
     found = everything(run, wanted, rest, weighting, "penalty" in outputs)
@@ -109,7 +114,8 @@ def everything(run, wanted, rest, weighting, second):
 
 def taps(params, f):
     """Recorded taps; flip_filter asks for correlation, the reverse of ours."""
-    if f is None or not params.get("flip_filter"):
+    flip = params.get("flip_filter")
+    if f is None or not flip:
         return f
     return f[::-1] if f.ndim == 1 else f[::-1, ::-1]
 
@@ -118,12 +124,13 @@ def setup_filter(params, inputs):
     """A prepared filter is the impulse response of a resampling with those taps."""
     f = np.atleast_1d(np.asarray(inputs.pop("f", 1.0), np.float64))
     f = taps(params, f / f.sum() if params.get("normalize", True) else f)
-    is_row = f.ndim == 1 and params.get("separable", f.size >= 8)
+    separable, gain = params.get("separable", f.size >= 8), params.get("gain", 1)
+    is_row = f.ndim == 1 and separable
     pad = tuple((k - 1, k - 1) for k in (f.shape * 2)[:2])
 
     def run(_):
         one = jnp.ones((1, 1, 1, 1))
-        y = resample.upfirdn(one, f, pad=pad, gain=params.get("gain", 1))[0, :, :, 0]
+        y = resample.upfirdn(one, f, pad=pad, gain=gain)[0, :, :, 0]
         return {"f": y.sum(axis=0) / jnp.sqrt(y.sum()) if is_row else y}
 
     return run
@@ -163,12 +170,13 @@ def bias_act(params, inputs):
         params.get("alpha", 0.2),
         params.get("clamp"),
     )
+    axis = params.get("dim", 1)
 
     def run(inputs):
         x = inputs["x"]
         if "b" in inputs:
             shape = [1] * x.ndim
-            shape[params.get("dim", 1)] = -1
+            shape[axis] = -1
             x = x + inputs["b"].reshape(shape)
         return {"y": act(x)}
 
@@ -177,8 +185,7 @@ def bias_act(params, inputs):
 
 def filtered_lrelu(params, inputs):
     up_filter, down_filter = (taps(params, inputs.pop(n, None)) for n in ("fu", "fd"))
-    names = ("up", "down", "gain", "slope", "clamp")
-    settings = {n: params[n] for n in names if n in params}
+    settings = params.take("up", "down", "gain", "slope", "clamp")
     settings["pad"] = official.pads(params.get("padding", 0))
     return lambda i: image(
         nonlinearity.filtered_lrelu(
@@ -188,13 +195,14 @@ def filtered_lrelu(params, inputs):
 
 
 def modulated_conv2d_sg3(params, inputs):
-    padding = params["padding"]  # one number or [vertical, horizontal]
+    padding = params.get("padding", 0)  # one number or [vertical, horizontal]
+    demodulate = params.get("demodulate", True)
     return lambda i: image(
         layers.modulated_conv(
             official.nhwc(i["x"]),
             published.to_ours("w", i["w"]),
             i["s"],
-            demodulate=params["demodulate"],
+            demodulate=demodulate,
             input_gain=i.get("input_gain"),
             pad=padding if isinstance(padding, int) else tuple(padding),
         )
@@ -214,13 +222,14 @@ def resampling(params, inputs):
 
 def modulated_conv2d_sg2(params, inputs):
     settings = resampling(params, inputs)
+    demodulate = params.get("demodulate", True)
 
     def run(inputs):
         y = layers.modulated_conv(
             official.nhwc(inputs["x"]),
             published.to_ours("w", inputs["w"]),
             inputs["s"],
-            demodulate=params.get("demodulate", True),
+            demodulate=demodulate,
             normalize=False,
             **settings,
         )
@@ -243,13 +252,9 @@ def conv2d_resample(params, inputs):
 
 
 def minibatch_std(params, inputs):
+    groups = params["group_size"], params.get("num_channels", 1)
     return lambda i: image(
-        layers.minibatch_stddev(
-            official.nhwc(i["x"]),
-            params["group_size"],
-            params.get("num_channels", 1),
-            "interleaved",
-        )
+        layers.minibatch_stddev(official.nhwc(i["x"]), *groups, "interleaved")
     )
 
 
@@ -259,7 +264,10 @@ def normalize_2nd_moment(params, inputs):
 
 
 def fully_connected(params, inputs):
-    return lambda i: {"y": layers.dense(i["x"], i["weight"].T, i.get("bias"), **params)}
+    settings = params.take()
+    return lambda i: {
+        "y": layers.dense(i["x"], i["weight"].T, i.get("bias"), **settings)
+    }
 
 
 def synthesis_input_sg3(params, inputs):
@@ -272,6 +280,7 @@ def synthesis_input_sg3(params, inputs):
 
 def synthesis_layer_sg3(params, inputs):
     init = params["init"]
+    assert not init.get("use_fp16"), "recorded in float16"
     spec = plan.LayerSpec(
         name="layer",
         in_channels=init["in_channels"],
@@ -322,16 +331,15 @@ def band(init, side):
 
 
 def conv2d_layer_sg2(params, inputs):
-    names = ("activation", "bias", "up", "down")
-    init = params["init"]
+    init, forward = params["init"], params["forward"].take()
     module = stylegan2.ConvLayer(
         init["out_channels"],
         init["kernel_size"],
         clamp=init.get("conv_clamp"),
-        **{name: init[name] for name in names if name in init},
+        **init.take("activation", "bias", "up", "down"),
     )
     return lambda i: image(
-        module.apply(published.variables(i), official.nhwc(i["x"]), **params["forward"])
+        module.apply(published.variables(i), official.nhwc(i["x"]), **forward)
     )
 
 
@@ -340,14 +348,9 @@ def synthesis_layer_sg2(params, inputs):
     module = stylegan2.SynthesisLayer(
         init["out_channels"], init.get("up", 1), clamp=init.get("conv_clamp")
     )
+    noise, gain = forward["noise_mode"], forward.get("gain", 1.0)
     return lambda i: image(
-        module.apply(
-            published.variables(i),
-            official.nhwc(i["x"]),
-            i["w"],
-            forward["noise_mode"],
-            forward.get("gain", 1.0),
-        )
+        module.apply(published.variables(i), official.nhwc(i["x"]), i["w"], noise, gain)
     )
 
 

@@ -1,29 +1,35 @@
 """Recorded path lengths, with pooled images in place of a perceptual embedding."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.interop import names as published
 from afgan_jax.metrics import path_length
-from afgan_jax.networks import generator
-from reference import official
+from reference import generators, official
 
 PATHS = official.index("metrics").get("ppl", {"cases": []})["cases"]
 PAIRS = [
     pytest.param(
         c,
         id=c["key"],
-        marks=[pytest.mark.slow] if c["generator"] == "stylegan3-t" else [],
+        marks=[] if c["generator"].startswith("formula") else [pytest.mark.slow],
     )
     for c in PATHS
     if "dist" in c
 ]
 WHOLE = [c for c in PATHS if "num_samples" in c]
 AGGREGATES = [c for c in PATHS if "lo" in c]
+
+
+def test_every_recorded_path_length_is_of_a_known_kind():
+    known = [c["key"] for c in PATHS if {"dist", "num_samples", "lo"} & c.keys()]
+    official.only([c["key"] for c in PATHS], known, "path lengths")
+    for name, known in (("space", ("w", "z")), ("sampling", ("full", "end"))):
+        official.only([c[name] for c in PATHS if name in c], known, name)
 
 
 def formula(resolution, channels):
@@ -42,24 +48,19 @@ def formula(resolution, channels):
     return lambda z, c: jnp.tanh(z)[:, None], synthesize
 
 
-def recorded_generator(config):
-    entry = official.index("losses")["configs"][config]
-    G = generator.make_generator(**published.settings(entry["G_kwargs"]))
-    state = official.Arrays("losses", f"{config}.npz").under("G/")
-    variables = jax.tree.map(wide, published.variables(state))
+@functools.cache
+def functions(name):
+    """(mapping, synthesize) of a recorded generator, or of a formula."""
+    found = re.fullmatch(r"formula(\d+)(_gray)?", name)
+    if found:
+        return formula(int(found[1]), 1 if found[2] else 3)
+    G, noise = generators.make(name)
+    variables = jax.tree.map(wide, generators.variables(name))
 
     def mapping(z, c):
         return G.apply(variables, z, c if c.shape[1] else None, method="map")
 
-    return mapping, lambda ws: G.apply(variables, ws, method="synthesize")
-
-
-GENERATORS = {
-    "formula8": lambda: formula(8, 3),
-    "formula512": lambda: formula(512, 3),
-    "formula512_gray": lambda: formula(512, 1),
-    "stylegan3-t": functools.cache(lambda: recorded_generator("stylegan3-t")),
-}
+    return mapping, lambda ws: G.apply(variables, ws, method="synthesize", **noise)
 
 
 def wide(a):
@@ -80,7 +81,7 @@ def path_lengths(case, z0, z1, c, t):
 
 @functools.cache
 def compiled(name, space, crop):
-    networks = (*GENERATORS[name](), pooled)
+    networks = (*functions(name), pooled)
     run = functools.partial(path_length.distances, *networks, space=space, crop=crop)
     return jax.jit(run)
 
@@ -100,14 +101,20 @@ def test_path_length_of_a_generator(case, float64):
     recorded = official.Arrays("metrics", "ppl.npz", case["key"] + "/")
     size, count = case["batch_size"], case["num_samples"]
     z = wide(recorded["z"])
-    z0, z1 = (z[:, i : i + size].reshape(count, -1) for i in (0, size))
-    found = path_lengths(case, z0, z1, jnp.zeros([count, 0]), jnp.zeros([count]))
+    # [batches, z0 of each sample, then z1]; the last may hold more than is counted.
+    z0, z1 = (z[:, i : i + size].reshape(-1, z.shape[2])[:count] for i in (0, size))
+    c, t = (
+        wide(recorded[name] if name in recorded else np.zeros(shape))
+        for name, shape in (("labels", [count, 0]), ("t_uniform", [count]))
+    )
+    t = t if case["sampling"] == "full" else 0 * t
+    found = path_lengths(case, z0, z1, c, t)
     assert path_length.mean(found) == pytest.approx(case["ppl"], rel=1e-6)
 
 
 @pytest.mark.parametrize("case", AGGREGATES, ids=lambda c: c["key"])
 def test_mean_of_path_lengths(case):
-    distances = official.Arrays("metrics", "ppl.npz")["aggregate/dist"]
+    distances = official.Arrays("metrics", "ppl.npz")[case["key"] + "/dist"]
     kept = distances[(distances >= case["lo"]) & (distances <= case["hi"])]
     assert 0 < len(kept) < len(distances)
     # 1e-7: recorded in float32.

@@ -226,7 +226,7 @@ def assert_equal(left, right):
 )
 def test_a_published_snapshot_begins_a_run(name, images, tmp_path, begun, capsys):
     """With the flags that the refusal of other networks names."""
-    file = official.folder() / "pickles" / f"{name}.pkl"
+    file = official.DATA / "pickles" / f"{name}.pkl"
     data = f"--config.data.path={images / 'noise.zip'}"
     arguments = [f"--config={SMOKE}", f"--workdir={tmp_path / 'run'}", data]
     assert main(["train", *arguments, f"--init-from={file}"]) == 2
@@ -236,7 +236,7 @@ def test_a_published_snapshot_begins_a_run(name, images, tmp_path, begun, capsys
     flags = [word for word in refusal.split() if word.startswith("--config.")]
     state, settings = begun(images, tmp_path / "run", f"--init-from={file}", *flags)
     assert settings["augment"]["adjust_kimg"] == 100
-    arrays = official.Arrays("pickles", f"{name}.npz")
+    arrays = official.Arrays("pickles", f"{name}.npz", top=official.DATA)
     for part in ("G", "D", "G_ema"):
         recorded = names.variables(arrays.under(f"state/{part}/"))
         recorded = {k: v for k, v in recorded.items() if v}
