@@ -3,6 +3,8 @@
 import pathlib
 import re
 
+import tiny
+
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 
@@ -18,3 +20,14 @@ def test_network_of_the_readme_runs():
     )
     assert code.count("assert") == 2
     exec(compile(code, str(README), "exec"), {"__name__": "readme"})
+
+
+def test_python_of_the_readme_runs(tmp_path, monkeypatch):
+    sizes = {"resolution": 32, "num_layers": 6, "c_dim": 0}
+    tiny.save_run(tmp_path / "runs" / "earth", "earth", **sizes)
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", section("From Python"), re.S)
+    names = {}
+    exec(compile(code, str(README), "exec"), names)
+    assert names["images"].shape == (4, 32, 32, 3) and names["images"].dtype == "uint8"
+    assert (names["moved"] != names["model"].images(seeds=[3])).any()
