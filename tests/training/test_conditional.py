@@ -1,6 +1,8 @@
 """Training on labels of every kind, and on a set whose labels are left alone."""
 
 import functools
+import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from training.smoke import SMOKE, settings
 from afgan_jax.__main__ import main
 from afgan_jax.cli import train
 from afgan_jax.data import archive
+from afgan_jax.runs import run_directory
 from afgan_jax.training import loop
 
 CLASSES = np.arange(24) % 4 % 3  # 12, 6, 6
@@ -69,6 +72,20 @@ def begin(monkeypatch, images, workdir, **overrides):
     begun = functools.wraps(loop.train)(lambda *_, **__: None)
     monkeypatch.setattr(loop, "train", begun)
     train.train(SMOKE, workdir, settings(images, 0.016, **overrides))
+
+
+def test_a_run_keeps_the_names_of_its_classes(monkeypatch, tmp_path):
+    path, names = labelled(tmp_path / "set.zip", CLASSES.tolist()), ("a", "b", "c")
+    with zipfile.ZipFile(path) as bare, zipfile.ZipFile(f"{path}.zip", "w") as named:
+        for member in bare.namelist():
+            content = bare.read(member)
+            if member == "dataset.json":
+                table = json.loads(content) | {"class_names": names}
+                content = json.dumps(table)
+            named.writestr(member, content)
+    begin(monkeypatch, f"{path}.zip", tmp_path / "run", **USED)
+    with run_directory.Run.open(tmp_path / "run") as run:
+        assert run.class_names() == names
 
 
 def test_labels_that_are_left_alone_are_a_loud_warning(monkeypatch, tmp_path, capsys):
