@@ -239,7 +239,7 @@ def make_discriminator(**settings):
         ({"mbstd_layout": "x"}, "mbstd_layout='x' is unknown: use one of"),
         ({"filters": "x"}, "filters='x' is unknown: use one of"),
         ({"resolution": 36}, "resolution=36 is not supported"),
-        ({"resolution": 2048}, "resolution=2048 is not supported"),
+        ({"resolution": 16384}, "resolution=16384 is not supported"),
     ],
 )
 def test_discriminator_refuses_impossible_settings(settings, message):
