@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 Array = Any  # an array, its shape alone, or what is made of it in a tree
+OptState = Any  # optax.OptState: that of the oldest optax cannot be checked
 
 
 @flax.struct.dataclass
@@ -19,8 +20,8 @@ class TrainState:
     G: dict  # {"params", "buffers"}
     D: dict  # {"params"}
     G_ema: dict  # {"params", "buffers"}: the generator to use
-    G_opt: optax.OptState
-    D_opt: optax.OptState
+    G_opt: OptState
+    D_opt: OptState
     pl_mean: Array  # [] running mean of path lengths
     augment: dict | None = None  # of augment.control; None if there is no augmentation
 
@@ -85,7 +86,7 @@ def make_optimizer(
     return optax.multi_transform({"usual": adam(), "reg_free": adam()}, labels)
 
 
-def keep_reg_free(new: optax.OptState, old: optax.OptState) -> optax.OptState:
+def keep_reg_free(new: OptState, old: OptState) -> OptState:
     """`new`, but with the moments of the `reg_free` parameters as in `old`."""
     inner = dict(new.inner_states) | {"reg_free": old.inner_states["reg_free"]}
     return new._replace(inner_states=inner)
