@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, UInt8
 
 from afgan_jax.interop import snapshot
 from afgan_jax.networks import generator
-from afgan_jax.runs import run_directory
+from afgan_jax.runs import run_directory, saved_networks
 from afgan_jax.signal import affine, pixels
 
 Label = int | np.integer | str | Sequence[float] | np.ndarray
@@ -32,13 +32,12 @@ def load(source: str | os.PathLike) -> "Model":
     Nothing in a snapshot is run. Raises ValueError if there is no such source, or if
     this program cannot read it.
     """
-    path, step = run_directory.split_step(os.fspath(source))
+    path, step = saved_networks.split_step(os.fspath(source))
     if Path(path).expanduser().is_file():
         return _from_snapshot(Path(path).expanduser())
     with run_directory.Run.open(path) as run:
         settings, names = run.config.get("generator", {}), run.class_names()
-        step = run.latest_step() if step is None else step
-    G, variables = run_directory.load_generator(path, step, **FLOAT32)
+    G, variables, step = saved_networks.load_generator(path, step, **FLOAT32)
     return Model(G, variables, dict(settings), names, f"{path}@{step}")
 
 

@@ -14,7 +14,7 @@ from afgan_jax.analysis import feature_maps, layer_report
 from afgan_jax.cli import explain
 from afgan_jax.networks import generator, plan
 from afgan_jax.networks.stylegan2 import BILINEAR
-from afgan_jax.runs import config, run_directory
+from afgan_jax.runs import config, saved_networks
 from afgan_jax.signal import resample
 
 SMOKE = "configs/smoke.py"
@@ -78,7 +78,7 @@ def test_of_stylegan2_maps_are_drawn_and_the_rest_is_told(tmp_path, capsys):
     assert [row["size"] for row in rows] == [
         [n, n] for n in (4, 4, *[8] * 3, *[16] * 3)
     ]
-    G, variables = run_directory.load_generator(run)
+    G, variables, _ = saved_networks.load_generator(run)
     z = np.random.RandomState(0).randn(1, 8).astype(np.float32)
     expected = np.asarray(jax.jit(G.apply)(variables, z))[0][..., [0, 2]]
     image = 0.0
@@ -100,7 +100,7 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
     assert written == {f"{n}.{end}" for n in names for end in ("png", "json")} | {
         "maps.npz"
     }
-    G, variables = run_directory.load_generator(trained)
+    G, variables, _ = saved_networks.load_generator(trained)
     z = np.random.RandomState(3).randn(1, 8).astype(np.float32)
     c = np.array([[0, 1]], np.float32)
     found = jax.jit(lambda *a: feature_maps.within(G)(*a, None))(variables, z, c)

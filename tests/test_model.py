@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import tiny
 from reference import official
+from runs import test_run_directory
 
 import afgan_jax
 from afgan_jax.interop import persistence
@@ -116,6 +118,19 @@ def test_a_step_is_named_and_layers_are_described(run, model):
         afgan_jax.load(f"{run}@4")
     with pytest.raises(ValueError, match="no such folder"):
         afgan_jax.load(f"{run}-gone")
+
+
+def test_the_step_of_a_model_is_that_of_its_weights(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    with run_directory.Run.create_or_open(tmp_path / "run", config_of(run)) as again:
+        again.save(5, {"G_ema": afgan_jax.load(run).variables})
+    test_run_directory._damage(tmp_path / "run" / "checkpoints" / "5", "gone")
+    assert afgan_jax.load(tmp_path / "run").source == f"{tmp_path / 'run'}@3"
+
+
+def config_of(run):
+    with run_directory.Run.open(run) as opened:
+        return opened.config
 
 
 def test_loading_leaves_no_global_state(run):

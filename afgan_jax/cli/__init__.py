@@ -143,16 +143,18 @@ def open_network(values: flags.FlagValues, **changes):
     """The pictures.Network of the generator that --run and --step name.
 
     Its classes are those of --class, --label or --data, by default of the run's set.
-    `changes` are those of `runs.load_generator`.
+    `changes` are those of `saved_networks.load_generator`.
     """
     import jax
 
     from afgan_jax.cli import labels
     from afgan_jax.metrics import samples
-    from afgan_jax.runs import run_directory
+    from afgan_jax.runs import run_directory, saved_networks
 
     path, step = values.run, values.step
-    G, variables = run_directory.load_generator(path, step, dtype="float32", **changes)
+    G, variables, _ = saved_networks.load_generator(
+        path, step, dtype="float32", **changes
+    )
     data = values.data if "data" in values else None
     classes = labels.choose(values, run_directory.Run.open(path), G.mapping.c_dim, data)
     return samples.of_generator(G, variables, classes, jax.random.key(0))

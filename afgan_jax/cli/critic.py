@@ -92,9 +92,9 @@ def open_config(overrides: dict):
 def open_run():
     """The same of a run, with its one trained network."""
     from afgan_jax.data import sets
-    from afgan_jax.runs import run_directory
+    from afgan_jax.runs import run_directory, saved_networks
 
-    D, variables, step = run_directory.load_discriminator(FLAGS.run, FLAGS.step)
+    D, variables, step = saved_networks.load_discriminator(FLAGS.run, FLAGS.step)
     run = run_directory.Run.open(FLAGS.run)
     settings = run.config["data"] | {"mirror": False}
     archive = sets.open_set(cache_dir=run.path / ".cache", **settings)

@@ -60,19 +60,19 @@ def main(argv: list[str]) -> None:
     import numpy as np
 
     from afgan_jax.metrics import equivariance
-    from afgan_jax.runs import atomic, run_directory
+    from afgan_jax.runs import atomic, saved_networks
     from afgan_jax.signal import affine
     from afgan_jax.viz import grid
 
     # Accelerators round the factors of products otherwise, and would be measured too.
     jax.config.update("jax_default_matmul_precision", "highest")
-    G, variables = run_directory.load_generator(FLAGS.run, FLAGS.step)
+    G, variables, _ = saved_networks.load_generator(FLAGS.run, FLAGS.step)
     if not G.synthesis.can_move:
         raise ValueError("this is a StyleGAN2 generator: it has no input to move")
     classes = choose_classes(G)
     networks = {
         "filters on": G,
-        "filters off": run_directory.load_generator(
+        "filters off": saved_networks.load_generator(
             FLAGS.run, FLAGS.step, kernel="none"
         )[0],
     }

@@ -114,7 +114,7 @@ def open_generator(values: flags.FlagValues, overrides: dict) -> tuple:
     import jax
 
     from afgan_jax.networks import generator
-    from afgan_jax.runs import config, run_directory
+    from afgan_jax.runs import config, saved_networks
 
     if (values.run is None) == (values.config is None):
         raise ValueError("pass either --run=RUN or --config=FILE.py")
@@ -124,7 +124,9 @@ def open_generator(values: flags.FlagValues, overrides: dict) -> tuple:
             raise ValueError(
                 f"--config.{next(iter(overrides))} is for --config; a run is as it is"
             )
-        G, variables = run_directory.load_generator(values.run, values.step, **changes)
+        G, variables, _ = saved_networks.load_generator(
+            values.run, values.step, **changes
+        )
         load = functools.partial(lambda known: known, variables)
     else:
         settings = config.load(values.config, overrides, cli.schema())

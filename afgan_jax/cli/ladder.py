@@ -141,14 +141,14 @@ def untrained(row: str, workdir: Path, overrides: dict) -> dict[str, float]:
 def trained(row: str, workdir: Path, overrides: dict) -> dict[str, float] | None:
     """dB by kind of the row after its training; None if that was stopped."""
     from afgan_jax.cli import train
-    from afgan_jax.runs import run_directory
+    from afgan_jax.runs import run_directory, saved_networks
 
     train.train(f"{FLAGS.config}:{row}:small", workdir, overrides)
     run = run_directory.Run.open(workdir)
     images = run.latest_step() * run.config["updates"]["batch_size"]
     if images < FLAGS.kimg * 1000:
         return None
-    return measure(*run_directory.load_generator(workdir, dtype="float32"))
+    return measure(*saved_networks.load_generator(workdir, dtype="float32")[:2])
 
 
 def measure(G, variables) -> dict[str, float]:

@@ -143,7 +143,7 @@ def open_judged(weights: dict):
     from afgan_jax.data import sets
     from afgan_jax.metrics import cache, evaluator, samples, sharding
     from afgan_jax.metrics import weights as files
-    from afgan_jax.runs import checkpoints, run_directory
+    from afgan_jax.runs import run_directory, saved_networks
 
     over = sharding.BatchSharding.over(FLAGS.batch)
     store = cache.Store(files.cache_folder() / "metrics")
@@ -152,9 +152,9 @@ def open_judged(weights: dict):
         fakes = opened(FLAGS.images)
         return evaluator.Subject(over, reals, fakes, weights, store), None, None
     run = run_directory.Run.open(FLAGS.run)
-    steps = checkpoints.saved_steps(run.path / "checkpoints")
-    step = FLAGS.step if FLAGS.step is not None else max(steps, default=None)
-    G, variables = run_directory.load_generator(FLAGS.run, step, dtype="float32")
+    G, variables, step = saved_networks.load_generator(
+        FLAGS.run, FLAGS.step, dtype="float32"
+    )
 
     @functools.cache
     def own():

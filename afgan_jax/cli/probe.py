@@ -55,11 +55,11 @@ def main(argv: list[str]) -> None:
     # Here, not on top: --help must not wait for JAX.
     import jax
 
-    from afgan_jax.runs import atomic, run_directory
+    from afgan_jax.runs import atomic, run_directory, saved_networks
 
     # Accelerators round the factors of products otherwise, and would be measured too.
     jax.config.update("jax_default_matmul_precision", "highest")
-    G, variables = run_directory.load_generator(
+    G, variables, _ = saved_networks.load_generator(
         FLAGS.run, FLAGS.step, dtype="float32", remat="none"
     )
     if not hasattr(G.synthesis, "layers"):

@@ -17,7 +17,7 @@ import numpy as np
 
 from afgan_jax.interop import snapshot
 from afgan_jax.networks import discriminator, generator
-from afgan_jax.runs import atomic, run_directory
+from afgan_jax.runs import atomic, run_directory, saved_networks
 from afgan_jax.runs import config as config_lib
 from afgan_jax.training import loop, transfer
 from afgan_jax.training import state as states
@@ -64,7 +64,7 @@ def find(text: str) -> Donor:
 
     Raises ValueError if there is no such run or step, or this program cannot read it.
     """
-    path, step = run_directory.split_step(text)
+    path, step = saved_networks.split_step(text)
     if Path(path).is_file():
         return _snapshot(Path(path))
     return _run(text, path, step)

@@ -15,6 +15,7 @@ import pytest
 from processes import python, python_twice
 
 from afgan_jax.runs import atomic, checkpoints, checksums, run_directory
+from afgan_jax.runs import saved_networks
 
 CONFIG = {"generator": {"resolution": 16}, "train": {"batch": 4, "total_kimg": 1.0}}
 
@@ -120,7 +121,7 @@ def test_a_run_of_another_version_is_named_so(tmp_path, text, message):
     saved_run(tmp_path)
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ValueError, match=message) as error:
-        run_directory.load_generator(tmp_path)
+        saved_networks.load_generator(tmp_path)
     assert str(tmp_path / "config.json") in str(error.value)
 
 
@@ -213,11 +214,11 @@ def test_load_generator_returns_the_averaged_variables(tmp_path, monkeypatch):
     def initialize(key):
         return state(0)["G_ema"]
 
-    monkeypatch.setattr(run_directory.generator, "make_generator", make_generator)
+    monkeypatch.setattr(saved_networks.generator, "make_generator", make_generator)
     saved_run(tmp_path)
     for step in (None, 1):
-        G, variables = run_directory.load_generator(tmp_path, step)
-        assert G.r == 16
+        G, variables, found = saved_networks.load_generator(tmp_path, step)
+        assert (G.r, found) == (16, step or 2)
         assert_equal(variables, state(step or 2)["G_ema"])
 
 

@@ -9,7 +9,7 @@ from training.smoke import SMOKE, checkpoint, settings
 
 from afgan_jax import __main__
 from afgan_jax.cli import train
-from afgan_jax.runs import run_directory
+from afgan_jax.runs import run_directory, saved_networks
 
 KAISER = "--config.discriminator.filters=kaiser"
 
@@ -29,7 +29,7 @@ def test_two_ticks_against_filters_are_trained_resumed_and_measured(
         assert np.isfinite(stats[name]["mean"]) and stats[name]["mean"] != 0
     weights = checkpoint(folder)
     name = "['D']['params']['b16']['conv1']['weight']"
-    D, variables, step = run_directory.load_discriminator(folder)
+    D, variables, step = saved_networks.load_discriminator(folder)
     assert (
         D.filters == "kaiser" and step == run_directory.Run.open(folder).latest_step()
     )

@@ -15,7 +15,7 @@ from afgan_jax.__main__ import main
 from afgan_jax.data import archive
 from afgan_jax.interop import names
 from afgan_jax.networks import discriminator, generator
-from afgan_jax.runs import config, run_directory
+from afgan_jax.runs import config, run_directory, saved_networks
 from afgan_jax.training import init_from, loop, step
 from afgan_jax.training import state as states
 
@@ -82,7 +82,7 @@ def begun(monkeypatch):
 
 def leaves(folder, index: int) -> dict:
     """Arrays of a checkpoint of `trained`."""
-    return run_directory.load_generator(folder, index)[1]
+    return saved_networks.load_generator(folder, index)[1]
 
 
 def test_weights_begin_a_new_run_and_nothing_else_does(

@@ -19,7 +19,7 @@ from training.smoke import ROOT, SMOKE, checkpoint, settings
 
 from afgan_jax.__main__ import main as cli_main
 from afgan_jax.cli import train
-from afgan_jax.runs import run_directory
+from afgan_jax.runs import run_directory, saved_networks
 from afgan_jax.training import loop
 from afgan_jax.viz import grid
 
@@ -63,7 +63,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
 
 def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
     train.train(SMOKE, tmp_path / "run", settings(images, 0.008))
-    G, variables = run_directory.load_generator(tmp_path / "run")
+    G, variables, _ = saved_networks.load_generator(tmp_path / "run")
     z = jnp.asarray(np.random.RandomState(5).randn(1, 16), jnp.float32)
     expected = grid.to_uint8(np.asarray(jax.jit(G.apply)(variables, z)))[0]
 
