@@ -1,6 +1,7 @@
 """Imports point down: who may import whom, and which library belongs where."""
 
 import ast
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,18 @@ def test_config_files_import_ml_collections_only():
 )
 def test_an_import_upwards_is_found(module, line):
     assert violations(module, f"def f():\n    {line}") != []
+
+
+def test_every_source_file_reaches_a_clone():
+    files = [
+        p
+        for part in ("afgan_jax", "configs", "tests")
+        for p in (ROOT / part).rglob("*.py")
+    ]
+    names = "\n".join(str(file.relative_to(ROOT)) for file in files)
+    command = ["git", "check-ignore", "--no-index", "--stdin"]
+    ignored = subprocess.run(
+        command, cwd=ROOT, input=names, capture_output=True, text=True
+    )
+    # 0: some are ignored; 1: none; more: git failed
+    assert ignored.returncode == 1, ignored.stdout + ignored.stderr

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from processes import python, python_twice
 
-from afgan_jax.runs import atomic, checkpoints, checksums, run_directory
-from afgan_jax.runs import saved_networks
+from afgan_jax.runs import atomic, checkpoints, checksums, run_directory, saved_networks
 
 CONFIG = {"generator": {"resolution": 16}, "train": {"batch": 4, "total_kimg": 1.0}}
 

@@ -1,0 +1,1 @@
+"""Run directories: settings, checkpoints, and which of them stay."""
