@@ -33,7 +33,7 @@ class Network:
     `pairs(variables, numbers)` are latents and classes of path lengths, (z0, z1, c);
     `mapping(variables, z, c)` are ws. `synthesize(variables, ws, numbers)` are pictures
     with the noise of these numbers (None: the constant one); it takes also transform=,
-    if the input can be moved. transform is None, [3 3], or for `synthesize` [N 3 3].
+    if the input can be moved. transform is None, [3 3] or [N 3 3].
     shape: (H, W, C) of a picture. resolution: None if the input cannot be moved.
     """
 

@@ -14,7 +14,7 @@ def test_histograms_hold_every_image_about_the_pooled_value(monkeypatch, tmp_pat
     sums[:3, 0] = 0  # of these images nothing differs
     decibels = equivariance.psnr_of_each(sums)
     np.testing.assert_allclose(decibels[3:], 10 * np.log10(400 / sums[3:, 0]))
-    interval = equivariance.confidence_interval(sums, batch_size=2)
+    interval = equivariance.confidence_interval(sums)
     results = {"eqr40": equivariance.psnr(sums), "fid5k": 3.0}
     results |= {"eqr40_low": interval[0], "eqr40_high": interval[1]}
     bands = metrics.intervals(results)
