@@ -211,7 +211,7 @@ class Model:
             ws = self.ws(seeds, z=z, label=label, psi=psi)
         elif seeds is not None or z is not None or label is not None or psi != 1:
             raise ValueError("ws are given: leave out seeds, z, label and psi")
-        return np.asarray(pixels.to_uint8(self.synthesize(ws, **motion)))
+        return pixels.to_uint8(self.synthesize(ws, **motion))
 
     def without_filters(self) -> "Model":
         """The same weights with the low-pass filters off, as in an ordinary GAN.

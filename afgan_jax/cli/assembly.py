@@ -91,7 +91,9 @@ def make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
         return samples.of_archive(sets.open_set(cache_dir=cache_dir, **data))
 
     G = generator.make_generator(**settings["generator"] | {"dtype": "float32"})
-    labels = archive.labels[: archive.mirrored]  # as of the set without its mirror image
+    labels = archive.labels[
+        : archive.mirrored
+    ]  # as of the set without its mirror image
     fakes = samples.of_generator(G, {}, labels, jax.random.key(0))
     over = sharding.BatchSharding.over(settings["metrics"]["batch"])
     store = cache.Store(weights.cache_folder() / "metrics")

@@ -61,7 +61,7 @@ def main(argv: list[str]) -> None:
 
     from afgan_jax.metrics import equivariance
     from afgan_jax.runs import atomic, saved_networks
-    from afgan_jax.signal import affine
+    from afgan_jax.signal import affine, pixels
     from afgan_jax.viz import grid
 
     # Accelerators round the factors of products otherwise, and would be measured too.
@@ -95,7 +95,7 @@ def main(argv: list[str]) -> None:
 
         def pictures(transforms, show=show):
             images = np.stack([np.asarray(show(variables, t)) for t in transforms])
-            return enlarge(grid.to_uint8(images))
+            return enlarge(pixels.to_uint8(images))
 
         decibels[name] = equivariance.measure(
             functools.partial(draw, variables, classes),

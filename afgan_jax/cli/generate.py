@@ -53,6 +53,7 @@ def main(argv: list[str]) -> None:
     import numpy as np
 
     from afgan_jax import model as models
+    from afgan_jax.signal import pixels
     from afgan_jax.viz import grid
 
     source = FLAGS.run if FLAGS.step is None else f"{FLAGS.run}@{FLAGS.step}"
@@ -63,7 +64,7 @@ def main(argv: list[str]) -> None:
     ws = model.ws(seeds, label=label, psi=FLAGS.psi)
     motion = {"rotate": math.radians(FLAGS.rotate), "translate": shift}
     images = model.synthesize(ws, batch=FLAGS.batch, **motion)
-    pictures = grid.to_uint8(images)
+    pictures = pixels.to_uint8(images)
     outdir = Path(FLAGS.outdir)
     outdir.mkdir(parents=True, exist_ok=True)
     for seed, picture in zip(seeds, pictures, strict=True):

@@ -79,6 +79,7 @@ def main(argv: list[str]) -> None:
     import numpy as np
 
     from afgan_jax.runs import atomic
+    from afgan_jax.signal import pixels
     from afgan_jax.viz import grid
 
     # Accelerators round the factors of products otherwise, and would be measured too.
@@ -99,7 +100,7 @@ def main(argv: list[str]) -> None:
         show = jax.jit(network.synthesize)
         report[name] = measure(show, network, ws, reach)
         pictures, row = films(show, network, ws, row)
-        lines.append(enlarge(grid.to_uint8(np.stack(list(pictures.values())))))
+        lines.append(enlarge(pixels.to_uint8(np.stack(list(pictures.values())))))
         score = report[name]["score"]
         captions.append(f"{name}, score {score:.3f}: {', '.join(pictures)}; row {row}")
     outdir = Path(FLAGS.outdir)
