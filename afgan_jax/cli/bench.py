@@ -302,14 +302,14 @@ def draw(path: str, rows: list[dict], title: str) -> None:
     for scale, points in guides.items():  # at the rate of the largest
         rate = points[-1][1] / panels[scale][-1][1]
         guides[scale] = [(x, gflop / rate) for x, gflop in points]
-    plot.log_panels(
-        path,
+    figure = plot.log_panels(
         panels,
         guides,
         ylabel="seconds an image",
         guide="needed arithmetic",
         title=title,
     )
+    plot.save(path, figure)
 
 
 def save(path: Path, content: dict) -> None:

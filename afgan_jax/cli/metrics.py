@@ -95,7 +95,8 @@ def main(argv: list[str]) -> None:
             decibels[metric.name] = found.decibels
     if FLAGS.plot:
         axes = {"xlabel": "dB", "ylabel": "images"}
-        plot.histograms(FLAGS.plot, decibels, results, intervals(results), **axes)
+        figure = plot.histograms(decibels, results, intervals(results), **axes)
+        plot.save(FLAGS.plot, figure)
 
 
 def intervals(results: dict[str, float]) -> dict[str, tuple[float, float]]:
