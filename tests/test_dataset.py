@@ -57,7 +57,7 @@ def test_flags_may_stand_before_the_paths(tmp_path, capsys):
         (["check", "none"], "none does not exist"),
         (["check", "empty"], "empty holds no images"),
         (["convert", "a"], "OUT is missing"),
-        (["convert", "a", "b", "--size"], "Missing value for argument '--size'"),
+        (["convert", "a", "b", "--size"], "--size has no value: write --size=VALUE"),
         (["convert", "a", "b", "--size=8by8"], "--size=8by8 must be WIDTHxHEIGHT"),
         (["convert", "a", "b", "--size=0"], "--size=0 must be WIDTHxHEIGHT"),
         (["convert", "a", "b", "--size=8x6"], "size=8x6 is not square"),

@@ -132,6 +132,9 @@ def _fault(said: str) -> str:
     if missing:
         help_text = missing[2].strip().partition(" ")[2]
         return f"{missing[1]} is missing: {help_text or '--help says what it is'}"
+    lacking = re.search(r"Missing value for argument \W*(--[\w-]+)", text)
+    if lacking:
+        return f"{lacking[1]} has no value: write {lacking[1]}=VALUE"
     text = re.split(r" Argument helptext:| For full helptext", text)[0]
     text = re.sub(r"^Error parsing (--\S+?): ", r"\1: ", text)
     return f"{text} (--help lists the flags)"
