@@ -6,6 +6,7 @@ The types of cli.flags read them and say what they are for.
 import contextlib
 import dataclasses
 import difflib
+import functools
 import inspect
 import io
 import re
@@ -18,57 +19,64 @@ from afgan_jax.cli import flags
 
 
 def run(module, verb: str, argv: list[str]) -> None:
-    """Calls what the module of a verb is: main, or the one of PARTS that argv names."""
+    """Calls what argv asks of the module of a verb.
+
+    Raises ValueError, in one line that names the flag, for what cannot be.
+    """
     if hasattr(module, "FLAGS"):
         if any(flag in ("-h", "-help", "--help") for flag in argv):
             print(f"{module.__doc__}\n{module.FLAGS.module_help(module.__name__)}")
             return
         return module.main(argv)
+    call = read(module, verb, argv)
+    if call is None:
+        return
+    try:
+        call()
+    except errors.SettingError as error:
+        flag = _flag(error.name, inspect.signature(call.func).parameters)
+        value = flags.spelled(error.value)
+        raise ValueError(f"{flag}={value} {error.why}") from error
+
+
+def read(module, verb: str, argv: list[str]) -> functools.partial | None:
+    """The call that argv asks for; None if it asked for --help, which is printed.
+
+    The module has main, or several functions in PARTS, of which the first word names
+    one. A config's settings, --config.section.key=value, go into the argument `config`.
+    Raises ValueError for flags that are not those of the function.
+    """
     parts = getattr(module, "PARTS", None)
     if parts is None:
-        call(module.main, argv, verb, module.__doc__)
-        return
-    listed = ", ".join(parts)
+        return _read(module.main, argv, verb, module.__doc__)
     if argv and argv[0] in ("-h", "--help"):
-        lines = [f"  {name:20} {_summary(part)}" for name, part in parts.items()]
+        lines = [
+            f"  {name:20} {inspect.getdoc(part).splitlines()[0]}"
+            for name, part in parts.items()
+        ]
         print(f"python -m afgan_jax {verb} PART [flags]\n\n{module.__doc__}")
         print("Parts (PART --help for its flags):\n" + "\n".join(lines))
-        return
+        return None
     part, *rest = argv or [""]
     if part not in parts:
         near = difflib.get_close_matches(part, parts, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"use one of {listed}"
+        hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(parts)}"
         raise ValueError(f"{verb} {part!r} is unknown; {hint}")
-    call(parts[part], rest, f"{verb} {part}", inspect.getdoc(parts[part]))
+    return _read(parts[part], rest, f"{verb} {part}", inspect.getdoc(parts[part]))
 
 
-def _summary(part: Callable) -> str:
-    return inspect.getdoc(part).splitlines()[0]
-
-
-def call(function: Callable, argv: list[str], name: str, text: str) -> None:
-    """Calls the function with the arguments that argv gives, or prints its flags.
-
-    name: the words that ask for it; text: what --help says above the flags. A config's
-    settings, --config.section.key=value, go into the argument `config`.
-    Raises ValueError, in one line that names the flag, for what cannot be.
-    """
-    parameters = inspect.signature(function).parameters
+def _read(function: Callable, argv: list[str], name: str, text: str):
+    """The call of one function; `text` is what --help says above the flags."""
     changes = {}
-    if "config" in parameters:
+    if "config" in inspect.signature(function).parameters:
         argv, changes = _split_changes(argv)
     arguments = _parse(function, argv, name, text)
     if arguments is None:
-        return
+        return None
     words, named = arguments
     if changes:
         named["config"] = dataclasses.replace(named["config"], changes=changes)
-    try:
-        function(*words, **named)
-    except errors.SettingError as error:
-        flag = _flag(error.name, parameters)
-        value = flags.spelled(error.value)
-        raise ValueError(f"{flag}={value} {error.why}") from error
+    return functools.partial(function, *words, **named)
 
 
 def _flag(name: str, parameters) -> str:
