@@ -100,6 +100,21 @@ def histograms(
     return figure
 
 
+def decibels(
+    of_images: Mapping[str, Float[np.ndarray, " n"]], results: Mapping[str, float]
+) -> Figure:
+    """`histograms` of single images' dB, with each metric's result and interval.
+
+    results: {name: dB}, and of the interval {name_low: dB, name_high: dB} if known.
+    """
+    bands = {
+        name: (results[f"{name}_low"], results[f"{name}_high"])
+        for name in of_images
+        if f"{name}_low" in results
+    }
+    return histograms(of_images, results, bands, xlabel="dB", ylabel="images")
+
+
 def heatmap(
     values: Float[np.ndarray, "S S"],
     ticks: Float[np.ndarray, " S"],
