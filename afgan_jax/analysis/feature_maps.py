@@ -17,6 +17,16 @@ from afgan_jax.networks import alias_free, generator, layers, p4, plan
 from afgan_jax.signal import fourier
 
 
+def layers_of(G: generator.Generator) -> tuple:
+    """The LayerSpecs of a plan, or the `pieces` of a StyleGAN2 synthesis."""
+    return G.synthesis.layers if hasattr(G.synthesis, "layers") else pieces(G)
+
+
+def has_plan(layers: Sequence) -> bool:
+    """Whether these have bands and filters: those of StyleGAN2 have not."""
+    return isinstance(layers[0], plan.LayerSpec)
+
+
 def designed(specs: Sequence[plan.LayerSpec]) -> tuple[plan.LayerSpec, ...]:
     """The layers with the filters of the papers: Kaiser, twofold oversampling.
 

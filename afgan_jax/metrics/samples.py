@@ -110,6 +110,20 @@ def of_generator(
     return Network(constants, draw, shape, motion, pairs, mapping, synthesize)
 
 
+def of_model(
+    model, labels: Any | Float[np.ndarray, "M c_dim"] | None = None, *, seed: int = 0
+) -> Network:
+    """The samples of an afgan_jax.Model, by number.
+
+    labels: one for all, as Model.c takes it, or rows to draw from; None for a model
+    without. Raises ValueError for labels that the model does not take.
+    """
+    rows = labels if np.ndim(labels) == 2 else model.c(labels, 1)
+    rows = np.zeros((1, 0), np.float32) if rows is None else np.asarray(rows)
+    key = jax.random.key(seed)
+    return of_generator(model.network, model.variables, rows, key)
+
+
 def _draw_noise(variables: dict, keys: Array) -> dict:
     """The variables with noise for an image of each key in place of the constant one.
 
