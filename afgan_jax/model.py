@@ -42,6 +42,16 @@ def load(source: str | os.PathLike) -> "Model":
     return Model(G, variables, dict(settings), names, f"{path}@{step}")
 
 
+def untrained(settings: dict[str, Any], *, has_weights: bool = True) -> "Model":
+    """A generator of these settings, arguments of make_generator, before training.
+
+    has_weights: False leaves them out, for what looks at the layers alone.
+    """
+    G = generator.make_generator(**settings | FLOAT32)
+    variables = jax.jit(G.initialize)(jax.random.key(0)) if has_weights else {}
+    return Model(G, variables, dict(settings), None, "untrained")
+
+
 def _from_snapshot(path: Path) -> "Model":
     settings, arrays = snapshot.read(path, ("G_ema",))["G_ema"]
     G = generator.make_generator(**settings | FLOAT32)

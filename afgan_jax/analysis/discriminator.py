@@ -67,7 +67,10 @@ def logits(
 
 
 def spreads(logits: Float64[np.ndarray, "S N"], shifts: Shifts) -> ShiftConsistency:
-    """The standard deviations of logits. Raises ValueError unless there are 2 images and 4 shifts at least."""
+    """The standard deviations of logits.
+
+    Raises ValueError unless there are 2 images and 4 shifts at least.
+    """
     if logits.shape[0] < 4 or logits.shape[1] < 2:
         raise ValueError(
             f"{logits.shape[0]} shifts of {logits.shape[1]} images are too"

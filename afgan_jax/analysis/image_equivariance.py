@@ -131,6 +131,14 @@ def film(
     return list(np.concatenate(parts, axis=2))
 
 
+def table(decibels: Mapping[str, Mapping[str, float]]) -> str:
+    """Rows of dB by model, a column a kind."""
+    lines = [" " * 12 + "".join(f"{label:>11}" for label in NAMES.values())]
+    for name, values in decibels.items():
+        lines.append(f"{name:12}" + "".join(f"{values[k]:8.2f} dB" for k in NAMES))
+    return "\n".join(lines)
+
+
 def _moved(model: Model, ws: Latent, motions: Sequence[dict[str, Any]]) -> np.ndarray:
     images = [model.synthesize(ws, **motion)[0] for motion in motions]
     shown = pixels.to_uint8(np.stack(images))

@@ -86,7 +86,9 @@ class Layers:
     def nothing(self) -> dict[str, str]:
         """Why, by part that has nothing to draw of these layers."""
         if not feature_maps.has_plan(self.specs):
-            why = "this is a StyleGAN2 generator, which has no plan of bands and filters"
+            why = (
+                "this is a StyleGAN2 generator, which has no plan of bands and filters"
+            )
             return {name: why for name in PARTS if name != "maps"}
         nothing = {}
         if not self.filtering:

@@ -72,8 +72,8 @@ def measure(
     if not finite.all():
         name = layers[int(np.argmin(finite))].name
         raise ValueError(
-            f"the map of layer {name} is not finite: the training diverged, so choose an"
-            " earlier checkpoint"
+            f"the map of layer {name} is not finite: the training diverged, so choose"
+            " an earlier checkpoint"
         )
     with np.errstate(divide="ignore", invalid="ignore"):
         decibels = 10 * np.log10(sums[..., 1] / sums[..., 0])

@@ -85,12 +85,8 @@ def layer_equivariance(
     labels: one for all samples, or rows to draw from. Raises ValueError for StyleGAN2,
     whose layers have no plan, and for a model that needs labels and is given none.
     """
-    specs = feature_maps.layers_of(model.network)
-    if not feature_maps.has_plan(specs):
-        raise ValueError(
-            "this is a StyleGAN2 generator (rows A to E): its layers have no plan to"
-            " judge them by; use equivariance"
-        )
+    check_plan(model)
+    specs = model.network.synthesis.layers
     designed = feature_maps.designed(specs)
     band = specs[0].in_band
     source = Layer("input", band.rate, specs[0].in_size, math.inf)
@@ -112,6 +108,15 @@ def layer_equivariance(
             meant[kind][other] = found[kind]
     rows = _rows([source, *layers], inside, alone, meant)
     return LayerEquivariance(rows, layer_motion.leaking(alone, meant, layers))
+
+
+def check_plan(model: Model) -> None:
+    """Raises ValueError for StyleGAN2, whose layers have no plan."""
+    if not feature_maps.has_plan(feature_maps.layers_of(model.network)):
+        raise ValueError(
+            "this is a StyleGAN2 generator (rows A to E): its layers have no plan to"
+            " judge them by; use equivariance"
+        )
 
 
 def _rows(layers: Sequence[Layer], inside, alone, designed) -> list[dict]:

@@ -112,9 +112,7 @@ def film(
         raise errors.SettingError("row", row, why)
     show, ws = _rendering(model, batch), _latents(model, image + 2, labels)
     time = np.linspace(-0.5, 0.5, frames)
-    moves = np.stack(
-        [shift(t * (frames - 1) * pace, model.resolution) for t in time]
-    )
+    moves = np.stack([shift(t * (frames - 1) * pace, model.resolution) for t in time])
     still = np.broadcast_to(np.eye(3, dtype=np.float32), moves.shape)
     here, there = ws[image], ws[image + 1]
     stays = np.broadcast_to(here, (frames, *here.shape))
@@ -206,10 +204,8 @@ def powers(moved: Callable[[int], Images], reach: int) -> Float64[np.ndarray, "4
     still = detail(moved(0))
     columns = still.shape[2] - 2 * reach
     if reach < 1 or columns < 1:
-        why = (
-            f"does not fit: use 1 to {(still.shape[2] - 1) // 2} pixels, so that columns"
-            " of the images stay inside"
-        )
+        most = (still.shape[2] - 1) // 2
+        why = f"does not fit: use 1 to {most} pixels, so that columns stay inside"
         raise errors.SettingError("reach", reach, why)
     stays = follows = chance = 0.0
     for u in range(-reach, reach + 1):
