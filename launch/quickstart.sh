@@ -12,7 +12,7 @@ run=runs/earth
 python -m afgan_jax train --config=configs/earth32.py --workdir=$run
 if [ ! out/equivariance.json -nt $run/stats.jsonl ]; then
   python -m afgan_jax generate --run=$run --seeds=0-47 --psi=1 --outdir=out
-  python -m afgan_jax equivariance --run=$run --samples=200 --outdir=out
+  python -m afgan_jax analyze equivariance --run=$run --samples=200 --outdir=out
 fi
 
 echo "look at out/grid.png, out/equivariance.png and out/rotation.gif;"

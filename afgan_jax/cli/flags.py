@@ -116,7 +116,7 @@ def number(name: str, help: str, least: float = -math.inf) -> Any:
             raise ValueError(f"must be {least:g} or more")
         return value
 
-    return flag(name, float, read, "X", help)
+    return flag(name, float | None, read, "X", help)
 
 
 def folder(name: str, help: str) -> Any:

@@ -63,14 +63,10 @@ def classes(model, class_: str | None, numbers: list[float] | None, data: str | 
     if model.c_dim == 0 or class_ is not None or numbers is not None:
         chosen = model.c(label(model, class_, numbers), 1)
         return np.zeros((1, 0), np.float32) if chosen is None else chosen
-    path = data
+    run, _ = (None, None) if data is not None else run_of(model)
+    path = run.config["data"]["path"] if run is not None else data
     try:
-        if data is None:
-            path, found = _labels_of_run(model)
-        else:
-            from afgan_jax.data import archive
-
-            found = archive.Archive.open(data, use_labels=True).labels
+        found = _labels(run, data)
     except (ValueError, OSError) as error:
         where = f"classes are drawn as in the set {path or 'of the run'}"
         raise ValueError(f"{where}, but: {error}; {HOW}") from None
@@ -82,11 +78,15 @@ def classes(model, class_: str | None, numbers: list[float] | None, data: str | 
     return found
 
 
-def _labels_of_run(model):
-    run, _ = run_of(model)
+def _labels(run, data: str | None):
+    """Those of a set, or of a run's set."""
+    from afgan_jax.data import archive
+
+    if data is not None:
+        return archive.Archive.open(data, use_labels=True).labels
     if run is None:
         raise ValueError("a snapshot does not say on which set it was trained")
-    return run.config["data"]["path"], open_set(run, use_labels=True).labels
+    return open_set(run, use_labels=True).labels
 
 
 def open_set(run, **changes):

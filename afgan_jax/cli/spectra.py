@@ -113,6 +113,8 @@ def slices(
     from afgan_jax.analysis import spectra
     from afgan_jax.viz import plot
 
+    if not files:
+        raise ValueError("spectra slices: name one or more FILES that calc wrote")
     found = {
         name: load(file, "calc", ("power", "interp"))
         for name, file in names(files).items()

@@ -40,9 +40,7 @@ def test_a_discriminator_sees_images_moved_right_and_down():
     def formula(images, labels):
         return labels * np.asarray(images)[:, 12, 12, 0]
 
-    found = discriminator.logits(
-        formula, images.astype("f4"), np.array([1, 2]), SHIFTS
-    )
+    found = discriminator.logits(formula, images.astype("f4"), np.array([1, 2]), SHIFTS)
     at = np.cos(np.pi * 3 * (12.5 - SHIFTS) / 32)
     expected = np.stack([at[:, 1], 2 * at[:, 0]], axis=1)
     np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -106,7 +106,9 @@ def test_maps_that_are_not_finite_are_named_and_zeros_are_not_judged():
     def render(_, numbers, transform):
         return [waves(transform), waves(transform) * jnp.nan]
 
-    with pytest.raises(ValueError, match="layer second is not finite.*earlier checkpoint"):
+    with pytest.raises(
+        ValueError, match="layer second is not finite.*earlier checkpoint"
+    ):
         measured(render)
     found = measured(lambda _, numbers, transform: [jnp.zeros((1, 52, 52, 1))] * 2)
     assert np.isnan(found["shift"]).all()
@@ -155,9 +157,7 @@ def test_the_sabotaged_layer_is_named(monkeypatch, sabotage, layer, settings):
     found, rows = named(sabotaged({layer: SABOTAGES[sabotage]}, **settings))
     assert found == layer
     for i, row in enumerate(rows[1:]):
-        lost = [
-            row[f"designed_{k}"] - row[f"alone_{k}"] for k in layer_motion.KINDS
-        ]
+        lost = [row[f"designed_{k}"] - row[f"alone_{k}"] for k in layer_motion.KINDS]
         # The others are measured to be what they were meant to be.
         assert lost == [0, 0] if i != layer else max(lost) >= layer_motion.LEAK
 

@@ -69,11 +69,12 @@ def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
 
     verbs = [
         ["generate", "--seeds=3-5", "--batch=2"],
-        ["equivariance", "--samples=4", "--frames=2"],
+        ["analyze equivariance", "--samples=4", "--frames=2"],
     ]
     for verb, *flags in verbs:
-        folders = [f"--run={tmp_path / 'run'}", f"--outdir={tmp_path / verb}"]
-        assert cli_main([verb, *folders, *flags]) == 0
+        folder = tmp_path / verb.split()[-1]
+        folders = [f"--run={tmp_path / 'run'}", f"--outdir={folder}"]
+        assert cli_main([*verb.split(), *folders, *flags]) == 0
     with Image.open(tmp_path / "generate" / "seed0005.png") as file:
         picture = np.asarray(file)
     # The same latent in another batch: rounding may cross one of 256 steps.
