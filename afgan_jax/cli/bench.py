@@ -6,12 +6,11 @@ python -m afgan_jax bench metrics --config=configs/ffhqu256.py --batch=8
 python -m afgan_jax bench aot --config=configs/ffhqu256.py:t --topology=v5e:2x4
 
 A line each: the median time of a call; images/s; GFLOP/s of the arithmetic that the
-call needs; naive/this, how many times longer the same takes in XLA's own forms in this
-process (a single run; --naive=False leaves it out); memory of a call, by the compiler;
-seconds of compiling. Of the update, "step" is the mean of training, with each phase as
-often as it is due; data is the config's image set, and together (update,data) they tell
-how many times faster images are read than trained on. AFGAN_FORM in the environment
-forces inner forms, such as filtered=banded,resample=banded.
+call needs; naive/this, how many times longer the same takes in XLA's own
+implementations in this process (a single run; --naive=False leaves it out); memory of a
+call, by the compiler; seconds of compiling. Of the update, "step" is the mean of
+training, with each phase as often as it is due; data is the config's image set, and
+together (update,data) they tell how many times faster images are read than trained on.
 
 metrics times the networks of features on pictures of the config's size, with weights
 drawn at random, and what each metric does with the generator for an image (ppl: a pair;
@@ -51,7 +50,7 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "repeats", 3, "runs, of which the median counts", lower_bound=1, flag_values=FLAGS
 )
-flags.DEFINE_bool("naive", True, "compare with XLA's own forms", flag_values=FLAGS)
+flags.DEFINE_bool("naive", True, "compare with XLA's own programs", flag_values=FLAGS)
 flags.DEFINE_string(
     "topology", "v5e:1x1", "aot: GENERATION:SHAPE of the chips", flag_values=FLAGS
 )
@@ -162,8 +161,8 @@ def operations(settings: dict, batch: int):
     from afgan_jax.bench import networks
 
     G, D = cli.make_networks(settings)
-    with kernel_of(settings):
-        yield from networks.operations(G, D, batch, **options())
+    wishes = wishes_of(settings)
+    yield from networks.operations(G, D, batch, wishes=wishes, **options())
 
 
 def synthesis(settings: dict, batch: int):
@@ -171,18 +170,16 @@ def synthesis(settings: dict, batch: int):
     from afgan_jax.bench import networks
 
     G, _ = cli.make_networks(settings)
-    with kernel_of(settings):
-        yield from networks.synthesis(G, batch, **options())
+    wishes = wishes_of(settings)
+    yield from networks.synthesis(G, batch, wishes=wishes, **options())
 
 
-def kernel_of(settings: dict):
-    """A context in which layers take the forms of updates.kernel."""
-    from afgan_jax.signal.backends import dispatch
-    from afgan_jax.training import kernels
+def wishes_of(settings: dict) -> dict[str, str]:
+    """{operation: implementation} of updates.implementation."""
+    from afgan_jax.training import implementations
 
-    return dispatch.prefer(
-        **kernels.KERNELS[kernels.usable(settings["updates"]["kernel"])]
-    )
+    name = implementations.usable(settings["updates"]["implementation"])
+    return implementations.IMPLEMENTATIONS[name]
 
 
 def updates(settings: dict, batch: int):
@@ -193,8 +190,11 @@ def updates(settings: dict, batch: int):
     from afgan_jax.training import loop
 
     setup, program = assembly.build(settings)
+    naive = settings["updates"] | {"implementation": "naive"}
+    _, naive_program = assembly.build(settings | {"updates": naive})
     place = functools.partial(loop.place, program)
-    yield from networks.updates(program, setup.D, batch, place, **options())
+    both = program, naive_program
+    yield from networks.updates(*both, setup.D, batch, place, **options())
 
 
 def read_data(settings: dict, batch: int):

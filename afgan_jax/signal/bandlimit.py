@@ -100,7 +100,7 @@ def activate(
 
     The function, such as jnp.tanh, is evaluated at up * oversampling times the rate and
     the result low-passed for the new one. For what it may be, and its `parameters`, see
-    `nonlinearity.filtered`; nonlinearity.Activation("lrelu") is that of the networks
+    `nonlinearity.filtered`; activations.Activation("lrelu") is that of the networks
     here.
     """
     _check_factors(up=up, down=down, oversampling=oversampling)
