@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import os
 import time
 from collections.abc import Iterator, Mapping
 
@@ -14,6 +15,7 @@ from afgan_jax.bench import clock
 from afgan_jax.networks import generator, layers, p4, schedules, stylegan2
 from afgan_jax.signal import nonlinearity
 from afgan_jax.signal.backends import cpu_convolution
+from afgan_jax.viz import plot
 
 Wishes = Mapping[str, str] | None
 
@@ -196,3 +198,19 @@ def data(batches, batch: int, *, seconds: float = 5.0) -> clock.Row:
         count += 1
     spent = (time.perf_counter() - start) / count
     return clock.Row("data", batch, spent)
+
+
+def draw_scaling(path: str | os.PathLike, rows: list[dict], title: str) -> None:
+    """Time per image against what grows, and where the arithmetic alone would lie."""
+    panels = {scale: [] for scale in SCALES}
+    guides = {scale: [] for scale in SCALES}
+    for row in rows:
+        scale, _, value = row["name"].partition(" ")
+        if scale in panels:
+            panels[scale].append((float(value), row["seconds"] / row["images"]))
+            guides[scale].append((float(value), row["gflop"] / row["images"]))
+    for scale, points in guides.items():  # at the rate of the largest
+        rate = points[-1][1] / panels[scale][-1][1]
+        guides[scale] = [(x, gflop / rate) for x, gflop in points]
+    labels = {"ylabel": "seconds an image", "guide": "needed arithmetic"}
+    plot.log_panels(path, panels, guides, **labels, title=title)

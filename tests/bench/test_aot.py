@@ -127,7 +127,7 @@ def test_updates_compile_for_a_slice_and_reduce_gradients_only(
     implementation, tmp_path, capsys, monkeypatch
 ):
     file = tmp_path / "aot.json"
-    options = ["--topology=v5e:2x4", f"--config={SMOKE}", f"--json={file}"]
+    options = ["--topology=v5e:2x4", f"--config={SMOKE}", f"--out={file}"]
     options += ["--batch=32", f"--config.updates.implementation={implementation}"]
     assert main(["bench", "aot", *options]) == 0
     rows = json.loads(file.read_text())["rows"]

@@ -74,6 +74,6 @@ def test_profiled_run_leaves_a_trace_of_five_steady_steps(images, tmp_path, caps
 
 
 def test_profile_and_preview_exclude_each_other(capsys):
-    flags = [f"--config={SMOKE}", "--workdir=x", "--profile", "--preview-augment"]
+    flags = [f"--config={SMOKE}", "--workdir=x", "--profile", "--preview-augment=1"]
     assert cli_main(["train", *flags]) == 2
-    assert "trains nothing: leave out --profile" in capsys.readouterr().err
+    assert "--profile needs training: leave out" in capsys.readouterr().err
