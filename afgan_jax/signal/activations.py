@@ -34,11 +34,11 @@ def _leaky_relu(gain: float, slope: float, clamp: float | None, x: jax.Array):
 @_leaky_relu.defjvp
 def _leaky_relu_jvp(gain, slope, clamp, primals, tangents):
     (x,), (tangent,) = primals, tangents
-    rise = jnp.where(x >= 0, jnp.asarray(gain, x.dtype), gain * slope)
+    factor = jnp.where(x >= 0, jnp.asarray(gain, x.dtype), gain * slope)
     if clamp is not None:
         low, high = (clamp / max(abs(g), 1e-30) for g in (gain * slope, gain))
-        rise = jnp.where(jnp.clip(x, -low, high) == x, rise, 0)
-    return _leaky_relu(gain, slope, clamp, x), tangent * rise
+        factor = jnp.where(jnp.clip(x, -low, high) == x, factor, 0)
+    return _leaky_relu(gain, slope, clamp, x), tangent * factor
 
 
 # name: (function(gain, slope, clamp, x), the usual gain)

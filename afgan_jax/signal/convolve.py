@@ -44,16 +44,10 @@ def conv(
         for n, p, k in zip(x.shape[-3:-1], pad, kernel)
     )
     lo = (pad[0][0], pad[1][0])
-    op = Convolution(
-        kernel,
-        stride,
-        up,
-        lo,
-        x.shape[-3:-1],
-        size_out,
-        dispatch.wish("conv", implementation),
-        dispatch.wish("conv_weights", weight_implementation),
-    )
+    how = dispatch.wish("conv", implementation)
+    how_weights = dispatch.wish("conv_weights", weight_implementation)
+    sizes = x.shape[-3:-1], size_out
+    op = Convolution(kernel, stride, up, lo, *sizes, how, how_weights)
     return batching.over_images(lambda x: apply(op, x, w), x)
 
 

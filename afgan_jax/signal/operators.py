@@ -40,15 +40,14 @@ class Resampling:
     def transposed(self) -> "Resampling":
         """The adjoint: <R x, y> = <x, R.transposed() y>."""
         rows = tuple(row[::-1] for row in self.taps)
-        return Resampling(
-            separable=self.separable,
+        return dataclasses.replace(
+            self,
             taps=rows if self.separable else rows[::-1],
             up=self.down,
             down=self.up,
             lo=tuple(k - 1 - lo for k, lo in zip(self.taps_shape, self.lo)),
             size_in=self.size_out,
             size_out=self.size_in,
-            implementation=self.implementation,
         )
 
 
@@ -63,7 +62,7 @@ class FilteredActivation:
 
     @property
     def phases(self) -> tuple[int, int]:
-        """Phases in which the fine signal fits both rates, so slices stay simple."""
+        """Numbers of phases of the fine signal that both factors divide."""
         return tuple(math.lcm(u, d) for u, d in zip(self.up.up, self.down.down))
 
 

@@ -24,13 +24,13 @@ def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
     sizes = [_sizes(u, d) for u, d in zip(op.up.up, op.down.down)]
     small, fine, out = zip(*sizes)
     first = tuple(-(lo // up) for lo, up in zip(op.up.lo, op.up.up))
-    rise = _kernel(op.up, small, fine, first)
-    fall = _kernel(op.down, fine, out, (0, 0))
+    to_fine = _kernel(op.up, small, fine, first)
+    to_coarse = _kernel(op.down, fine, out, (0, 0))
     counts = tuple(-(-n // b) for n, b in zip(op.down.size_out, out))
-    reach = [a + b - 2 for a, b in zip(rise.shape, fall.shape)]
+    reach = [a + b - 2 for a, b in zip(to_fine.shape, to_coarse.shape)]
     padded = tuple((n + r) * b for n, r, b in zip(counts, reach, small))
     x = _placed(x, first, padded)
-    y = _convolve(op.activation(_convolve(_split(x, small), rise)), fall)
+    y = _convolve(op.activation(_convolve(_split(x, small), to_fine)), to_coarse)
     y = _join(y, x.shape[0], out)
     height, width = op.down.size_out
     return y[:, :height, :width]

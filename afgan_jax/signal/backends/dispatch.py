@@ -11,6 +11,7 @@ baseline of `python -m afgan_jax bench`.
 import contextlib
 import contextvars
 import functools
+import types
 from collections.abc import Callable, Iterator, Mapping
 
 import jax
@@ -97,7 +98,9 @@ PER_SAMPLE = ("resample", "filtered", "filtered_gradient")
 # instead for a batch that does not lie on the devices in equal parts.
 INSTEAD = {"fused": "banded"}
 _mesh = contextvars.ContextVar[Mesh | None]("mesh", default=None)
-_wishes = contextvars.ContextVar[Mapping[str, str] | None]("wishes", default=None)
+_wishes = contextvars.ContextVar[Mapping[str, str]](
+    "wishes", default=types.MappingProxyType({})
+)
 
 
 def choose(
@@ -110,8 +113,8 @@ def choose(
 ) -> str:
     """The name of the implementation, for the first array's shape [N H W C] and dtype.
 
-    `wish` goes before the table. Where the implementation cannot hold such an array,
-    or is slower than "banded" for it, that is the answer.
+    `wish` goes before the table. "banded" replaces "fused" where the chip cannot hold
+    the images, and the table's "blocks" where that is not cheaper.
     """
     name = wish or TABLE[operation].get(platform, TABLE[operation]["default"])
     if name == "fused" and not pallas_tpu.is_supported(operator, shape[-1], dtype):
@@ -172,9 +175,9 @@ def wishes(**implementations: str) -> Iterator[None]:
     keeps what it has traced by function, and this makes a new one. Inner contexts go
     before outer ones. Raises ValueError for an unknown operation or name.
     """
-    for operation, name in implementations.items():
-        _check(operation, name)
-    token = _wishes.set((_wishes.get() or {}) | implementations)
+    for choice in implementations.items():
+        _check(*choice)
+    token = _wishes.set(_wishes.get() | implementations)
     try:
         yield
     finally:
@@ -187,7 +190,7 @@ def wish(operation: str, name: str | None = None) -> str | None:
     Raises ValueError for an unknown name.
     """
     if name is None:
-        return (_wishes.get() or {}).get(operation)
+        return _wishes.get().get(operation)
     _check(operation, name)
     return name
 
