@@ -147,32 +147,36 @@ def make_program(
     }
     table = phases.make_phases(**intervals)
     optimizers = _make_optimizers(setup, {"G": G_lr, "D": D_lr}, beta2, intervals)
-    options, wishes = cpu_convolution.compiling_for(devices[0].platform)
-    wishes = wishes | implementations.IMPLEMENTATIONS[implementation]
-    update = dispatch.split_over(mesh)(dispatch.wishes(**wishes)(_update))
-
-    def jitted(i: int, phase: phases.Phase):
-        fixed = (setup, phase, optimizers[phase.network], i, microbatch, rows)
-        return jax.jit(
-            functools.partial(update, *fixed),
-            compiler_options=options,
-            in_shardings=(replicated, batch_sharding, replicated),
-            out_shardings=(replicated, replicated),
-            donate_argnums=0,
-        )
-
-    def create(key: jax.Array) -> states.TrainState:
-        return states.create(key, setup.G, setup.D, optimizers, setup.augment)
-
-    finish = functools.partial(_finish, setup, batch_size, ema_kimg, ema_rampup)
+    jitted = functools.partial(_jit_update, implementation, batch_sharding, replicated)
+    networks = {"G": setup.G, "D": setup.D, "augment": setup.augment}
+    create = functools.partial(states.create, optimizers=optimizers, **networks)
     on_all = {"in_shardings": replicated, "out_shardings": replicated}
+    finish = functools.partial(_finish, setup, batch_size, ema_kimg, ema_rampup)
     return Program(
         table,
         jax.jit(create, out_shardings=replicated),
-        {phase.name: jitted(i, phase) for i, phase in enumerate(table)},
+        {
+            p.name: jitted(setup, p, optimizers[p.network], i, microbatch, rows)
+            for i, p in enumerate(table)
+        },
         jax.jit(finish, donate_argnums=0, **on_all),
         batch_sharding,
         replicated,
+    )
+
+
+def _jit_update(implementation, batch_sharding, replicated, *fixed):
+    """_update(*fixed, state, batch, key), compiled with this implementation."""
+    mesh = replicated.mesh
+    options, wishes = cpu_convolution.compiling_for(mesh.devices.flat[0].platform)
+    wishes = wishes | implementations.IMPLEMENTATIONS[implementation]
+    update = dispatch.split_over(mesh)(dispatch.wishes(**wishes)(_update))
+    return jax.jit(
+        functools.partial(update, *fixed),
+        compiler_options=options,
+        in_shardings=(replicated, batch_sharding, replicated),
+        out_shardings=(replicated, replicated),
+        donate_argnums=0,
     )
 
 
