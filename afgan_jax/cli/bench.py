@@ -222,8 +222,7 @@ def metrics(settings: dict, batch: int):
     from afgan_jax.bench import metrics
 
     G, _ = cli.make_networks(settings)
-    section = settings["generator"]
-    shape = (section["resolution"],) * 2 + (section["img_channels"],)
+    shape = (G.synthesis.resolution,) * 2 + (G.synthesis.img_channels,)
     yield from metrics.networks(shape, batch, repeats=FLAGS.repeats)
     yield from metrics.whole(G, batch, **options())
 

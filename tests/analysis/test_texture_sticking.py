@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from afgan_jax.analysis import texture_sticking
-from afgan_jax.networks import generator
 
 R = 48
 AXIS = (np.arange(R) + 0.5) / R - 0.5
@@ -71,7 +71,7 @@ def test_an_untrained_generator_sticks_without_its_filters():
     settings |= {"channel_base": 512, "channel_max": 16}
     found = {}
     for kernel in ("kaiser", "none"):
-        G = generator.make_generator(**settings, kernel=kernel)
+        G = tiny.make_generator(**settings, lowpass=lowpass)
         variables = jax.jit(G.initialize)(jax.random.key(0))
         draw = jax.jit(lambda v, z, t, G=G: G.apply(v, z, transform=t))
 
