@@ -1,7 +1,8 @@
 """The command line: python -m afgan_jax VERB [flags].
 
-A verb is a module with FLAGS (absl flags of its own) and main(argv); it is imported
-only when it is asked for, and imports JAX only inside main.
+A verb is a module with main, a function whose typed arguments are its flags, or with
+PARTS, several of them by name. It is imported only when it is asked for, and imports
+JAX only inside its functions.
 """
 
 import difflib
@@ -13,6 +14,7 @@ import threading
 import time
 
 from afgan_jax import xla_flags
+from afgan_jax.cli import command
 
 # verb: (module, what it does in one line)
 VERBS = {
@@ -64,11 +66,8 @@ def _dispatch(argv: list[str]) -> None:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(VERBS)}"
         raise ValueError(f"unknown verb {verb!r}; {hint}")
     module = importlib.import_module(VERBS[verb][0])
-    if any(flag in ("-h", "-help", "--help") for flag in rest):
-        print(f"{module.__doc__}\n{module.FLAGS.module_help(module.__name__)}")
-        return
     xla_flags.check(os.environ.get("XLA_FLAGS", ""))
-    module.main(rest)
+    command.run(module, verb, rest)
 
 
 def _overview() -> str:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from afgan_jax import errors
 from afgan_jax.interop import snapshot
 from afgan_jax.networks import generator
 from afgan_jax.runs import run_directory, saved_networks
@@ -116,10 +117,10 @@ class Model:
         """
         if self.c_dim == 0:
             if label is not None:
-                raise ValueError(
-                    f"label={label!r}: this generator knows no labels: leave it out"
-                )
+                why = "is for generators with labels, which this is not: leave it out"
+                raise errors.SettingError("label", label, why)
             return None
+        given = label
         if isinstance(label, str):
             label = self._class_of(label)
         if isinstance(label, int | np.integer) and 0 <= label < self.c_dim:
@@ -129,11 +130,8 @@ class Model:
         if vector.shape not in ((self.c_dim,), (count, self.c_dim)) or not np.all(
             np.isfinite(vector)
         ):
-            names = f" or one of {', '.join(self.class_names)}," if self._named else ""
-            raise ValueError(
-                f"label={label!r} must be a class from 0 to {self.c_dim - 1},{names} or"
-                f" {self.c_dim} numbers"
-            )
+            why = f"must be one of {self.known_classes}, or {self.c_dim} numbers"
+            raise errors.SettingError("label", given, why)
         return np.broadcast_to(vector, (count, self.c_dim))
 
     def ws(
@@ -227,12 +225,17 @@ class Model:
         return dataclasses.replace(self, network=G, settings=settings)
 
     @property
-    def _named(self) -> bool:
-        return bool(self.class_names)
+    def known_classes(self) -> str:
+        """The classes in words: their numbers, and their names if they have any."""
+        names = f" or {', '.join(self.class_names)}" if self.class_names else ""
+        return f"0 to {self.c_dim - 1}{names}"
 
     def _class_of(self, name: str) -> int | str:
+        """The number of a class: its name goes before what reads as a number."""
         names = self.class_names or ()
-        return names.index(name) if name in names else name
+        if name in names:
+            return names.index(name)
+        return int(name) if name.isdecimal() else name
 
     @functools.cached_property
     def _map(self):

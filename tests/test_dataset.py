@@ -51,20 +51,20 @@ def test_flags_may_stand_before_the_paths(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "dataset '': use convert or check"),
-        (["convret", "a", "b"], "dataset 'convret': use convert or check"),
-        (["check"], "needs OUT, not []"),
+        ([], "dataset '' is unknown; use one of convert, check"),
+        (["convret", "a", "b"], "'convret' is unknown; did you mean convert?"),
+        (["check"], "SET is missing"),
         (["check", "none"], "none does not exist"),
         (["check", "empty"], "empty holds no images"),
-        (["convert", "a"], "needs SRC and OUT, not ['a']"),
-        (["convert", "a", "b", "--size", "8"], "Missing value for flag --size"),
-        (["convert", "a", "b", "--size=8by8"], "--size=8by8: write WIDTHxHEIGHT"),
-        (["convert", "a", "b", "--size=0"], "--size=0: write WIDTHxHEIGHT"),
+        (["convert", "a"], "OUT is missing"),
+        (["convert", "a", "b", "--size"], "--size has no value: write --size=VALUE"),
+        (["convert", "a", "b", "--size=8by8"], "--size=8by8 must be WIDTHxHEIGHT"),
+        (["convert", "a", "b", "--size=0"], "--size=0 must be WIDTHxHEIGHT"),
         (["convert", "a", "b", "--size=8x6"], "size=8x6 is not square"),
         (["convert", "a", "b", "--fit=pad"], "fit=pad"),
         (["convert", "none", "b"], "none does not exist: give a folder, a zip"),
         (["convert", "a", "a"], "a exists: remove it, or choose another name"),
-        (["convert", "oblong", "b", "--size=8"], "choose --fit=crop (the middle)"),
+        (["convert", "oblong", "b", "--size=8"], "choose a fit, crop (the middle)"),
         (["convert", "empty", "b"], "empty holds no images"),
         (["convert", "partly", "b"], "lacks the labels of 1 of 2 images, first 1.png"),
         (["convert", "a", "oblong/0.png/b.zip"], "b.zip cannot be written"),
@@ -106,7 +106,7 @@ def test_check_tells_what_is_there_and_how_to_train_on_it(tmp_path, capsys):
     ("text", "size"), [("256x128", (256, 128)), ("64", (64, 64)), ("8X8", (8, 8))]
 )
 def test_sizes_are_one_number_or_two(text, size):
-    assert dataset.parse_size(text) == size
+    assert dataset.size(text) == size
 
 
 @pytest.mark.parametrize("out", ["a.zip", "a"])

@@ -8,21 +8,22 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
-EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "cli", "model"}
+EVERYTHING |= {"errors", "analysis", "bench", "viz", "runs", "interop", "cli", "model"}
 MAY_IMPORT = {
     "signal": set(),
-    "data": set(),
+    "data": {"errors"},
     "interop": set(),
     "networks": {"signal"},
     "augment": {"signal"},
     "viz": {"signal"},
-    "metrics": {"signal", "interop"},
+    "metrics": {"errors", "signal", "interop"},
     "analysis": {"signal", "networks", "metrics"},
     "runs": {"networks"},
-    "training": {"networks", "augment", "signal", "viz", "runs", "interop"},
-    "bench": {"networks", "signal", "metrics"},
+    "training": {"errors", "networks", "augment", "signal", "viz", "runs", "interop"},
+    "bench": {"errors", "networks", "signal", "metrics", "viz"},
     "cli": EVERYTHING,
-    "model": {"interop", "networks", "runs", "signal"},
+    "model": {"errors", "interop", "networks", "runs", "signal"},
+    "errors": set(),
     "xla_flags": set(),
     "__main__": {"cli", "xla_flags"},
     "__init__": set(),
@@ -31,6 +32,7 @@ ONLY_IN = {
     "flax": ("networks", "analysis", "metrics", "training.state", "runs"),
     "orbax": ("runs.checkpoints",),
     "absl": ("cli", "runs.config"),
+    "tyro": ("cli.command", "cli.flags"),
     "ml_collections": ("cli", "runs.config"),
     "matplotlib": ("viz.plot",),
     "etils": ("data",),

@@ -27,7 +27,7 @@ def trained(tmp_path_factory, pictures):
 
 def measured(tmp_path, *flags):
     file = tmp_path / "results.json"
-    assert __main__.main(["metrics", *flags, f"--json={file}"]) == 0
+    assert __main__.main(["metrics", *flags, f"--out={file}"]) == 0
     return json.loads(file.read_text())
 
 
@@ -66,11 +66,14 @@ def test_pictures_are_compared_without_a_generator(
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--metrics=eqr8"], "pass either --run=RUN or --images=FOLDER_OR_ZIP"),
-        (["--run=a", "--images=b"], "pass either --run=RUN or --images"),
+        (["--metrics=eqr8"], "pass either --run=SOURCE or --images=SET"),
+        (["--run=a", "--images=b"], "pass either --run=SOURCE or --images"),
         (["--run=a", "--metrics=fid"], "metric 'fid' is unknown; there are"),
         (["--run=a", "--metrics=fid8"], "--prepare"),
-        (["--run=a", "--metrics=fid8", "--weights=vgg=b"], "--weights=vgg=b: write"),
+        (
+            ["--run=a", "--metrics=fid8", "--weights=vgg=b"],
+            "--weights=vgg=b must be NETWORK=FILE",
+        ),
         (["--run=nowhere", "--metrics=eqr8"], "there is no run in"),
         (["--prepare", "--metrics=eqr8"], "--metrics=eqr8 need no weights"),
         (["--run=a", "--metrics=pr83", "--weights=vgg16=b"], "there is no file b"),
@@ -78,7 +81,7 @@ def test_pictures_are_compared_without_a_generator(
         (["--run=a", "--metrics="], "--metrics names none"),
         (["--images=", "--metrics=fid8"], "--images= is empty: name one"),
         (["--images=b", "--class=1"], "--class is for --run: leave it out"),
-        (["--run=a", "--json=."], "--json=. is a folder; name a file"),
+        (["--run=a", "--out=."], "--out=. is a folder; name a file"),
         (["--run=a", "--plot=b.png", "--metrics=is10"], "--plot draws what --metrics="),
     ],
 )
@@ -124,7 +127,7 @@ INCEPTION = ["--metrics=eqt8_int,fid8"]
         ),
         ([*INCEPTION, "--weights=inception=BAD/half.pth"], "half.pth is not a state d"),
         ([*INCEPTION, "--weights=inception=BAD/junk.pkl"], "it asks for os.system"),
-        (["--metrics=eqt8_int", "--json=BAD/half.pth/a"], "half.pth is a file"),
+        (["--metrics=eqt8_int", "--out=BAD/half.pth/a"], "half.pth is a file"),
         (["--metrics=eqt8_int", "--step=7"], "there is no checkpoint 7"),
     ],
 )

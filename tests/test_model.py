@@ -71,7 +71,7 @@ def test_labels_are_numbers_names_vectors_or_one_a_sample(model):
 
 @pytest.mark.parametrize("label", [None, 2, -1, "fish", [1.0], [1.0, math.nan]])
 def test_a_label_that_the_model_does_not_take_is_refused(model, label):
-    with pytest.raises(ValueError, match="must be a class from 0 to 1, or one of cat"):
+    with pytest.raises(ValueError, match="must be one of 0 to 1 or cat"):
         model.ws([0], label=label)
 
 
@@ -150,7 +150,7 @@ def test_a_generator_that_cannot_move_says_so(tmp_path):
     assert model.images([0], noise="none").shape == (1, 16, 16, 3)
     with pytest.raises(ValueError, match="rotate=1.0.*cannot be moved"):
         model.images([0], rotate=1.0)
-    with pytest.raises(ValueError, match="knows no labels"):
+    with pytest.raises(ValueError, match="is for generators with labels"):
         model.images([0], label=0)
 
 

@@ -5,12 +5,14 @@ import os
 import tempfile
 from pathlib import Path
 
-from absl import flags
+from absl import flags as absl_flags
 
 MOST_NUMBERS = 100_000  # in one flag
 
 
-def parse(values: flags.FlagValues, argv: list[str], *, required: tuple = ()) -> dict:
+def parse(
+    values: absl_flags.FlagValues, argv: list[str], *, required: tuple = ()
+) -> dict:
     """Sets the flags from argv and returns the config overrides among them.
 
     An override is --config.section.key=value, accepted where there is a flag --config;
@@ -31,7 +33,7 @@ def parse(values: flags.FlagValues, argv: list[str], *, required: tuple = ()) ->
         values[name].unparse()
     try:
         _, *rest = values(["afgan_jax", *plain])
-    except flags.Error as error:
+    except absl_flags.Error as error:
         raise ValueError(f"{error} (--help lists the flags)") from None
     if rest:
         raise ValueError(f"{rest[0]!r} is not a flag; write --name=value")
@@ -39,7 +41,7 @@ def parse(values: flags.FlagValues, argv: list[str], *, required: tuple = ()) ->
     return overrides
 
 
-def require(values: flags.FlagValues, *names: str) -> None:
+def require(values: absl_flags.FlagValues, *names: str) -> None:
     """Raises ValueError for a flag among these that is not given."""
     for name in names:
         if values[name].value is None:
@@ -137,7 +139,7 @@ def make_networks(settings: dict) -> tuple:
     return G, D
 
 
-def open_network(values: flags.FlagValues, **changes):
+def open_network(values: absl_flags.FlagValues, **changes):
     """The pictures.Network of the generator that --run and --step name.
 
     Its classes are those of --class, --label or --data, by default of the run's set.

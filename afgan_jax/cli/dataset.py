@@ -1,117 +1,89 @@
-"""Convert pictures to an archive that can be trained on, or check an archive.
+"""Convert images to an archive that can be trained on, or check an archive.
 
 python -m afgan_jax dataset convert SRC OUT --size=256x256 --fit=crop
 python -m afgan_jax dataset check OUT
-
-SRC is a folder or zip of pictures, cifar-10-python.tar.gz or
-train-images-idx3-ubyte.gz as published (or cifar-100, or the t10k of MNIST), or
-tfds:NAME or tfds:NAME:SPLIT. OUT is a new folder, or a zip if its name ends so. Both
-may be in buckets (gs://...). Interrupt convert as you like: the same command goes on
-from .OUT.KEY.partial beside OUT. Images that cannot be read are left out and listed
-in OUT.skipped.txt.
-
-check tells sizes, modes, duplicates, balance of classes, and whether images look
-upscaled, blocked by JPEG, aliased or letterboxed; faults begin with "!". Then, how to
-train on the archive.
 """
 
 import sys
 
-from absl import flags
-
-from afgan_jax import cli
-
-FLAGS = flags.FlagValues()
-flags.DEFINE_string(
-    "size", None, "WIDTHxHEIGHT of the images; default: as in SRC", flag_values=FLAGS
-)
-flags.DEFINE_enum(
-    "fit",
-    None,
-    ["crop", "letterbox", "stretch", "wide"],
-    "how other proportions become square: the middle, black bars, distorted, or WxH "
-    "amid a black square",
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum(
-    "filter", "lanczos", ["lanczos", "box"], "of resizing", flag_values=FLAGS
-)
-flags.DEFINE_string(
-    "labels",
-    "auto",
-    "auto (those that come with SRC), none, folders (classes by first folder), or a"
-    " CSV of file name and label",
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum(
-    "channels",
-    "auto",
-    ["auto", "1", "3"],
-    "grey or RGB; auto: grey if all of SRC is",
-    flag_values=FLAGS,
-)
-flags.DEFINE_enum(
-    "background",
-    "white",
-    ["white", "black"],
-    "behind transparent parts",
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer(
-    "max_images", None, "only the first so many", lower_bound=1, flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "workers", None, "threads; default: all cores", lower_bound=1, flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "sample",
-    2000,
-    "check: how many images are judged for defects",
-    lower_bound=1,
-    flag_values=FLAGS,
-)
+from afgan_jax.cli import flags
 
 LISTED = 5  # images named on the screen
 
 
-def main(argv: list[str]) -> None:
-    words = [word for word in argv if not word.startswith("-")]
-    cli.parse(FLAGS, [word for word in argv if word.startswith("-")])
-    task, *paths = words or [""]
-    if task not in TASKS:
-        raise ValueError(f"dataset {task!r}: use {' or '.join(TASKS)} (see --help)")
-    run, names = TASKS[task]
-    if len(paths) != len(names):
-        raise ValueError(
-            f"dataset {task} needs {' and '.join(names)}, not {paths}; write flags as"
-            " --name=value"
-        )
-    run(*paths)
+def size(text: str) -> tuple[int, int]:
+    """(width, height) of "256x256" or "256"."""
+    parts = text.lower().split("x")
+    if len(parts) == 1:
+        parts *= 2
+    if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
+        raise ValueError("must be WIDTHxHEIGHT, such as 256x256")
+    return int(parts[0]), int(parts[1])
 
 
-def convert(source_path: str, out: str) -> None:
+Size = flags.flag(
+    "size", tuple[int, int] | None, size, "WxH", "of the images; default: as in SRC"
+)
+FIT = (
+    "how other proportions become square: the middle, black bars, distorted, or WxH"
+    " amid a black square"
+)
+Fit = flags.choice("fit", FIT, "crop", "letterbox", "stretch", "wide")
+LABELS = (
+    "auto (those that come with SRC), none, folders (classes by first folder), or a CSV"
+    " of file name and label"
+)
+Channels = flags.choice(
+    "channels", "grey or RGB; auto: grey if all images are", "auto", "1", "3"
+)
+Background = flags.choice("background", "behind what is transparent", "white", "black")
+Workers = flags.count("workers", "threads; default: all cores")
+
+
+def convert(
+    source: flags.positional("SRC"),
+    out: flags.positional("OUT"),
+    /,
+    *,
+    size: Size = None,
+    fit: Fit = None,
+    filter: flags.choice("filter", "of resizing", "lanczos", "box") = "lanczos",
+    labels: flags.text("labels", LABELS) = "auto",
+    channels: Channels = "auto",
+    background: Background = "white",
+    max_images: flags.count("max-images", "only the first so many") = None,
+    workers: Workers = None,
+) -> None:
+    """Convert images to an archive that can be trained on.
+
+    SRC is a folder or zip of images, cifar-10-python.tar.gz or
+    train-images-idx3-ubyte.gz as published (or cifar-100, or the t10k of MNIST), or
+    tfds:NAME or tfds:NAME:SPLIT. OUT is a new folder, or a zip if its name ends so.
+    Both may be in buckets (gs://...). Interrupt convert as you like: the same command
+    goes on from .OUT.KEY.partial beside OUT. Images that cannot be read are left out
+    and listed in OUT.skipped.txt.
+    """
     # Here, not on top: --help must not wait for NumPy.
     from afgan_jax.data import convert, paths, sources, writer
 
-    size = None if FLAGS.size is None else parse_size(FLAGS.size)
     writer.check_free(paths.resolve(out))  # before a source that takes long to open
-    source = sources.open_source(source_path)
+    opened = sources.open_source(source)
     report = convert.convert(
-        source,
+        opened,
         out,
         size=size,
-        fit=FLAGS.fit,
-        filter=FLAGS.filter,
-        label_source=FLAGS.labels,
-        channels=FLAGS.channels,
-        background=FLAGS.background,
-        max_images=FLAGS.max_images,
-        workers=FLAGS.workers,
+        fit=fit,
+        filter=filter,
+        label_source=labels,
+        channels=channels,
+        background=background,
+        max_images=max_images,
+        workers=workers,
     )
     print(f"{out}: {report.converted} images, {_labels(report.table)}")
     if report.resumed:
         print(f"  {report.resumed} of them from an earlier attempt")
-    if report.table is None and any("/" in name for name in source.images):
+    if report.table is None and any("/" in name for name in opened.images):
         print("  --labels=folders would make its folders classes")
     if report.skipped:
         listing = paths.resolve(f"{out.rstrip('/')}.skipped.txt")
@@ -130,21 +102,22 @@ def _labels(table) -> str:
     return "labels"
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(width, height) of "256x256" or "256"."""
-    parts = text.lower().split("x")
-    if len(parts) == 1:
-        parts *= 2
-    if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise ValueError(f"--size={text}: write WIDTHxHEIGHT, such as 256x256")
-    return int(parts[0]), int(parts[1])
+def check(
+    path: flags.positional("SET"),
+    /,
+    *,
+    sample: flags.count("sample", "how many images are judged for defects") = 2000,
+    workers: Workers = None,
+) -> None:
+    """Tell what an archive holds and how to train on it.
 
-
-def check(path: str) -> None:
+    Sizes, modes, duplicates, balance of classes, and whether images look upscaled,
+    blocked by JPEG, aliased or letterboxed; faults begin with "!".
+    """
     from afgan_jax.data import advice, inspect
 
-    findings = inspect.inspect(path, sample=FLAGS.sample, workers=FLAGS.workers)
+    findings = inspect.inspect(path, sample=sample, workers=workers)
     print("\n".join([*advice.describe(findings), *advice.suggest(findings)]))
 
 
-TASKS = {"convert": (convert, ("SRC", "OUT")), "check": (check, ("OUT",))}
+PARTS = {"convert": convert, "check": check}

@@ -2,10 +2,11 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from afgan_jax.metrics import registry
+from afgan_jax.metrics import cache, registry, samples, sharding
+from afgan_jax.metrics import weights as files
 from afgan_jax.metrics.evaluator import Subject
 
 
@@ -34,6 +35,32 @@ def parse(*, names: tuple | str = (), batch: int = 16) -> list[registry.Metric]:
     metrics = registry.parse_all(names)
     registry.check_weights(metrics, {})
     return metrics
+
+
+def measure(
+    metrics: list[registry.Metric],
+    fakes: samples.Network | samples.ImageSource,
+    reals: Callable[[], samples.ImageSource] | None = None,
+    *,
+    weights: Mapping[str, str] | None = None,
+    batch: int = 16,
+) -> Iterator[tuple[registry.Metric, registry.Found, float]]:
+    """Yields (metric, what it found, seconds) for each metric of what is judged.
+
+    fakes: a generator, or images of any origin; reals: opens the real images, when
+    they are first asked for. weights: files of the networks of features, by name, None:
+    those in the cache. batch: images at a time, on all devices together.
+    Raises ValueError, before anything is computed, if one cannot be measured.
+    """
+    over = sharding.BatchSharding.over(batch)
+    store = cache.Store(files.cache_folder() / "metrics")
+    subject = Subject(over, reals, fakes, dict(weights or {}), store)
+    for metric in metrics:
+        metric.check(subject)
+    for metric in metrics:
+        start = time.perf_counter()
+        found = metric.find(subject)
+        yield metric, found, time.perf_counter() - start
 
 
 def make_evaluate(metrics: list[registry.Metric], judged: Subject) -> Evaluate:

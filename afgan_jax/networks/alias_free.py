@@ -23,7 +23,7 @@ from afgan_jax.networks import (
     schedules,
     settings,
 )
-from afgan_jax.signal import nonlinearity
+from afgan_jax.signal import activations, nonlinearity
 
 
 class SynthesisLayer(nn.Module):
@@ -73,7 +73,7 @@ def filtering(spec: plan.LayerSpec, clamp: float | None) -> dict:
     """The nonlinearity of a layer, as arguments of `nonlinearity.filtered`."""
     gain, slope = (1.0, 1.0) if spec.is_rgb else (math.sqrt(2), 0.2)
     return {
-        "function": nonlinearity.Activation("lrelu", gain, slope, clamp),
+        "function": activations.Activation("lrelu", gain, slope, clamp),
         "up_filter": spec.up_filter,
         "down_filter": spec.down_filter,
         "up": spec.up,

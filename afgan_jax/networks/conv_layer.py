@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from afgan_jax.signal import conv_resample, nonlinearity, precision
+from afgan_jax.signal import activations, conv_resample, precision
 
 BILINEAR = np.array([1, 3, 3, 1]) / 8
 add = precision.widened(operator.add)
@@ -51,8 +51,8 @@ def activate(x: jax.Array, name: str, gain: float, clamp: float | None) -> jax.A
     return activation(name, gain, clamp)(x)
 
 
-def activation(name: str, gain: float, clamp: float | None) -> nonlinearity.Activation:
+def activation(name: str, gain: float, clamp: float | None) -> activations.Activation:
     """The same as a function."""
-    _, usual_gain = nonlinearity.ACTIVATIONS[name]
+    _, usual_gain = activations.ACTIVATIONS[name]
     clamp = None if clamp is None else clamp * gain
-    return nonlinearity.Activation(name, usual_gain * gain, clamp=clamp)
+    return activations.Activation(name, usual_gain * gain, clamp=clamp)

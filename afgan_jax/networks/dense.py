@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import nonlinearity
+from afgan_jax.signal import activations
 
 
 class Dense(nn.Module):
@@ -42,7 +42,7 @@ def dense(x, weight, bias=None, activation="linear", lr_multiplier=1.0):
     y = jnp.matmul(x, weight, precision="highest")
     if bias is not None:
         y = y + bias * lr_multiplier
-    return nonlinearity.Activation(activation)(y)
+    return activations.Activation(activation)(y)
 
 
 def normalize_2nd_moment(x: Array, axis: int = -1) -> Array:

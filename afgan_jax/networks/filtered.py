@@ -19,7 +19,7 @@ class FilteredConv(nn.Module):
     """Equalised convolution, change of rate, nonlinearity: [*N H W I] -> [*N H2 W2 O].
 
     Going down, x is low-passed before the convolution skips pixels; going up, after it
-    has filled some in. `activation` is a name of nonlinearity.ACTIVATIONS or any
+    has filled some in. `activation` is a name of activations.ACTIVATIONS or any
     elementwise function; named ones have their usual gain, `gain` and `clamp`.
     design=None makes an ordinary layer of the same parameters: pixels repeated going
     up, skipped going down, and the activation on the pixels as they are. Raises

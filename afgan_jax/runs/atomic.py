@@ -1,7 +1,9 @@
 """Files that are either complete or not there at all."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 
 def write(path: Path, data: str | bytes) -> None:
@@ -16,3 +18,9 @@ def write(path: Path, data: str | bytes) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes `content` as indented JSON, and the folder if it is not there."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write(path, json.dumps(content, indent=2) + "\n")

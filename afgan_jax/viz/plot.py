@@ -104,6 +104,23 @@ def histograms(
     return save(path, figure)
 
 
+def decibels(
+    path: str | os.PathLike,
+    of_images: Mapping[str, Float[np.ndarray, " n"]],
+    results: Mapping[str, float],
+) -> Path:
+    """`histograms` of single images' dB, with each metric's result and interval.
+
+    results: {name: dB}, and of the interval {name_low: dB, name_high: dB} if known.
+    """
+    bands = {
+        name: (results[f"{name}_low"], results[f"{name}_high"])
+        for name in of_images
+        if f"{name}_low" in results
+    }
+    return histograms(path, of_images, results, bands, xlabel="dB", ylabel="images")
+
+
 def heatmap(
     path: str | os.PathLike,
     values: Float[np.ndarray, "S S"],

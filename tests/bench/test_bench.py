@@ -10,7 +10,7 @@ from PIL import Image
 
 from afgan_jax.__main__ import main
 from afgan_jax.bench import clock, metrics, networks
-from afgan_jax.cli import bench as bench_verb
+from afgan_jax.cli import timings
 from afgan_jax.data import archive
 from afgan_jax.networks import discriminator
 
@@ -26,7 +26,7 @@ def test_every_part_is_timed_against_plain_xla(tmp_path, capsys):
     images = np.zeros((8, 16, 16, 3), np.uint8)
     path = archive.write_archive(tmp_path / "black.zip", images)
     file = tmp_path / "new" / "bench.json"
-    options = (f"--config.data.path={path}", f"--json={file}")
+    options = (f"--config.data.path={path}", f"--out={file}")
     assert bench("ops,synthesis,update,data", *options) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "images/s" in lines[1]
@@ -53,7 +53,7 @@ def test_synthesis_and_data_are_timed(tmp_path, capsys):
     images = np.zeros((8, 16, 16, 3), np.uint8)
     path = archive.write_archive(tmp_path / "black.zip", images)
     file = tmp_path / "bench.json"
-    options = (f"--config.data.path={path}", f"--json={file}")
+    options = (f"--config.data.path={path}", f"--out={file}")
     assert bench("synthesis,data", *options) == 0
     synthesis, data = json.loads(file.read_text())["rows"]
     assert synthesis["name"] == "synthesis" and synthesis["naive_seconds"] > 0
@@ -74,7 +74,7 @@ def test_stylegan2_operations_are_timed_too(tmp_path, capsys):
         "    return found\n"
     )
     line = ["bench", "ops", f"--config={path}", "--batch=8", "--repeats=1"]
-    assert main([*line, "--naive=False"]) == 0
+    assert main([*line, "--no-naive"]) == 0
     out = capsys.readouterr().out
     assert "conv3x3 up2 4-8 8-8 +grad" in out and "conv3x3 16 4-4" in out
 
@@ -91,7 +91,8 @@ def test_operations_of_p4_are_of_all_its_directions(monkeypatch):
 def test_unknown_part_is_one_line(capsys):
     assert bench("ops,sythesis") == 2
     err = capsys.readouterr().err
-    assert err == f"error: bench 'sythesis': use some of {','.join(bench_verb.PARTS)}\n"
+    known = ",".join(timings.PARTS)
+    assert err == f"error: bench 'sythesis' is unknown: use some of {known}\n"
 
 
 def test_seconds_are_written_in_their_unit():
@@ -106,7 +107,7 @@ def test_plot_shows_time_against_arithmetic(tmp_path):
         for value in values
     ]
     path = tmp_path / "new" / "scaling.png"
-    bench_verb.draw(str(path), rows, "some.py")
+    networks.draw_scaling(path, rows, "some.py")
     with Image.open(path) as picture:
         assert picture.size == (1200, 360)
     assert [p.name for p in path.parent.iterdir()] == ["scaling.png"]
@@ -116,7 +117,7 @@ def test_plot_shows_time_against_arithmetic(tmp_path):
 def test_scaling_is_timed_and_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(networks, "SCALES", {"batch": (1, 2), "width": (0.5, 1)})
     file, plot = tmp_path / "scaling.json", tmp_path / "scaling.png"
-    assert bench("scaling", "--naive=False", f"--json={file}", f"--plot={plot}") == 0
+    assert bench("scaling", "--no-naive", f"--out={file}", f"--plot={plot}") == 0
     names = [row["name"] for row in json.loads(file.read_text())["rows"]]
     assert names == ["batch 1", "batch 2", "width 0.5", "width 1"]
     assert plot.stat().st_size > 5000
@@ -127,7 +128,7 @@ def test_metrics_are_timed(tmp_path, monkeypatch):
     monkeypatch.setattr(metrics, "DRAWN", {"fd_efficientnet": "efficientnet"})
     classes = [f"--config.{n}.c_dim=2" for n in ("generator.mapping", "discriminator")]
     file = tmp_path / "metrics.json"
-    assert bench("metrics", f"--json={file}", *classes) == 0
+    assert bench("metrics", f"--out={file}", *classes) == 0
     rows = {row["name"]: row for row in json.loads(file.read_text())["rows"]}
     features = ["features efficientnet", "features lpips"]
     with_generator = ["draw", "fd_efficientnet", "ppl", "eqt_int", "eqt_frac", "eqr"]

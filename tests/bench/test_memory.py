@@ -60,7 +60,7 @@ def test_dry_run_prints_layers_counts_and_memory_and_writes_nothing(
     assert lines[6].startswith("batch 8 on 1 x ")
     assert lines[-1].startswith("update Dreg") and lines[-1].count(" MB") == 3
     assert list(tmp_path.iterdir()) == []
-    assert main([*arguments, "--dry-run", "--preview-augment"]) == 2
+    assert main([*arguments, "--dry-run", "--preview-augment=auto"]) == 2
     assert "--dry-run writes nothing" in capsys.readouterr().err
 
 

@@ -41,7 +41,7 @@ def options(case, labels):
     official.only(given, ("transform", "resolution", "max-images"), "options")
     ours = {"fit": FITS[given["transform"]] if "transform" in given else None}
     if "resolution" in given:
-        ours["size"] = dataset.parse_size(given["resolution"])
+        ours["size"] = dataset.size(given["resolution"])
         ours["fit"] = ours["fit"] or "stretch"
     if "max-images" in given:
         ours["max_images"] = int(given["max-images"])

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from afgan_jax.augment import control
+from afgan_jax.cli import assembly, flags
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.runs import run_directory
 from afgan_jax.training import loop, step
@@ -20,6 +21,12 @@ def settings(images, kimg: float, **more) -> dict:
         "train.total_kimg": kimg,
         "train.tick_kimg": 0.032,
     } | more
+
+
+def train(folder, changes: dict) -> None:
+    """Train in the folder with these changes of the configuration."""
+    config = flags.Configuration(SMOKE, changes)
+    assembly.train(assembly.load(config, folder), folder)
 
 
 def program(config) -> step.Program:

@@ -5,10 +5,10 @@ import re
 
 import numpy as np
 import pytest
+from training import smoke
 from training.smoke import SMOKE, checkpoint, settings
 
 from afgan_jax import __main__
-from afgan_jax.cli import train
 from afgan_jax.runs import run_directory, saved_networks
 
 KAISER = "--config.discriminator.lowpass=kaiser"
@@ -21,7 +21,7 @@ def test_two_ticks_against_filters_are_trained_resumed_and_measured(
     filters = {"discriminator.lowpass": "kaiser"}
     folder = tmp_path / "run"
     for kimg in (0.032, 0.064):
-        train.train(SMOKE, folder, settings(images, kimg, **filters))
+        smoke.train(folder, settings(images, kimg, **filters))
     *_, last = (folder / "stats.jsonl").read_text().splitlines()
     stats = json.loads(last)
     assert stats["nimg"] == 64

@@ -7,10 +7,10 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
-from training.smoke import SMOKE, settings
+from training import smoke
+from training.smoke import settings
 
 from afgan_jax.__main__ import main
-from afgan_jax.cli import train
 from afgan_jax.data import archive
 from afgan_jax.runs import run_directory
 from afgan_jax.training import loop
@@ -56,7 +56,7 @@ SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("multi-hot", "ve
 def test_labels_of_every_kind_are_trained_on_and_generate(kind, tmp_path, capsys):
     labels, line, (one, other) = KINDS[kind]
     images = labelled(tmp_path / "set.zip", labels)
-    train.train(SMOKE, tmp_path / "run", settings(images, 0.016, **USED, **CHEAP))
+    smoke.train(tmp_path / "run", settings(images, 0.016, **USED, **CHEAP))
     said = capsys.readouterr().err
     assert f"labels: {line}" in said and "WARNING" not in said
     pictures = []
@@ -71,7 +71,7 @@ def begin(monkeypatch, images, workdir, **overrides):
     """All of a training but the training."""
     begun = functools.wraps(loop.train)(lambda *_, **__: None)
     monkeypatch.setattr(loop, "train", begun)
-    train.train(SMOKE, workdir, settings(images, 0.016, **overrides))
+    smoke.train(workdir, settings(images, 0.016, **overrides))
 
 
 def test_a_run_keeps_the_names_of_its_classes(monkeypatch, tmp_path):

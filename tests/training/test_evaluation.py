@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from training.smoke import SMOKE, checkpoint, settings
+from training import smoke
+from training.smoke import checkpoint, settings
 
-from afgan_jax.cli import train
 from afgan_jax.metrics import evaluation, registry
 
 
@@ -30,12 +30,12 @@ def test_metrics_are_written_down_and_their_faults_told(
     """Also: what is measured may change when a run goes on, and changes no weights."""
     chosen = {"metrics.names": "broken8, eqt8_int", "metrics.batch": 4}
     chosen["train.checkpoint_ticks"] = 1
-    train.train(SMOKE, tmp_path / "run", settings(images, 0.032, **chosen))
+    smoke.train(tmp_path / "run", settings(images, 0.032, **chosen))
     said = capsys.readouterr().err
     fault = "metric broken8 failed, training goes on: RuntimeError: the device is gone"
     assert said.count(fault) == 1  # the first tick ends at 8 images, and is left out
     chosen["metrics.names"] = "eqt8_int"
-    train.train(SMOKE, tmp_path / "run", settings(images, 0.064, **chosen))
+    smoke.train(tmp_path / "run", settings(images, 0.064, **chosen))
     assert "broken8" not in capsys.readouterr().err.replace("'broken8, eqt8_int'", "")
 
     lines = (tmp_path / "run" / "metric-eqt8_int.jsonl").read_text().splitlines()
@@ -46,7 +46,7 @@ def test_metrics_are_written_down_and_their_faults_told(
     assert best == {
         "eqt8_int": {"step": steps[values.index(max(values))], "value": max(values)}
     }
-    train.train(SMOKE, tmp_path / "unwatched", settings(images, 0.064))
+    smoke.train(tmp_path / "unwatched", settings(images, 0.064))
     watched, unwatched = (
         checkpoint(tmp_path / "run"),
         checkpoint(tmp_path / "unwatched"),

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from processes import free_address
+from training import smoke
 from training.smoke import ROOT, SMOKE, checkpoint, settings
 
 from afgan_jax.__main__ import main as cli_main
-from afgan_jax.cli import train
 from afgan_jax.runs import run_directory, saved_networks
 from afgan_jax.training import loop
 from afgan_jax.viz import grid
@@ -36,9 +36,9 @@ def assert_same(a: dict, b: dict, tolerance: float):
 
 def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
     """With adaptive augmentation: the parts meet between two changes of p."""
-    train.train(SMOKE, tmp_path / "whole", settings(images, 0.064, **ADA))
+    smoke.train(tmp_path / "whole", settings(images, 0.064, **ADA))
     for kimg in (0.032, 0.064):
-        train.train(SMOKE, tmp_path / "parts", settings(images, kimg, **ADA))
+        smoke.train(tmp_path / "parts", settings(images, kimg, **ADA))
     whole, parts = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "parts")
     assert_same(whole, parts, 0)
     assert whole["['augment']['p']"] != 0 and whole["['augment']['signs']"][0] > 0
@@ -62,7 +62,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
 
 
 def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
-    train.train(SMOKE, tmp_path / "run", settings(images, 0.008))
+    smoke.train(tmp_path / "run", settings(images, 0.008))
     G, variables, _ = saved_networks.load_generator(tmp_path / "run")
     z = jnp.asarray(np.random.RandomState(5).randn(1, 16), jnp.float32)
     expected = grid.to_uint8(np.asarray(jax.jit(G.apply)(variables, z)))[0]
@@ -136,8 +136,8 @@ def start(command, devices: int) -> subprocess.Popen:
 
 def start_two(command, devices: int = 1) -> list[subprocess.Popen]:
     """Two processes of one job."""
-    job = [f"--coordinator={free_address()}", "--processes=2"]
-    return [start([*command, *job, f"--process={i}"], devices) for i in range(2)]
+    job = [f"--coordinator={free_address()}", "--num-processes=2"]
+    return [start([*command, *job, f"--process-id={i}"], devices) for i in range(2)]
 
 
 def finish(process: subprocess.Popen, code: int = 0) -> str:
@@ -237,7 +237,7 @@ def test_stopped_run_saves_and_ends_well(images, tmp_path):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
     with pytest.raises(ValueError, match="another process is training"):
-        train.train(SMOKE, tmp_path, settings(images, 100, **{"train.tick_kimg": 0.2}))
+        smoke.train(tmp_path, settings(images, 100, **{"train.tick_kimg": 0.2}))
     process.send_signal(signal.SIGTERM)
     kimg = re.search(r"stopping: saving at (\S+) kimg", finish(process)).group(1)
     steps = run_directory.Run.open(tmp_path).checkpoints.steps()
@@ -263,7 +263,10 @@ def test_stopped_run_saves_and_ends_well(images, tmp_path):
         ({"discriminator.mbstd_group_size": 0}, "mbstd_group_size=0 must be"),
         ({"train.microbatch": 4}, "did you mean updates.microbatch?"),
         ({"updates.microbatch": 4}, "updates.microbatch=4 .*8 devices: use none or 8"),
-        ({"updates.kernel": "palas"}, "updates.kernel='palas' .* one of xla, pallas"),
+        (
+            {"updates.implementation": "palas"},
+            "updates.implementation='palas' .* one of xla, pallas, naive",
+        ),
         ({"updates.beta2": 2.0}, "updates.beta2=2.0 must be at least 0 and below 1"),
         (
             {"generator.synthesis.remat": "some"},
@@ -293,6 +296,6 @@ def test_bad_settings_get_one_line_and_leave_nothing(
 ):
     options = settings(images, 0.032) | overrides
     with pytest.raises(ValueError, match=message) as error:
-        train.train(SMOKE, tmp_path / "run", options)
+        smoke.train(tmp_path / "run", options)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()

@@ -8,7 +8,6 @@ from PIL import Image
 
 from afgan_jax.__main__ import main
 from afgan_jax.augment import control
-from afgan_jax.cli import train
 from afgan_jax.data import archive
 from afgan_jax.runs import config, run_directory
 from afgan_jax.training import preview
@@ -51,7 +50,7 @@ def rows_of(path):
 def test_preview_shows_images_above_what_D_sees_of_them(images, tmp_path, capsys):
     run = tmp_path / "run"
     flags = ["--config.augment.mode=ada", "--config.augment.preset=color"]
-    assert main(command(images, run, "--preview-augment", *flags)) == 0
+    assert main(command(images, run, "--preview-augment=auto", *flags)) == 0
     assert f"wrote {run / 'augment.png'}" in capsys.readouterr().err
     real, *seen = rows_of(run / "augment.png")
     changed = [(row != real).any(axis=(1, 2, 3)).mean() for row in seen]
@@ -85,13 +84,16 @@ def test_rows_show_the_strengths_that_training_has():
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--preview-augment"], "augment.mode=noaug, D sees images as they are; pass"),
+        (
+            ["--preview-augment=auto"],
+            "augment.mode=noaug leaves images to D as they are",
+        ),
         (["--preview-augment=2"], "--preview-augment=2 must be a number from 0 to 1"),
         (["--preview-augment=nan"], "--preview-augment=nan must be a number"),
         (["--preview-augment="], "--preview-augment= must be a number from 0 to 1"),
         (
             [
-                "--preview-augment",
+                "--preview-augment=auto",
                 "--config.augment.mode=ada",
                 "--config.augment.preset=bgcf",
             ],
@@ -108,11 +110,3 @@ def test_bad_flags_are_one_line_and_leave_nothing(
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
-
-
-def test_read_p_reads_a_share():
-    assert (train.read_p("0.25"), train.read_p("1"), train.read_p("auto")) == (
-        0.25,
-        1,
-        None,
-    )

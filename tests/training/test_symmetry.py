@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from training import smoke
 from training.smoke import SMOKE, checkpoint, settings
 
 from afgan_jax.__main__ import main
-from afgan_jax.cli import train
 
 P4 = {"generator.synthesis.symmetry": "p4"}
 
@@ -21,9 +21,9 @@ def test_p4_trains_and_resumes_and_its_pictures_turn(images, tmp_path, capsys):
     assert main(["train", f"--config={SMOKE}", f"--workdir={run}", *dry]) == 0
     assert "  p4\n" in capsys.readouterr().out and not run.exists()
 
-    train.train(SMOKE, tmp_path / "whole", settings(images, 0.064, **P4))
+    smoke.train(tmp_path / "whole", settings(images, 0.064, **P4))
     for kimg in (0.032, 0.064):
-        train.train(SMOKE, run, settings(images, kimg, **P4))
+        smoke.train(run, settings(images, kimg, **P4))
     whole, parts = checkpoint(tmp_path / "whole"), checkpoint(run)
     assert whole.keys() == parts.keys()
     for name, values in whole.items():

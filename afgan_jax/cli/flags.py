@@ -1,0 +1,266 @@
+"""The words of the command line: types of arguments, each with its flag and its help.
+
+A type reads the text of one flag and checks it, so that a mistake is told before
+anything is loaded. `flag` makes a type; most verbs need those below only.
+"""
+
+import dataclasses
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+MOST_NUMBERS = 100_000  # in one flag
+MAX_SHIFT = 1000.0  # image widths; beyond, rounding is all there is to see
+
+
+class Refused(Exception):
+    """The text of a flag that cannot be; not a ValueError, which tyro would box."""
+
+
+def flag(name: str, kind: Any, read: Callable, metavar: str, help: str) -> Any:
+    """The type of --name: a `kind` that read(text) makes.
+
+    read raises ValueError with what is wrong, without naming the flag.
+    """
+
+    def instance(texts):
+        try:
+            return read(texts[0])
+        except ValueError as error:
+            raise Refused(f"--{name}={texts[0]} {error}") from None
+
+    spec = tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=instance,
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: [spelled(value)],
+    )
+    about = tyro.conf.arg(name=name, help=help, help_behavior_hint=_hint)
+    return Annotated[kind, spec, about]
+
+
+def _hint(default: str) -> str:
+    if default in ("", "None", "(required)"):
+        return default.replace("None", "")
+    return default if default.startswith("(") else f"(default: {default})"
+
+
+def spelled(value: Any) -> str:
+    """A value as it is written in a flag."""
+    if isinstance(value, tuple) and len(value) > 2 and isinstance(value[0], int):
+        if value == tuple(range(value[0], value[-1] + 1)):
+            return f"{value[0]}-{value[-1]}"
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def text(name: str, help: str, metavar: str = "TEXT") -> Any:
+    return flag(name, str | None, _filled, metavar, help)
+
+
+def positional(metavar: str) -> Any:
+    """The type of a word without a flag."""
+    about = tyro.conf.arg(metavar=metavar, help="")
+    return Annotated[str, tyro.conf.Positional, about]
+
+
+def switch(help: str) -> Any:
+    """The type of what is on or off; --no-NAME switches off what is on by default."""
+    return Annotated[bool, tyro.conf.arg(help=help, help_behavior_hint="")]
+
+
+def choice(name: str, help: str, *words: str) -> Any:
+    """The type of one of these words."""
+
+    def read(text):
+        if text not in words:
+            raise ValueError(f"is unknown: use one of {', '.join(words)}")
+        return text
+
+    return flag(name, str | None, read, "|".join(words), help)
+
+
+def count(name: str, help: str, least: int = 1) -> Any:
+    """The type of a whole number, `least` or more."""
+
+    def read(text):
+        if not (text.removeprefix("-").isdecimal() and int(text) >= least):
+            raise ValueError(f"must be a whole number, {least} or more")
+        return int(text)
+
+    return flag(name, int | None, read, "N", help)
+
+
+def number(name: str, help: str) -> Any:
+    """The type of a finite number."""
+
+    def read(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise ValueError("must be a finite number")
+        return value
+
+    return flag(name, float, read, "X", help)
+
+
+def folder(name: str, help: str) -> Any:
+    """The type of a folder to write in."""
+    return flag(name, Path | None, writable, "FOLDER", help)
+
+
+def file(name: str, help: str) -> Any:
+    """The type of a file to write."""
+
+    def read(text):
+        path = expanded(text)
+        if path.is_dir():
+            raise ValueError("is a folder; name a file")
+        writable(str(path.parent))
+        return path
+
+    return flag(name, Path | None, read, "FILE", help)
+
+
+def names(name: str, help: str) -> Any:
+    """The type of words with commas between."""
+    return flag(name, tuple[str, ...], _split, "A,B,...", help)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _filled(text: str) -> str:
+    if not text:
+        raise ValueError("is empty: name one, or leave it out")
+    return text
+
+
+def expanded(path: str | os.PathLike) -> Path:
+    """The path with ~ and variables, such as $HOME, filled in."""
+    return Path(os.path.expandvars(path)).expanduser()
+
+
+def writable(folder: str | os.PathLike) -> Path:
+    """The folder; ValueError if it is not there and cannot be made, or is closed."""
+    path = home = expanded(folder).absolute()
+    while not home.exists():
+        home = home.parent
+    if not home.is_dir():
+        raise ValueError(f"cannot be: {home} is a file; name a folder")
+    try:
+        # Rights alone do not tell: a superuser has them on read-only disks as well.
+        tempfile.TemporaryFile(dir=home).close()
+    except OSError as error:
+        raise ValueError(
+            f"cannot be: nothing can be written in {home} ({error.strerror}); name"
+            " another place"
+        ) from error
+    return path
+
+
+def check_writable(name: str, path: str | os.PathLike) -> None:
+    """Raises ValueError if nothing can be written in the folder that --name means."""
+    try:
+        writable(path)
+    except ValueError as error:
+        raise ValueError(f"--{name}={path} {error}") from error
+
+
+def ranges(text: str) -> tuple[int, ...]:
+    """The numbers that "0-15" or "1,3,5-7" names, each once, in that order."""
+    found = {}
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"is no range like 0-15, at {part!r}")
+        low, high = int(first), int(last or first)
+        if not low <= high < 2**32:
+            raise ValueError(f"must rise, below 2**32, at {part!r}")
+        if high - low + len(found) >= MOST_NUMBERS:
+            raise ValueError(f"is too much: give at most {MOST_NUMBERS} at a time")
+        found |= dict.fromkeys(range(low, high + 1))
+    return tuple(found)
+
+
+def vector(text: str) -> tuple[float, float]:
+    """The two numbers of "0.1,0"."""
+    try:
+        x, y = map(float, text.split(","))
+    except ValueError:
+        x = y = math.nan
+    if not (abs(x) <= MAX_SHIFT and abs(y) <= MAX_SHIFT):
+        raise ValueError(f"must be two numbers such as 0.1,0, within {MAX_SHIFT}")
+    return x, y
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers of "0.5,1,..."."""
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = [math.nan]
+    if not all(map(math.isfinite, found)):
+        raise ValueError("must be numbers such as 0.5,1")
+    return found
+
+
+def probability(text: str) -> float:
+    """The number from 0 to 1 that text says."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise ValueError("must be a number from 0 to 1")
+    return value
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """A config by name or file, with its argument; changes: {"section.key": value}."""
+
+    spec: str
+    changes: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+_RUN = "run directory, RUN@STEP or published snapshot (.pkl)"
+Run = flag("run", str, _filled, "SOURCE", _RUN)
+OptionalRun = flag("run", str | None, _filled, "SOURCE", _RUN)
+Step = count("step", "checkpoint of the run; default: newest", least=0)
+Config = flag(
+    "config",
+    Configuration,
+    lambda text: Configuration(_filled(text)),
+    "NAME[:ARG]",
+    "settings by name or file, such as earth64 or mine.py:r;"
+    " --config.SECTION.KEY=VALUE changes one",
+)
+Workdir = flag("workdir", Path, writable, "FOLDER", "run directory, new or resumed")
+Data = text("data", "real images: zip or folder", "SET")
+Seeds = flag("seeds", tuple[int, ...], ranges, "RANGE", "such as 0-15 or 1,3,5-7")
+Samples = count("samples", "how many images are generated")
+Batch = count("batch", "images at a time")
+Psi = number("psi", "truncation: 1 none, 0 the average image")
+Class = text("class", "class of a conditional net's images: number or name", "CLASS")
+Label = flag(
+    "label", list[float] | None, numbers, "A,B,...", "or their label: its numbers"
+)
+Rotate = number("rotate", "turn the image counterclockwise, degrees")
+Translate = flag(
+    "translate",
+    tuple[float, float],
+    vector,
+    "X,Y",
+    "move by x (right) and y (down), image widths",
+)
+Outdir = folder("outdir", "folder for what is written")
+Out = file("out", "file for the same numbers")

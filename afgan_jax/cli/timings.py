@@ -1,0 +1,154 @@
+"""What `bench` can time: a table of parts, each of which yields its rows."""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from afgan_jax import cli
+from afgan_jax.cli import assembly
+
+
+class Job(NamedTuple):
+    """What is timed, and how.
+
+    repeats: runs, of which the median counts; naive: also in XLA's own
+    implementations; topology and phases: of `aot`.
+    """
+
+    settings: dict
+    batch: int
+    repeats: int = 3
+    naive: bool = True
+    topology: str = "v5e:1x1"
+    phases: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What clocks are told."""
+        return {"repeats": self.repeats, "naive": self.naive}
+
+
+class Part(NamedTuple):
+    """What can be timed: `rows` yields its lines; `flags` are for no other parts."""
+
+    rows: Callable[[Job], Iterator]
+    flags: tuple[str, ...] = ()
+
+
+def operations(job: Job):
+    """Rows of every convolution and nonlinearity, each once."""
+    from afgan_jax.bench import networks
+
+    G, D = cli.make_networks(job.settings)
+    wishes = wishes_of(job.settings)
+    yield from networks.operations(G, D, job.batch, wishes=wishes, **job.options)
+
+
+def synthesis(job: Job):
+    """The row of the generator."""
+    from afgan_jax.bench import networks
+
+    G, _ = cli.make_networks(job.settings)
+    wishes = wishes_of(job.settings)
+    yield from networks.synthesis(G, job.batch, wishes=wishes, **job.options)
+
+
+def wishes_of(settings: dict) -> dict[str, str]:
+    """{operation: implementation} of updates.implementation."""
+    from afgan_jax.training import implementations
+
+    name = implementations.usable(settings["updates"]["implementation"])
+    return implementations.IMPLEMENTATIONS[name]
+
+
+def updates(job: Job):
+    """Rows of the update of every phase, and of the mean step."""
+    from afgan_jax.bench import networks
+    from afgan_jax.training import loop
+
+    settings = job.settings
+    setup, program = assembly.build(settings)
+    naive = settings["updates"] | {"implementation": "naive"}
+    _, naive_program = assembly.build(settings | {"updates": naive})
+    programs = program, naive_program
+    place = functools.partial(loop.place, program)
+    yield from networks.updates(*programs, setup.D, job.batch, place, **job.options)
+
+
+def read_data(job: Job):
+    """The row of the config's image set; one that is built is not kept."""
+    import tempfile
+
+    from afgan_jax.bench import networks
+    from afgan_jax.data import pipeline, sets
+
+    with tempfile.TemporaryDirectory() as cache:
+        archive = sets.open_set(cache_dir=cache, **job.settings["data"])
+        batches = pipeline.batches(archive, batch_size=job.batch, seed=0)
+        yield networks.data(batches, job.batch)
+
+
+def scaling(job: Job):
+    """Rows of the generator as batch, resolution and width grow."""
+    from afgan_jax.bench import networks
+
+    yield from networks.scaling(job.settings["generator"], job.batch, **job.options)
+
+
+def metrics(job: Job):
+    """Rows of networks of features, and of each metric with the generator."""
+    from afgan_jax.bench import metrics
+
+    G, _ = cli.make_networks(job.settings)
+    shape = (G.synthesis.resolution,) * 2 + (G.synthesis.img_channels,)
+    yield from metrics.networks(shape, job.batch, repeats=job.repeats)
+    yield from metrics.whole(G, job.batch, **job.options)
+
+
+def compiled_ahead(job: Job):
+    """Rows of what the TPU compiler says of the updates."""
+    from afgan_jax.augment import control
+    from afgan_jax.bench import aot
+    from afgan_jax.training import step
+
+    chips = aot.devices(job.topology)
+    settings = job.settings
+    G, D = cli.make_networks(settings)
+    augment = control.make_control(**settings["augment"])
+    setup = step.make_setup(G, D, augment=augment, **settings["losses"])
+    program = step.make_program(setup, **settings["updates"], devices=chips)
+    hertz = aot.CLOCKS[job.topology.partition(":")[0]]
+    yield from aot.updates(program, D, job.batch, hertz, job.phases)
+
+
+PARTS = {
+    "ops": Part(operations),
+    "synthesis": Part(synthesis, ("against",)),
+    "update": Part(updates, ("against",)),
+    "data": Part(read_data),
+    "scaling": Part(scaling, ("plot",)),
+    "metrics": Part(metrics),
+    "aot": Part(compiled_ahead, ("phases", "topology")),
+}
+
+
+def pytorch_work(settings: dict, batch: int, checkout: str) -> dict[str, Callable]:
+    """{row name: (repeats) -> seconds} of a checkout of the published program."""
+    import jax
+
+    from afgan_jax.bench import pytorch
+
+    if settings["losses"]["pl_weight"] and not settings["updates"]["G_reg_interval"]:
+        raise ValueError(
+            "--against=pytorch: Gboth holds path lengths; set updates.G_reg_interval"
+        )
+    if jax.default_backend() == "tpu":
+        raise ValueError("--against=pytorch: it does not run on a TPU")
+    pytorch.open_checkout(checkout)
+    device = "cuda" if jax.default_backend() == "gpu" else "cpu"
+    G, D = pytorch.networks(settings["generator"], settings["discriminator"], device)
+    work = pytorch.work(G, D, batch, settings["losses"]["r1_gamma"], device)
+    return {
+        name: functools.partial(pytorch.seconds, function, device=device)
+        for name, function in work.items()
+    }
