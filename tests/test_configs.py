@@ -175,6 +175,16 @@ def test_a_config_is_found_by_name_and_path_from_any_folder(
     assert there == (CONFIGS / "earth64.py", "t")
 
 
+def test_an_installed_package_has_its_configs_inside(tmp_path, monkeypatch):
+    package = tmp_path / "afgan_jax"
+    monkeypatch.setattr(config_files, "__file__", str(package / "runs" / "x.py"))
+    assert config_files.folder() == tmp_path / "configs"
+    (package / "configs").mkdir(parents=True)
+    assert config_files.folder() == package / "configs"
+    setup = (CONFIGS.parent / "setup.py").read_text()
+    assert 'package_dir={"afgan_jax.configs": "configs"}' in setup
+
+
 def test_a_config_in_the_working_folder_comes_first(tmp_path, monkeypatch):
     (tmp_path / "earth64.py").write_text("def get_config():\n    return {'a': {}}\n")
     monkeypatch.chdir(tmp_path)
