@@ -13,7 +13,7 @@ from afgan_jax import __main__, analysis
 from afgan_jax import model as models
 from afgan_jax.analysis import feature_maps, inside, layer_report
 from afgan_jax.networks import generator, plan
-from afgan_jax.networks.stylegan2 import BILINEAR
+from afgan_jax.networks.conv_layer import BILINEAR
 from afgan_jax.runs import config, saved_networks
 from afgan_jax.signal import resample
 
@@ -49,7 +49,7 @@ def test_a_config_is_drawn_from_its_plan(tmp_path, capsys):
     for name in ("staircase", "filters"):
         with Image.open(tmp_path / f"{name}.png") as image:
             assert image.width > 300 and len(set(image.convert("L").tobytes())) > 50
-    changes = "--parts=filters", "--config.generator.filter_size=4"
+    changes = "--parts=filters", "--config.generator.synthesis.filter_size=4"
     done("analyze", "layers", *flags, *changes)
     found = read(tmp_path / "filters.json")
     assert [row["name"] for row in found] == [s.name for s in G.synthesis.layers[:3]]
@@ -71,7 +71,7 @@ def test_of_all_parts_those_with_nothing_to_draw_are_left_out(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_of_stylegan2_maps_are_drawn_and_the_rest_is_told(tmp_path, capsys):
-    sizes = {"synthesis": "stylegan2", "resolution": 16, "c_dim": 0}
+    sizes = {"kind": "stylegan2", "resolution": 16, "c_dim": 0}
     run = tiny.save_run(tmp_path / "run", "no.zip", **sizes)
     done(
         "analyze",
@@ -151,11 +151,18 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
             "--parts=spectrum has nothing to draw: none of the layers has a nonlin",
         ),
         (
-            ["--config=SMOKE", "--config.generator.act_up=1", "--parts=filters"],
+            [
+                "--config=SMOKE",
+                "--config.generator.synthesis.act_up=1",
+                "--parts=filters",
+            ],
             "--parts=filters has nothing to draw: none of the layers has a filter",
         ),
         (["--config=SMOKE", "--class=1"], "--class=1 is for generators with labels"),
-        (["--config=SMOKE", "--config.generator.kernel=x"], "generator.kernel='x' is"),
+        (
+            ["--config=SMOKE", "--config.generator.synthesis.lowpass=x"],
+            "generator.synthesis.lowpass='x' is",
+        ),
         (
             ["--config=configs/ffhqu256.py:a", "--parts=maps,waves"],
             "--parts=waves has nothing to draw: this is a StyleGAN2 generator, which",

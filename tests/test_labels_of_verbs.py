@@ -33,7 +33,7 @@ def chosen(sets, monkeypatch):
         run = types.SimpleNamespace(path=sets / "run", config={"data": settings})
         monkeypatch.setattr(sources, "run_of", lambda model: (run, 3))
         sizes = {"resolution": 16, "num_layers": 4, "c_dim": c_dim}
-        model = models.untrained(sizes, has_weights=False)
+        model = models.untrained(tiny.sections(**sizes), has_weights=False)
         model = dataclasses.replace(model, class_names=("cat", "dog"))
         data = None if data is None else str(sets / data)
         return sources.classes(model, class_, label, data).tolist()

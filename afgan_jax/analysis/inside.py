@@ -53,7 +53,7 @@ def layers(
     channels: shown of maps and waves; None: the first ones. seed, label: of the image
     whose maps are shown. Raises ValueError for a layer that there is not.
     """
-    specs = feature_maps.layers_of(model.network)
+    specs = model.network.synthesis.layers
     for name in names:
         if not any(_means(name, spec) for spec in specs):
             why = f"is none of {', '.join(spec.name for spec in specs)}"
@@ -85,7 +85,7 @@ class Layers:
     @functools.cached_property
     def nothing(self) -> dict[str, str]:
         """Why, by part that has nothing to draw of these layers."""
-        if not feature_maps.has_plan(self.specs):
+        if not self.model.network.synthesis.has_bands:
             why = (
                 "this is a StyleGAN2 generator, which has no plan of bands and filters"
             )
@@ -185,11 +185,10 @@ def maps(shown: Layers) -> Drawn:
 
     found = find(shown.model.variables, *shown.latent())
     found = {name: np.asarray(found[name]) for name in chosen}
-    planned = feature_maps.has_plan(shown.specs)
-    rows = []
-    for spec in shown.specs:
-        rate, name = spec.out_band.rate if planned else spec.rate, spec.name
-        rows.append(layer_report.feature_map(name, rate, found[name], chosen[name]))
+    rows = [
+        layer_report.feature_map(s.name, s.rate, found[s.name], chosen[s.name])
+        for s in shown.specs
+    ]
     return Drawn(rows, lambda: layer_figures.feature_maps(rows, found), found)
 
 

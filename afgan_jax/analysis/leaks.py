@@ -112,7 +112,7 @@ def layer_equivariance(
 
 def check_plan(model: Model) -> None:
     """Raises ValueError for StyleGAN2, whose layers have no plan."""
-    if not feature_maps.has_plan(feature_maps.layers_of(model.network)):
+    if not model.network.synthesis.has_bands:
         raise ValueError(
             "this is a StyleGAN2 generator (rows A to E): its layers have no plan to"
             " judge them by; use equivariance"

@@ -5,27 +5,32 @@ import functools
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax.bench import clock
-from afgan_jax.networks import generator, layers, p4, schedules, stylegan2
-from afgan_jax.signal import convolve, nonlinearity
-from afgan_jax.signal.backends import dispatch
+from afgan_jax.networks import conv_layer, generator, half_precision, p4, schedules
+from afgan_jax.signal import conv_resample, nonlinearity
+from afgan_jax.signal.backends import cpu_convolution
 from afgan_jax.viz import plot
 
+Wishes = Mapping[str, str] | None
 
-def operations(G, D, batch: int, **clocking) -> Iterator[clock.Row]:
+
+def operations(
+    G, D, batch: int, *, wishes: Wishes = None, **clocking
+) -> Iterator[clock.Row]:
     """Every different convolution and filtered nonlinearity of both networks' layers.
 
-    Forward, and forward with the gradient of all arguments ("+grad").
+    Forward, and forward with the gradient of all arguments ("+grad"), with `wishes` as
+    in `dispatch.wishes`.
     """
-    seen = set()
-    options, inner_forms = convolve.compiling_for(jax.default_backend())
-    make = _alias_free if hasattr(G.synthesis, "layers") else _stylegan2
+    seen, wishes = set(), wishes or {}
+    options, of_gradients = cpu_convolution.compiling_for(jax.default_backend())
+    make = _alias_free if G.synthesis.has_bands else _stylegan2
     for name, dtype, function, shapes in (*make(G.synthesis), *_discriminator(D)):
         key = (name, *shapes)
         if key in seen:
@@ -34,13 +39,16 @@ def operations(G, D, batch: int, **clocking) -> Iterator[clock.Row]:
         x, *rest = shapes
         keys = jax.random.split(jax.random.key(0), len(shapes))
         arrays = [jax.random.normal(k, s) for k, s in zip(keys, ((batch, *x), *rest))]
-        arrays = (layers.cast(arrays[0], dtype), *arrays[1:])
+        arrays = (half_precision.cast(arrays[0], dtype), *arrays[1:])
         whole = functools.partial(_with_gradients, function)
-        whole = jax.jit(dispatch.prefer(**inner_forms)(whole), compiler_options=options)
-        for suffix, run in (("", function), (" +grad", whole)):
-            yield clock.measure(
-                name + suffix, run, lambda a=arrays: a, batch, **clocking
-            )
+        runs = {
+            name: clock.sides(function, wishes),
+            f"{name} +grad": clock.sides(
+                whole, of_gradients | wishes, compiler_options=options
+            ),
+        }
+        for title, run in runs.items():
+            yield clock.measure(title, run, lambda a=arrays: a, batch, **clocking)
 
 
 def _with_gradients(function, *arrays):
@@ -54,7 +62,7 @@ def _alias_free(synthesis):
         k, size = spec.conv_kernel, spec.in_size[0]
         order = p4.ORDERS[spec.symmetry]
         inputs, outputs = order * spec.in_channels, order * spec.out_channels
-        conv = functools.partial(layers.conv_resample, pad=k - 1)
+        conv = functools.partial(conv_resample.conv_resample, pad=k - 1)
         kernel = (k, k, inputs, outputs)
         title = f"conv{k}x{k} {size} {inputs}-{outputs}"
         yield title, spec.dtype, conv, ((*spec.in_size, inputs), kernel)
@@ -74,43 +82,47 @@ def _alias_free(synthesis):
 
 
 def _stylegan2(synthesis):
-    up = functools.partial(
-        layers.conv_resample,
-        f=synthesis.options.up_filter,
-        up=2,
-        pad=1,
-        flip_weight=True,
-    )
-    for before, block in itertools.pairwise(synthesis.rows()):
-        a, b = before["size"][0], block["size"][0]
-        i, o = before["channels"], block["channels"]
-        dtype = block["dtype"]
-        yield f"conv3x3 up2 {a}-{b} {i}-{o}", dtype, up, ((a, a, i), (3, 3, i, o))
-        same = functools.partial(layers.conv_resample, pad=1)
-        yield f"conv3x3 {b} {o}-{o}", dtype, same, ((b, b, o), (3, 3, o, o))
+    for spec in synthesis.layers:
+        if spec.is_rgb:
+            continue
+        k, up = spec.conv_kernel, spec.up
+        conv = functools.partial(
+            conv_resample.conv_resample,
+            f=spec.up_filter,
+            up=up,
+            pad=k // 2,
+            flip_weight=up > 1,
+        )
+        before, after = spec.in_size[0], spec.out_size[0]
+        sizes = f"up{up} {before}-{after}" if up > 1 else f"{after}"
+        title = f"conv{k}x{k} {sizes} {spec.in_channels}-{spec.out_channels}"
+        x, w = (before, before, spec.in_channels), (spec.in_channels, spec.out_channels)
+        yield title, spec.dtype, conv, (x, (k, k, *w))
 
 
 def _discriminator(D):
     sizes = schedules.octaves(D.resolution)
     for b, a in itertools.pairwise(sizes[::-1]):
         i, o = (min(D.channel_base // n, D.channel_max) for n in (b, a))
-        same = functools.partial(layers.conv_resample, pad=1)
+        same = functools.partial(conv_resample.conv_resample, pad=1)
         dtype = _dtype(D, b)
         yield f"D conv3x3 {b} {i}-{i}", dtype, same, ((b, b, i), (3, 3, i, i))
         # The second convolution, and the skip around both.
         for k in (3, 1) if D.architecture == "resnet" else (3,):
             down = functools.partial(
-                layers.conv_resample, f=stylegan2.BILINEAR, down=2, pad=k // 2
+                conv_resample.conv_resample, f=conv_layer.BILINEAR, down=2, pad=k // 2
             )
             title = f"D conv{k}x{k} down2 {b}-{a} {i}-{o}"
             yield title, dtype, down, ((b, b, i), (k, k, i, o))
 
 
 def _dtype(net, size: int) -> str:
-    return layers.dtype_at(size, net.resolution, net.dtype, net.num_half_res)
+    return half_precision.dtype_at(size, net.resolution, net.dtype, net.num_half_res)
 
 
-def synthesis(G, batch: int, **options) -> Iterator[clock.Row]:
+def synthesis(
+    G, batch: int, *, wishes: Wishes = None, **options
+) -> Iterator[clock.Row]:
     """The generator's images from ws."""
     variables = jax.jit(G.initialize)(jax.random.key(0))
     shape = (batch, G.synthesis.num_ws, G.mapping.w_dim)
@@ -119,6 +131,7 @@ def synthesis(G, batch: int, **options) -> Iterator[clock.Row]:
     def run(variables, ws):
         return G.apply(variables, ws, method=type(G).synthesize)
 
+    run = clock.sides(run, wishes)
     yield clock.measure("synthesis", run, lambda: (variables, ws), batch, **options)
 
 
@@ -135,23 +148,24 @@ def scaling(settings: dict, batch: int, **options) -> Iterator[clock.Row]:
     `make_generator` give the others. Names of rows are a scale and its value."""
     for scale, values in SCALES.items():
         for value in values:
-            changed, count = dict(settings), batch
+            changes, count = {}, batch
             if scale == "batch":
                 count = value
             elif scale == "resolution":
-                changed["resolution"] = value
+                changes["resolution"] = value
             else:
                 for name in ("channel_base", "channel_max"):
-                    changed[name] = round(settings[name] * value)
-            G = generator.make_generator(**changed)
+                    changes[name] = round(settings["synthesis"][name] * value)
+            G = generator.make_generator(**generator.changed(settings, **changes))
             for row in synthesis(G, count, **options):
                 yield dataclasses.replace(row, name=f"{scale} {value:g}")
 
 
-def updates(program, D, batch: int, place, **options) -> Iterator[clock.Row]:
+def updates(program, naive_program, D, batch, place, **options) -> Iterator[clock.Row]:
     """One training update of every phase, on images of noise, and the mean "step".
 
-    `place(host arrays)` puts a batch on the devices.
+    `naive_program` is the same with implementation "naive"; `place(host arrays)` puts a
+    batch on the devices.
     """
     state = program.init(jax.random.key(0))
     size = (batch, D.resolution, D.resolution, D.img_channels)
@@ -169,8 +183,8 @@ def updates(program, D, batch: int, place, **options) -> Iterator[clock.Row]:
 
     seconds = 0.0
     for phase in program.phases:
-        update = program.updates[phase.name]
-        row = clock.measure(f"update {phase.name}", update, fresh, batch, **options)
+        both = clock.Sides(*(p.updates[phase.name] for p in (program, naive_program)))
+        row = clock.measure(f"update {phase.name}", both, fresh, batch, **options)
         seconds += row.seconds / phase.interval
         yield row
     yield clock.Row("step", batch, seconds)

@@ -257,7 +257,7 @@ def discriminator(
         moving, kink = (100 * s / found.among for s in (found.moving, found.kink))
         print(f"{name}: moving {moving:.3f} %, kink {kink:.4f} %", flush=True)
     if out:
-        report = {"images": count, "filters": D.filters, "networks": rows}
+        report = {"images": count, "lowpass": D.lowpass, "networks": rows}
         atomic.write_json(out, report)
 
 

@@ -47,7 +47,7 @@ def build(settings: dict):
     """(setup, program) of the training that these settings describe."""
     from afgan_jax.augment import control
     from afgan_jax.runs import config
-    from afgan_jax.training import kernels, loop, samples, step
+    from afgan_jax.training import implementations, loop, samples, step
 
     with config.naming("train"):
         loop.check(**settings["train"])
@@ -56,8 +56,8 @@ def build(settings: dict):
     augment = control.make_control(**settings["augment"])
     setup = step.make_setup(G, D, augment=augment, **settings["losses"])
     updates = settings["updates"]
-    kernel = kernels.usable(updates["kernel"])
-    return setup, step.make_program(setup, **updates | {"kernel": kernel})
+    usable = implementations.usable(updates["implementation"])
+    return setup, step.make_program(setup, **updates | {"implementation": usable})
 
 
 def train(
@@ -249,7 +249,8 @@ def make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
     def reals():
         return samples.of_archive(sets.open_set(cache_dir=cache_dir, **data))
 
-    G = generator.make_generator(**settings["generator"] | {"dtype": "float32"})
+    exact = generator.changed(settings["generator"], dtype="float32")
+    G = generator.make_generator(**exact)
     labels = archive.labels[: archive.mirrored]  # each image once, as `reals` has it
     fakes = samples.of_generator(G, {}, labels, jax.random.key(0))
     over = sharding.BatchSharding.over(settings["metrics"]["batch"])
@@ -276,23 +277,25 @@ def introduce(archive) -> Iterator[str]:
 
 def check_data(archive, settings: dict) -> None:
     """Raise ValueError unless both networks fit the images and labels of the set."""
+    from afgan_jax.runs import config
+
     facts = {
-        "resolution": archive.resolution,
-        "img_channels": archive.channels,
-        "c_dim": archive.label_dim,
+        "generator.synthesis.resolution": archive.resolution,
+        "generator.synthesis.img_channels": archive.channels,
+        "generator.mapping.c_dim": archive.label_dim,
+        "discriminator.resolution": archive.resolution,
+        "discriminator.img_channels": archive.channels,
+        "discriminator.c_dim": archive.label_dim,
     }
     misfits = {
-        f"{section}.{name}": fact
-        for section in ("generator", "discriminator")
-        for name, fact in facts.items()
-        if settings[section][name] != fact
+        k: fact for k, fact in facts.items() if config.value(settings, k) != fact
     }
     if not misfits:
         return
-    section, name = next(iter(misfits)).split(".")
+    name = next(iter(misfits))
     fix = " ".join(f"--config.{key}={fact}" for key, fact in misfits.items())
-    if name == "c_dim" and not archive.label_dim:
+    if name.endswith("c_dim") and not archive.label_dim:
         fix += ", or --config.data.use_labels=True if the set has labels"
-    value, where = settings[section][name], f"{section}.{name}"
+    value = config.value(settings, name)
     why = f"does not fit the data {archive.name!r}: pass {fix}"
-    raise errors.SettingError(where, value, why)
+    raise errors.SettingError(name, value, why)

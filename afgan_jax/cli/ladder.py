@@ -110,9 +110,9 @@ def untrained(row: str, config: flags.Configuration):
     from afgan_jax.cli import assembly, sources
 
     own = flags.Configuration(f"{config.spec}:{row}")
-    full = assembly.configured(own)["generator"]
+    full = assembly.configured(own)["generator"]["synthesis"]
     sizes = ("channel_base", "channel_max")
-    changes = {f"generator.{s}": full[s] // NARROWER for s in sizes}
+    changes = {f"generator.synthesis.{s}": full[s] // NARROWER for s in sizes}
     changes |= {k: v for k, v in config.changes.items() if k.startswith("generator.")}
     return sources.configured(dataclasses.replace(own, changes=changes))
 

@@ -101,7 +101,7 @@ def test_motions_are_shown_side_by_side(model):
 
 
 def test_what_cannot_move_is_refused():
-    sizes = {"synthesis": "stylegan2", "resolution": 16, "channel_max": 8}
-    model = models.untrained(sizes | {"z_dim": 8, "w_dim": 8})
+    sizes = {"kind": "stylegan2", "resolution": 16, "channel_max": 8}
+    model = models.untrained(tiny.sections(**sizes, z_dim=8, w_dim=8))
     with pytest.raises(ValueError, match="it has no input to move"):
         analysis.equivariance(model, 2)

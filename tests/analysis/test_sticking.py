@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from afgan_jax import model as models
 from afgan_jax.analysis import sticking
-from afgan_jax.networks import generator
 
 R = 48
 AXIS = (np.arange(R) + 0.5) / R - 0.5
@@ -71,8 +71,8 @@ def test_an_untrained_generator_sticks_without_its_filters():
     settings = {"resolution": 32, "z_dim": 8, "w_dim": 8, "num_layers": 6}
     settings |= {"channel_base": 512, "channel_max": 16}
     found = {}
-    for kernel in ("kaiser", "none"):
-        G = generator.make_generator(**settings, kernel=kernel)
+    for lowpass in ("kaiser", "none"):
+        G = tiny.make_generator(**settings, lowpass=lowpass)
         variables = jax.jit(G.initialize)(jax.random.key(0))
         draw = jax.jit(lambda v, z, t, G=G: G.apply(v, z, transform=t))
 
@@ -80,7 +80,7 @@ def test_an_untrained_generator_sticks_without_its_filters():
             return draw(variables, z, transform)
 
         z = jax.random.normal(jax.random.key(1), (4, 8))
-        found[kernel] = sticking.measure(render, [z], resolution=32, reach=4)
+        found[lowpass] = sticking.measure(render, [z], resolution=32, reach=4)
     # Measured: follows 1.00, stays 1e-6 with the filters; follows 0.17, stays 0.33.
     assert found["kaiser"].score < 0.001
     assert found["kaiser"].follows == pytest.approx(1, abs=0.01)
@@ -89,7 +89,9 @@ def test_an_untrained_generator_sticks_without_its_filters():
 
 def test_a_film_is_a_row_that_follows_the_motion():
     settings = {"resolution": 32, "z_dim": 8, "w_dim": 8, "num_layers": 6}
-    model = models.untrained(settings | {"channel_base": 512, "channel_max": 16})
+    model = models.untrained(
+        tiny.sections(**settings, channel_base=512, channel_max=16)
+    )
     options = {"frames": 5, "pace": 2.0, "batch": 2}
     whole = sticking.film(model, row=9, **options)
     hair = whole.lines["the input moves"]

@@ -12,8 +12,18 @@ import numpy as np
 import pytest
 
 from afgan_jax.interop import names as published
-from afgan_jax.networks import alias_free, layers, plan, stylegan2
-from afgan_jax.signal import nonlinearity, resample
+from afgan_jax.networks import (
+    alias_free,
+    conv_layer,
+    dense,
+    fourier_input,
+    minibatch_stddev,
+    modulation,
+    plan,
+    stylegan2,
+    stylegan2_plan,
+)
+from afgan_jax.signal import activations, conv_resample, nonlinearity, resample
 from afgan_jax.signal.backends import dispatch
 from reference import official
 
@@ -22,11 +32,14 @@ CASES = official.index("ops")["cases"]
 FIRST_ORDER, SECOND_ORDER = 2e-5, 5e-5
 
 
-# Every inner form that the processor at hand would not take, and what depends on it.
-OTHER_FORMS = {
-    "banded": dispatch.parse(
-        "resample=banded,filtered=banded,conv=xla,conv_weights=xla"
-    ),
+# Every implementation that a CPU would not take, and what depends on it.
+WISHES = {
+    "banded": {
+        "resample": "banded",
+        "filtered": "banded",
+        "conv": "xla",
+        "conv_weights": "xla",
+    },
     "naive": dispatch.NAIVE,
     "blocks": {"filtered": "blocks"},
     "fused": {"filtered": "fused"},
@@ -35,14 +48,14 @@ OTHER_FORMS = {
 WITHOUT_EFFECT = {"fused_modconv", "forward.fused_modconv", "init.resolution"}
 WITHOUT_EFFECT |= {"init.w_dim", "init.in_channels"}
 FILTERED = ("filtered_lrelu", "synthesis_layer_sg3")
-UNFORMED = ("bias_act", "minibatch_std", "normalize_2nd_moment", "synthesis_input_sg3")
-UNFORMED += ("fully_connected_sg3", "fully_connected_sg2", "setup_filter")
-IN_FORMS = [
-    pytest.param(case, form, id=f"{case['id']}-{form}")
+PLAIN = ("bias_act", "minibatch_std", "normalize_2nd_moment", "synthesis_input_sg3")
+PLAIN += ("fully_connected_sg3", "fully_connected_sg2", "setup_filter")
+WITH_WISHES = [
+    pytest.param(case, name, id=f"{case['id']}-{name}")
     for case in CASES
-    for form in OTHER_FORMS
+    for name in WISHES
     if case["op"] in FILTERED
-    or (form not in ("blocks", "fused") and case["op"] not in UNFORMED)
+    or (name not in ("blocks", "fused") and case["op"] not in PLAIN)
 ]
 
 
@@ -52,9 +65,9 @@ def test_operation_has_the_recorded_values_and_gradients(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "form"), IN_FORMS)
-def test_every_form_has_the_recorded_values_and_gradients(case, form):
-    with dispatch.override(**OTHER_FORMS[form]):
+@pytest.mark.parametrize(("case", "name"), WITH_WISHES)
+def test_every_implementation_has_the_recorded_values_and_gradients(case, name):
+    with dispatch.wishes(**WISHES[name]):
         check(case)
 
 
@@ -164,7 +177,7 @@ def keeping_canvas(function, factor=None):
 
 
 def bias_act(params, inputs):
-    act = nonlinearity.Activation(
+    act = activations.Activation(
         params["act"],
         params.get("gain"),
         params.get("alpha", 0.2),
@@ -198,7 +211,7 @@ def modulated_conv2d_sg3(params, inputs):
     padding = params.get("padding", 0)  # one number or [vertical, horizontal]
     demodulate = params.get("demodulate", True)
     return lambda i: image(
-        layers.modulated_conv(
+        modulation.modulated_conv(
             official.nhwc(i["x"]),
             published.to_ours("w", i["w"]),
             i["s"],
@@ -210,7 +223,7 @@ def modulated_conv2d_sg3(params, inputs):
 
 
 def resampling(params, inputs):
-    """Arguments of layers.conv_resample."""
+    """Arguments of conv_resample.conv_resample."""
     return {
         "f": taps(params, inputs.pop("f", None)),
         "up": params.get("up", 1),
@@ -225,7 +238,7 @@ def modulated_conv2d_sg2(params, inputs):
     demodulate = params.get("demodulate", True)
 
     def run(inputs):
-        y = layers.modulated_conv(
+        y = modulation.modulated_conv(
             official.nhwc(inputs["x"]),
             published.to_ours("w", inputs["w"]),
             inputs["s"],
@@ -245,7 +258,7 @@ def conv2d_resample(params, inputs):
     def run(inputs):
         x = jnp.split(official.nhwc(inputs["x"]), groups, axis=3)
         w = jnp.split(published.to_ours("w", inputs["w"]), groups, axis=3)
-        y = [layers.conv_resample(*pair, **settings) for pair in zip(x, w)]
+        y = [conv_resample.conv_resample(*pair, **settings) for pair in zip(x, w)]
         return image(jnp.concatenate(y, axis=3))
 
     return run
@@ -254,25 +267,25 @@ def conv2d_resample(params, inputs):
 def minibatch_std(params, inputs):
     groups = params["group_size"], params.get("num_channels", 1)
     return lambda i: image(
-        layers.minibatch_stddev(official.nhwc(i["x"]), *groups, "interleaved")
+        minibatch_stddev.minibatch_stddev(official.nhwc(i["x"]), *groups, "interleaved")
     )
 
 
 def normalize_2nd_moment(params, inputs):
     axis = params.get("dim", 1)
-    return lambda i: {"y": layers.normalize_2nd_moment(i["x"], axis)}
+    return lambda i: {"y": dense.normalize_2nd_moment(i["x"], axis)}
 
 
 def fully_connected(params, inputs):
     settings = params.take()
     return lambda i: {
-        "y": layers.dense(i["x"], i["weight"].T, i.get("bias"), **settings)
+        "y": dense.dense(i["x"], i["weight"].T, i.get("bias"), **settings)
     }
 
 
 def synthesis_input_sg3(params, inputs):
     init = params["init"]
-    module = alias_free.FourierInput(
+    module = fourier_input.FourierInput(
         init["channels"], size(init["size"]), init["sampling_rate"], init["bandwidth"]
     )
     return lambda i: image(module.apply(published.variables(i), i["w"], i["transform"]))
@@ -292,6 +305,7 @@ def synthesis_layer_sg3(params, inputs):
         conv_kernel=1 if init["is_torgb"] else init.get("conv_kernel", 3),
         filter_size=init.get("filter_size", 6),
         act_up=init.get("lrelu_upsampling", 2),
+        lowpass="kaiser",
         radial=init.get("use_radial_filters", False),
         is_rgb=init["is_torgb"],
         is_critical=init["is_critically_sampled"],
@@ -332,7 +346,7 @@ def band(init, side):
 
 def conv2d_layer_sg2(params, inputs):
     init, forward = params["init"], params["forward"].take()
-    module = stylegan2.ConvLayer(
+    module = conv_layer.ConvLayer(
         init["out_channels"],
         init["kernel_size"],
         clamp=init.get("conv_clamp"),
@@ -343,11 +357,28 @@ def conv2d_layer_sg2(params, inputs):
     )
 
 
+def layer_sg2(init, inputs, up, is_rgb=False):
+    _, channels, _, size = inputs["x"].shape
+    return stylegan2_plan.LayerSpec(
+        name="layer",
+        in_channels=channels,
+        out_channels=init["out_channels"],
+        rate=float(size * up),
+        up=up,
+        conv_kernel=1 if is_rgb else 3,
+        margin=0,
+        lowpass="bilinear",
+        filter_size=6,
+        magnitude_ema_beta=None,
+        noise=not is_rgb,
+        is_rgb=is_rgb,
+    )
+
+
 def synthesis_layer_sg2(params, inputs):
     init, forward = params["init"], params["forward"]
-    module = stylegan2.SynthesisLayer(
-        init["out_channels"], init.get("up", 1), clamp=init.get("conv_clamp")
-    )
+    spec = layer_sg2(init, inputs, init.get("up", 1))
+    module = stylegan2.SynthesisLayer(spec, init.get("conv_clamp"))
     noise, gain = forward["noise_mode"], forward.get("gain", 1.0)
     return lambda i: image(
         module.apply(published.variables(i), official.nhwc(i["x"]), i["w"], noise, gain)
@@ -356,7 +387,9 @@ def synthesis_layer_sg2(params, inputs):
 
 def to_rgb_sg2(params, inputs):
     init = params["init"]
-    module = stylegan2.ToRGB(init["out_channels"], init.get("conv_clamp"))
+    module = stylegan2.ToRGB(
+        layer_sg2(init, inputs, 1, is_rgb=True), init.get("conv_clamp")
+    )
     return lambda i: image(
         module.apply(published.variables(i), official.nhwc(i["x"]), i["w"])
     )

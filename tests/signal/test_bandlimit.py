@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from afgan_jax.signal import bandlimit, batching, convolve, filters, nonlinearity
+from afgan_jax.signal import activations, bandlimit, batching, convolve, filters
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-LRELU = nonlinearity.Activation("lrelu")
+LRELU = activations.Activation("lrelu")
 RADIAL = bandlimit.Design(radial=True)
 
 
@@ -285,8 +285,8 @@ def test_radial_designs_cut_alike_in_all_directions_with_odd_factors_too():
             "cutoff=0.7, stopband=0.5, taps=6: give 0 < cutoff < stopband",
         ),
         (
-            lambda x: bandlimit.upsample(x, 2, bandlimit.Design(window="hann")),
-            "window='hann' is unknown",
+            lambda x: bandlimit.upsample(x, 2, bandlimit.Design(lowpass="hann")),
+            "lowpass='hann' is unknown",
         ),
     ],
 )

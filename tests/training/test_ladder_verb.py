@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import tiny
 from training import least
 
 from afgan_jax import cli
@@ -10,6 +11,7 @@ from afgan_jax import model as models
 from afgan_jax.__main__ import main
 from afgan_jax.analysis import ladder
 from afgan_jax.cli import assembly
+from afgan_jax.networks import generator
 from afgan_jax.runs import config, run_directory
 
 
@@ -65,8 +67,8 @@ def test_rows_are_trained_measured_drawn_and_resumed(
 
 @pytest.mark.slow
 def test_rows_are_measured_untrained_alone(tmp_path, capsys):
-    tiny = [f"--config.{name}={value}" for name, value in least.SETTINGS.items()]
-    flags = ["--rows=f,a", "--kimg=0", "--samples=2", "--batch=2", *tiny]
+    changes = [f"--config.{name}={value}" for name, value in least.SETTINGS.items()]
+    flags = ["--rows=f,a", "--kimg=0", "--samples=2", "--batch=2", *changes]
     assert main(arguments(tmp_path, *flags)) == 0
     record = json.loads((tmp_path / "ladder.json").read_text())["dB"]
     assert {row: set(stages) for row, stages in record.items()} == {
@@ -80,11 +82,12 @@ def test_rows_are_measured_untrained_alone(tmp_path, capsys):
 @pytest.mark.slow
 def test_rows_are_compared_at_equal_contrast():
     settings = config.load(f"{least.ABLATION}:f", {}, cli.schema())["generator"]
-    tiny = {"resolution": 16, "z_dim": 8, "channel_base": 64, "channel_max": 8}
-    dull = models.untrained(settings | tiny)
-    bright = models.untrained(settings | tiny | {"output_scale": 8.0})
+    sizes = {"resolution": 16, "z_dim": 8, "channel_base": 64, "channel_max": 8}
+    dull = tiny.changed(settings, **sizes)
+    bright = generator.changed(dull, output_scale=8.0)
+    dull, bright = models.untrained(dull), models.untrained(bright)
     one, other = ladder.measure(dull, 4, 2), ladder.measure(bright, 4, 2)
-    scale = 8.0 / settings["output_scale"]
+    scale = 8.0 / settings["synthesis"]["output_scale"]
     assert other["contrast"] == pytest.approx(scale * one["contrast"], rel=1e-4)
     for kind in ladder.KINDS:
         assert other[kind] == pytest.approx(one[kind], abs=1e-2)
