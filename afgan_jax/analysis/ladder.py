@@ -4,11 +4,12 @@ Images are made as contrasty as photographs first: where all is duller, all is a
 wrong, by as many dB.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 
+from afgan_jax import errors
 from afgan_jax.analysis import image_equivariance
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.metrics.sharding import BatchSharding
@@ -34,6 +35,17 @@ CONTRAST = 0.5  # of photographs, about
 
 # {row: {stage: {kind: dB, "contrast": that of the images as they come}}}
 Results = Mapping[str, Mapping[str, Mapping[str, float]]]
+
+
+def check_rows(rows: Sequence[str]) -> Sequence[str]:
+    """The rows. Raises ValueError for one that is unknown or there twice."""
+    for row in rows:
+        if row not in ROWS:
+            why = f"is unknown: use some of {','.join(ROWS)}"
+            raise errors.SettingError("rows", row, why)
+        if rows.count(row) > 1:
+            raise errors.SettingError("rows", row, "is given twice")
+    return rows
 
 
 def measure(model: Model, samples: int = 64, batch: int = 4) -> dict[str, float]:

@@ -21,28 +21,16 @@ from pathlib import Path
 
 from afgan_jax.cli import flags
 
-ROWS = ("a", "b", "c", "d", "e", "f", "g", "h", "t", "r")
 ABLATION = flags.Configuration("ablation")
 NARROWER = 8
 RECORD, FIGURE = "ladder.json", "ladder.png"
-
-
-def rows(text: str) -> tuple[str, ...]:
-    """The rows of "f,g,t", each once."""
-    found = tuple(part.strip() for part in text.split(","))
-    for row in found:
-        if row not in ROWS:
-            raise ValueError(f"has {row!r}: use some of {','.join(ROWS)}")
-        if found.count(row) > 1:
-            raise ValueError(f"has {row} twice")
-    return found
 
 
 def main(
     workdir: flags.Workdir,
     *,
     kimg: flags.number("kimg", "of each training; 0: none", least=0) = 16.0,
-    rows: flags.flag("rows", tuple, rows, "A,B,...", "such as f,g,t") = ROWS,
+    rows: flags.names("rows", "such as f,g,t; default: all") = (),
     samples: flags.Samples = 64,
     batch: flags.Batch = 4,
     config: flags.Config = ABLATION,
@@ -56,10 +44,11 @@ def main(
     from afgan_jax.runs import atomic
     from afgan_jax.viz import plot
 
+    rows = ladder.check_rows(rows or ladder.ROWS)
     settings = {"kimg": kimg, "samples": samples, "batch": batch}
     settings |= {"config": config.changes}
     record = open_record(workdir / RECORD, settings)
-    stages = ("untrained", "trained")[: 2 if kimg else 1]
+    stages = ladder.STAGES[: 2 if kimg else 1]
     steps = [(row, stage) for row in rows for stage in stages]
     for row, stage in tqdm.tqdm(steps, unit="step", desc="ladder"):
         rungs = record["dB"].setdefault(row, {})
