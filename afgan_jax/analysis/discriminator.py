@@ -7,8 +7,8 @@ Of logits l [S N], of N images under S shifts,
              the shift (right, down) is taken away
     among    the standard deviation over images of the mean over shifts
 
-A picture moved by part of a pixel is the same picture, so moving / among should be
-small. Some dependence is right: logits see places, and change evenly as a picture goes
+An image moved by part of a pixel is the same image, so moving / among should be
+small. Some dependence is right: logits see places, and change evenly as an image goes
 by. Aliases change quickly and return with the grid: they are in the kink.
 """
 

@@ -48,6 +48,28 @@ def check_rows(rows: Sequence[str]) -> Sequence[str]:
     return rows
 
 
+def resume(found: dict | None, settings: dict) -> dict:
+    """What was measured before with these settings; ValueError if with others.
+
+    {"unit": "dB", "settings": settings, "dB": Results}. Of a shorter training, only
+    what was untrained.
+    """
+    if found is None:
+        return {"unit": "dB", "settings": settings, "dB": {}}
+    old = found["settings"]
+    if old["kimg"] < settings["kimg"] and old == settings | {"kimg": old["kimg"]}:
+        rungs = {row: stages["untrained"] for row, stages in found["dB"].items()}
+        decibels = {row: {"untrained": dB} for row, dB in rungs.items()}
+        return found | {"settings": settings, "dB": decibels}
+    for name, value in settings.items():
+        if old[name] != value:
+            raise ValueError(
+                f"the ladder there was measured with {name}={old[name]}, not {value}:"
+                " name another workdir, or the same settings"
+            )
+    return found
+
+
 def measure(model: Model, samples: int = 64, batch: int = 4) -> dict[str, float]:
     """dB by kind, at CONTRAST, and what contrast images have; {} if none can move.
 

@@ -5,12 +5,14 @@
     heatmap(power), slices({"reals": power, "fakes": other})
 
 All sets that are to be compared are whitened with the mean and deviation of one of
-them, usually the real pictures. Source: as `signal.spectrum`.
+them, usually the real images. Source: as `signal.spectrum`.
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -148,6 +150,34 @@ def slices(
         for panel, curve in zip(panels.values(), curves.values()):
             panel[name] = curve
     return plot.curve_panels(panels, xlabel=AXIS, ylabel="dB", ylim=SLICES_RANGE)
+
+
+def short_names(files: Sequence[str]) -> dict[str, str]:
+    """{short name: file}: names of files, with their folders' where those are alike.
+
+    Raises ValueError for files whose folders have one name, too.
+    """
+    stems = [Path(file).stem for file in files]
+    if len(set(stems)) < len(files):
+        stems = [
+            f"{Path(file).absolute().parent.name}/{Path(file).stem}" for file in files
+        ]
+    if len(set(stems)) < len(files):
+        raise ValueError(f"{', '.join(files)} need different names")
+    return dict(zip(stems, files))
+
+
+def read(path: str, part: str, wanted: tuple) -> dict:
+    """The arrays of an npz. Raises ValueError if it is not what the part wrote."""
+    problem = f"{path} is not a file that `spectra {part}` wrote"
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{problem}: {'no npz' if Path(path).exists() else 'missing'}")
+    with np.load(path) as data:
+        if not set(wanted) <= set(data):
+            raise ValueError(
+                f"{problem}: it holds {', '.join(list(data)[:5]) or 'nothing'}"
+            )
+        return dict(data)
 
 
 @functools.partial(jax.jit, static_argnames=("beta", "interp"))

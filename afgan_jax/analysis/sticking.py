@@ -17,7 +17,7 @@ Whole pixels need no interpolation, but what sticks to the pixels of the image i
 they cannot tell, as that repeats with every pixel: layers at lower rates are seen,
 those at the full rate are not (EQ-T_frac sees them).
 
-The picture of it is one row of pixels, stacked over time: stuck detail shows as streaks
+The figure of it is one row of pixels, stacked over time: stuck detail shows as streaks
 along time, detail that follows as slanted hair.
 """
 
@@ -191,7 +191,7 @@ def measure(
 
 
 def shift(pixels: float, resolution: int) -> Float[Array, "3 3"]:
-    """The user transform that moves the picture to the right."""
+    """The user transform that moves the image to the right."""
     return affine.user_transform(0.0, pixels / resolution)
 
 

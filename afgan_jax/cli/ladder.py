@@ -47,7 +47,11 @@ def main(
     rows = ladder.check_rows(rows or ladder.ROWS)
     settings = {"kimg": kimg, "samples": samples, "batch": batch}
     settings |= {"config": config.changes}
-    record = open_record(workdir / RECORD, settings)
+    path = workdir / RECORD
+    found = json.loads(path.read_text()) if path.exists() else None
+    record = ladder.resume(found, settings)
+    if found is not None:
+        atomic.write_json(path, record)
     stages = ladder.STAGES[: 2 if kimg else 1]
     steps = [(row, stage) for row in rows for stage in stages]
     for row, stage in tqdm.tqdm(steps, unit="step", desc="ladder"):
@@ -62,36 +66,10 @@ def main(
             print("stopped: the same command goes on from there")
             return
         rungs[stage] = ladder.measure(model, samples, batch)
-        atomic.write_json(workdir / RECORD, record)
+        atomic.write_json(path, record)
         plot.save(workdir / FIGURE, ladder.figure(record["dB"]))
     print(ladder.table(record["dB"]))
     print(f"wrote {RECORD} and {FIGURE} to {workdir}")
-
-
-def open_record(path: Path, settings: dict) -> dict:
-    """What was measured before with these settings; ValueError if with others.
-
-    Of a shorter training, only what was untrained.
-    """
-    from afgan_jax.runs import atomic
-
-    record = {"unit": "dB", "settings": settings, "dB": {}}
-    if not path.exists():
-        return record
-    found = json.loads(path.read_text())
-    old = found["settings"]
-    if old["kimg"] < settings["kimg"] and old == settings | {"kimg": old["kimg"]}:
-        rungs = {row: stages["untrained"] for row, stages in found["dB"].items()}
-        record["dB"] = {row: {"untrained": dB} for row, dB in rungs.items()}
-        atomic.write_json(path, record)
-        return record
-    for name, value in settings.items():
-        if old[name] != value:
-            raise ValueError(
-                f"{path} was measured with {name}={old[name]}, not {value}: name"
-                " another workdir, or the same settings"
-            )
-    return found
 
 
 def untrained(row: str, config: flags.Configuration):

@@ -94,7 +94,7 @@ def heatmap(
     from afgan_jax.analysis import spectra
     from afgan_jax.viz import plot
 
-    found = load(file, "calc", ("power", "interp"))
+    found = spectra.read(file, "calc", ("power", "interp"))
     options = {"interp": int(found["interp"]), "smooth": smooth}
     figure = spectra.heatmap(found["power"], **options, title=Path(file).stem)
     plot.save(out, figure, dpi=dpi)
@@ -116,8 +116,8 @@ def slices(
     if not files:
         raise ValueError("spectra slices: name one or more FILES that calc wrote")
     found = {
-        name: load(file, "calc", ("power", "interp"))
-        for name, file in names(files).items()
+        name: spectra.read(file, "calc", ("power", "interp"))
+        for name, file in spectra.short_names(files).items()
     }
     powers = {name: arrays["power"] for name, arrays in found.items()}
     interp = {name: int(arrays["interp"]) for name, arrays in found.items()}
@@ -153,25 +153,15 @@ def batches(real: tuple, run, step, samples, data, class_, label, batch: int):
     return spectra.drawn(model, samples, labels=labels, batch=batch)
 
 
-def names(files: tuple[str, ...]) -> dict[str, str]:
-    """{short name: file}: names of files, with their folders' where those are alike."""
-    stems = [Path(file).stem for file in files]
-    if len(set(stems)) < len(files):
-        stems = [
-            f"{Path(file).absolute().parent.name}/{Path(file).stem}" for file in files
-        ]
-    if len(set(stems)) < len(files):
-        raise ValueError(f"spectra slices: {', '.join(files)} need different names")
-    return dict(zip(stems, files))
-
-
 def whitening(stats: str | None, mean: float | None, std: float | None):
     """(mean, std) [1] or [C] that --stats, or --mean and --std, give."""
     import numpy as np
 
+    from afgan_jax.analysis import spectra
+
     given = [mean is not None, std is not None]
     if stats is not None and not any(given):
-        found = load(stats, "stats", ("mean", "std"))
+        found = spectra.read(stats, "stats", ("mean", "std"))
         return found["mean"], found["std"]
     if stats is None and all(given):
         return np.array([mean]), np.array([std])
@@ -185,20 +175,3 @@ def shown(value) -> str:
     import numpy as np
 
     return " ".join(f"{v:.3f}".removesuffix(".000") for v in np.atleast_1d(value))
-
-
-def load(path: str, part: str, wanted: tuple) -> dict:
-    """The arrays of an npz. Raises ValueError if it is not what the part wrote."""
-    import zipfile
-
-    import numpy as np
-
-    problem = f"{path} is not a file that `spectra {part}` wrote"
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{problem}: {'no npz' if Path(path).exists() else 'missing'}")
-    with np.load(path) as data:
-        if not set(wanted) <= set(data):
-            raise ValueError(
-                f"{problem}: it holds {', '.join(list(data)[:5]) or 'nothing'}"
-            )
-        return dict(data)
