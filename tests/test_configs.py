@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from afgan_jax import cli
+from afgan_jax.analysis import published
 from afgan_jax.augment import control, pipeline
 from afgan_jax.cli import assembly
 from afgan_jax.data import advice
@@ -214,3 +215,12 @@ def test_an_unknown_name_is_told_the_nearest():
 def test_what_is_no_config_is_told_so():
     with pytest.raises(ValueError, match="base.py is broken: .*get_config"):
         config.load("base")
+
+
+def test_the_readme_has_the_published_results():
+    text = (CONFIGS / "README.md").read_text()
+    rows = {f"ablation:{row}": found for row, found in published.LADDER.items()}
+    assert published.table(published.CONFIGS) in text and published.table(rows) in text
+    assert {s.replace(".py", "") for s in (*PUBLISHED, *SAME_NETWORKS)} == set(
+        published.CONFIGS
+    )

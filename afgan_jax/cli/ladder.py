@@ -20,21 +20,15 @@ from pathlib import Path
 from absl import flags
 
 from afgan_jax import cli
+from afgan_jax.analysis import published
 
 CONFIG = "configs/ablation.py"
 ROWS = ("a", "b", "c", "d", "e", "f", "g", "h", "t", "r")
 KINDS = {"eqt_int": "EQ-T", "eqt_frac": "EQ-T_frac", "eqr": "EQ-R"}
-# Fig. 3, left: FFHQ-U at 256x256 after 25000 kimg, dB in the order of KINDS.
 PUBLISHED = {
-    "b": (16.23, 16.28, 10.81),
-    "c": (15.81, 15.84, 10.84),
-    "d": (19.47, 19.57, 10.41),
-    "e": (24.62, 24.70, 10.97),
-    "f": (30.60, 30.68, 10.81),
-    "g": (43.90, 42.24, 10.84),
-    "h": (45.20, None, 10.61),
-    "t": (63.01, 46.40, 13.12),
-    "r": (66.65, 45.92, 40.48),
+    row: (found.eqt_int, found.eqt_frac, found.eqr)
+    for row, found in published.LADDER.items()
+    if found.eqt_int
 }
 NARROWER = 8
 CONTRAST = 0.5  # of photographs, about
@@ -195,8 +189,8 @@ def save(workdir: Path, record: dict) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     panels = {}
     for i, (kind, label) in enumerate(KINDS.items()):
-        published = {row: values[i] for row, values in PUBLISHED.items()}
-        panels[label] = columns(record["dB"], kind) | {"paper, 256x256": published}
+        paper = {row: values[i] for row, values in PUBLISHED.items()}
+        panels[label] = columns(record["dB"], kind) | {"paper, 256x256": paper}
     plot.mark_panels(workdir / PICTURE, panels, order=ROWS, ylabel="dB")
     atomic.write(workdir / RECORD, json.dumps(record, indent=2))
 
