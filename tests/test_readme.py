@@ -25,6 +25,10 @@ each_readme = pytest.mark.parametrize(
     "readme", READMES, ids=lambda path: str(path.relative_to(ROOT))
 )
 CALL = "python -m afgan_jax"
+FILE = r"[.\w/]+/|[.\w/]+/\w+\.\w+|\w+\.(py|sh)"
+# Folders that runs and scripts write, and names within recorded data.
+WRITTEN = {".venv", "runs", "out", "checkpoints", "events", "profile"}
+WRITTEN |= {".cache", "state"}
 
 
 def section(readme: pathlib.Path, title: str) -> str:
@@ -124,14 +128,24 @@ def test_links_lead_somewhere(readme):
 
 @each_readme
 def test_files_that_are_named_are_there(readme):
+    homes = (ROOT, ROOT / "afgan_jax", readme.parent, readme.parents[1])
     for span in code(prose(readme.read_text())):
-        if re.fullmatch(r"[.\w/]+/[\w.]*|\w+\.(py|sh)", span) and "~" not in span:
-            homes = (ROOT, ROOT / "afgan_jax", readme.parent)
-            is_written = span.split("/")[0] in WRITTEN
-            assert is_written or any((home / span).exists() for home in homes), span
+        if re.fullmatch(FILE, span) and span.split("/")[0] not in WRITTEN:
+            assert any((home / span).exists() for home in homes), span
 
 
-WRITTEN = {".venv", "runs", "out", "checkpoints", "events", "profile", ".cache"}
+@each_readme
+def test_settings_that_are_named_exist(readme):
+    settings = config.load(f"{ROOT}/configs/smoke.py", {}, cli.schema())
+    for span in code(prose(readme.read_text())):
+        name = span.removeprefix("--config.").partition("=")[0]
+        first, *keys = name.split(".")
+        if not re.fullmatch(r"\w+(\.\w+)+", name) or first not in settings:
+            continue
+        if keys[-1] in ("json", "jsonl", "png", "py"):
+            continue
+        holder = functools.reduce(dict.__getitem__, keys[:-1], settings[first])
+        assert keys[-1] in holder, span
 
 
 @each_readme
