@@ -64,7 +64,7 @@ def test_flags_may_stand_before_the_paths(tmp_path, capsys):
         (["convert", "a", "b", "--fit=pad"], "fit=pad"),
         (["convert", "none", "b"], "none does not exist: give a folder, a zip"),
         (["convert", "a", "a"], "a exists: remove it, or choose another name"),
-        (["convert", "oblong", "b", "--size=8"], "choose --fit=crop (the middle)"),
+        (["convert", "oblong", "b", "--size=8"], "choose a fit, crop (the middle)"),
         (["convert", "empty", "b"], "empty holds no images"),
         (["convert", "partly", "b"], "lacks the labels of 1 of 2 images, first 1.png"),
         (["convert", "a", "oblong/0.png/b.zip"], "b.zip cannot be written"),

@@ -11,7 +11,7 @@ EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
 EVERYTHING |= {"errors", "analysis", "bench", "viz", "runs", "interop", "cli", "model"}
 MAY_IMPORT = {
     "signal": set(),
-    "data": set(),
+    "data": {"errors"},
     "interop": set(),
     "networks": {"signal"},
     "augment": {"signal"},
@@ -19,8 +19,8 @@ MAY_IMPORT = {
     "metrics": {"errors", "signal", "interop"},
     "analysis": {"signal", "networks", "metrics"},
     "runs": {"networks"},
-    "training": {"networks", "augment", "signal", "viz", "runs", "interop"},
-    "bench": {"networks", "signal", "metrics", "viz"},
+    "training": {"errors", "networks", "augment", "signal", "viz", "runs", "interop"},
+    "bench": {"errors", "networks", "signal", "metrics", "viz"},
     "cli": EVERYTHING,
     "model": {"errors", "interop", "networks", "runs", "signal"},
     "errors": set(),

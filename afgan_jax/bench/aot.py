@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from jax.experimental import topologies
 
+from afgan_jax import errors
 from afgan_jax.bench import clock, memory
 
 # Clocks in Hz by which cycles become time.
@@ -79,10 +80,11 @@ def devices(topology: str) -> list:
     """
     generation, _, shape = topology.partition(":")
     if generation not in CLOCKS or not re.fullmatch(r"\d+x\d+(x\d+)?", shape):
-        raise ValueError(
-            f"--topology={topology!r} is not GENERATION:SHAPE, such as v5e:1x1 or"
-            f" v6e:4x4, with one of {', '.join(CLOCKS)}"
+        why = (
+            "is not GENERATION:SHAPE, such as v5e:1x1 or v6e:4x4, with one of"
+            f" {', '.join(CLOCKS)}"
         )
+        raise errors.SettingError("topology", topology, why)
     for name, value in NO_CLOUD.items():
         os.environ.setdefault(name, value)
     # A host holds more than one chip unless told otherwise.
@@ -96,7 +98,7 @@ def devices(topology: str) -> list:
         reason = " ".join(str(error).split())[:200]
         if importlib.util.find_spec("libtpu") is None:
             reason = f"there is no TPU compiler here: {INSTALL}"
-        raise ValueError(f"--topology={topology}: {reason}") from error
+        raise errors.SettingError("topology", topology, f"fails: {reason}") from error
     return list(described.devices)
 
 
@@ -109,7 +111,8 @@ def updates(
     """
     for name in set(phases) - set(program.updates):
         known = ", ".join(program.updates)
-        raise ValueError(f"--phases: there is no {name!r}: use some of {known}")
+        why = f"is no phase of this program: use some of {known}"
+        raise errors.SettingError("phases", name, why)
     arguments = memory.arguments(program, D, batch)
     images = batch // program.replicated.mesh.size
     for name in phases or program.updates:

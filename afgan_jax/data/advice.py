@@ -19,8 +19,8 @@ CONFIGS = {
     1024: ("configs/ffhq1024.py:t", 32, 1024),
 }
 REMEDIES = {
-    "upscaled": "convert from larger originals, or to a smaller --size",
-    "blocked": "JPEG blocks will be learnt: use better originals, or a smaller --size",
+    "upscaled": "convert from larger originals, or to a smaller size",
+    "blocked": "JPEG blocks will be learnt: use better originals, or a smaller size",
     "aliased": "alias-free training cannot undo it: convert anew from the originals",
     "letterboxed": "bars will be learnt and stick to the pixels: crop them off",
 }

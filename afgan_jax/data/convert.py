@@ -117,7 +117,7 @@ def _find_labels(
         table = labels.from_folders(images, f"{source.name} by its folders")
     else:
         table = labels.read_csv(paths.resolve(label_source), images)
-    labels.vectors(table.of(images, fix="add them, or give --labels=none"), table.where)
+    labels.vectors(table.of(images, fix="add them, or take none"), table.where)
     return table
 
 
@@ -154,8 +154,8 @@ def _check_sizes(
             if width != height:
                 raise ValueError(
                     f"{source.name}: {source.images[index]} is {width}x{height}, not "
-                    "square: choose --fit=crop (the middle), letterbox (black bars) or"
-                    " stretch, with a --size"
+                    "square: choose a fit, crop (the middle), letterbox (black bars) or"
+                    " stretch, and a size"
                 )
     if size is None:
         sizes = collections.Counter(header[0] for header in headers.values())
@@ -163,7 +163,7 @@ def _check_sizes(
             common = ", ".join(f"{w}x{h}" for (w, h), _ in sizes.most_common(3))
             raise ValueError(
                 f"{source.name} has images of {len(sizes)} sizes ({common}): give the "
-                "one they are to have, such as --size=256x256"
+                "one they are to have, such as size=256x256"
             )
 
 

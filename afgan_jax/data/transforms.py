@@ -10,6 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageOps
 
+from afgan_jax import errors
+
 # Channels that a picture of each mode is shown with.
 MODES = {"1": 1, "L": 1, "LA": 1, "La": 1, "L;16": 1}
 MODES |= {"I;16": 1, "I;16L": 1, "I;16B": 1, "I;16N": 1}
@@ -126,7 +128,7 @@ def check_fit(size: Size | None, fit: str | None) -> None:
     """Raise ValueError unless `fit` makes squares of `size`."""
     if size is None:
         if fit is not None:
-            raise ValueError(f"fit={fit} needs a size, such as --size=256x256")
+            raise errors.SettingError("fit", fit, "needs a size, such as 256x256")
     elif fit == "wide" and size[0] < size[1]:
         raise ValueError(f"size={size[0]}x{size[1]}: fit=wide needs a width >= height")
     elif fit != "wide" and size[0] != size[1]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 
+from afgan_jax import errors
 from afgan_jax.training import report as reports
 
 STEPS = 5
@@ -68,14 +69,15 @@ class Trace:
 def check(*, tick_kimg: float, batch_size: int, interval: int, left: int) -> None:
     """Raises ValueError if a run of `left` more steps may have no place for a trace."""
     if tick_kimg * 1000 < STEPS * batch_size:
-        raise ValueError(
-            f"--profile traces {STEPS} steps of one tick: raise train.tick_kimg from"
-            f" {tick_kimg} to {STEPS * batch_size / 1000:g} at least"
+        why = (
+            f"is too short a tick for a profile of {STEPS} steps: make it"
+            f" {STEPS * batch_size / 1000:g} at least"
         )
+        raise errors.SettingError("train.tick_kimg", tick_kimg, why)
     need = 2 * interval + 2 * STEPS
     if left < need:
         raise ValueError(
-            f"--profile takes {need} steps, as phases must have run before, and {left}"
+            f"a profile takes {need} steps, as phases must have run before, and {left}"
             " are left: raise train.total_kimg"
         )
 

@@ -64,7 +64,7 @@ def test_report_of_a_program_on_eight_devices():
 def test_unknown_topology_is_one_line(capsys):
     assert main(["bench", "aot", f"--config={SMOKE}", "--topology=v5e"]) == 2
     err = capsys.readouterr().err
-    assert "'v5e' is not GENERATION:SHAPE" in err and err.count("\n") == 1
+    assert "--topology=v5e is not GENERATION:SHAPE" in err and err.count("\n") == 1
 
 
 def test_aot_is_asked_for_alone(capsys):

@@ -154,7 +154,7 @@ def refused(message, source, out, **settings):
 def test_labels_for_some_images_only_are_refused(tmp_path):
     source = numbered(tmp_path / "in", 3)
     (source / "dataset.json").write_text('{"labels": [["1.png", 0]]}')
-    message = "lacks the labels of 2 of 3 images, first 0.png: .*--labels=none"
+    message = "lacks the labels of 2 of 3 images, first 0.png: .*or take none"
     refused(message, source, tmp_path / "a.zip")
     (tmp_path / "x.csv").write_text("0.png,0\n1.png,1\n")
     labels = str(tmp_path / "x.csv")
@@ -168,7 +168,7 @@ def test_other_proportions_without_a_fit_are_refused(tmp_path):
         tmp_path / "in",
         {"0.png": encoded(noise()), "sub/1.png": encoded(noise((8, 6)))},
     )
-    message = "sub/1.png is 8x6, not square: choose --fit=crop"
+    message = "sub/1.png is 8x6, not square: choose a fit, crop"
     refused(message, source, tmp_path / "a.zip", size=(8, 8))
     refused(message, source, tmp_path / "a.zip")
 

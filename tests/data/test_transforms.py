@@ -156,7 +156,7 @@ def test_only_squares_are_made():
     for size, fit, message in [
         ((8, 6), "crop", "size=8x6 is not square, .* give 6x6"),
         ((6, 8), "wide", "size=6x8: fit=wide needs a width >= height"),
-        (None, "crop", "fit=crop needs a size"),
+        (None, "crop", "fit='crop' needs a size"),
     ]:
         with pytest.raises(ValueError, match=message):
             transforms.check_fit(size, fit)
