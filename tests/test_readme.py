@@ -28,7 +28,7 @@ CALL = "python -m afgan_jax"
 FILE = r"[.\w/]+/|[.\w/]+/\w+\.\w+|\w+\.(py|sh)"
 # Folders that runs and scripts write, and names within recorded data.
 WRITTEN = {".venv", "runs", "out", "checkpoints", "events", "profile"}
-WRITTEN |= {".cache", "state"}
+WRITTEN |= {".cache", "in", "state"}
 
 
 def section(readme: pathlib.Path, title: str) -> str:
