@@ -213,22 +213,37 @@ def test_walks_pass_through_functions_that_exist(walk):
         assert not missing, path
 
 
-def test_network_of_the_readme_runs():
-    readme = ROOT / "afgan_jax" / "signal" / "README.md"
-    text = section(readme, "Use the filters in your own network")
-    (network,) = re.findall(r"```python\n(.*?)```", text, re.S)
-    assert network.count("assert") == 2
-    exec(compile(network, str(readme), "exec"), {"__name__": "readme"})
+def snippet(readme: pathlib.Path) -> str:
+    (lines,) = re.findall(r"```python\n(.*?)```", readme.read_text(), re.S)
+    return lines
 
 
-def test_python_of_the_readme_runs(tmp_path, monkeypatch):
+def run_snippet(readme: pathlib.Path) -> dict:
+    names = {"__name__": "readme"}
+    exec(compile(snippet(readme), str(readme), "exec"), names)
+    return names
+
+
+@pytest.fixture
+def earth_run(tmp_path, monkeypatch):
+    """A run of the name that READMEs use, below the current folder."""
     sizes = {"resolution": 32, "num_layers": 6, "c_dim": 0}
     tiny.save_run(tmp_path / "runs" / "earth", "earth", **sizes)
     monkeypatch.chdir(tmp_path)
-    readme = ROOT / "README.md"
-    (lines,) = re.findall(r"```python\n(.*?)```", section(readme, "From Python"), re.S)
-    names = {}
-    exec(compile(lines, str(readme), "exec"), names)
+
+
+def test_network_of_the_signal_readme_runs():
+    readme = ROOT / "afgan_jax" / "signal" / "README.md"
+    assert snippet(readme).count("assert") == 2
+    run_snippet(readme)
+
+
+def test_python_of_the_readme_runs(earth_run):
+    names = run_snippet(ROOT / "README.md")
     assert names["images"].shape == (4, 32, 32, 3) and names["images"].dtype == "uint8"
     still = names["model"].images(seeds=[3])
     assert (names["moved"] != still).any() and (names["ordinary"] != still).any()
+
+
+def test_python_of_the_analysis_readme_runs(earth_run):
+    run_snippet(ROOT / "afgan_jax" / "analysis" / "README.md")
