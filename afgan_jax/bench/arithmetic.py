@@ -2,8 +2,8 @@
 
 Counted are the multiplications and additions of matrix products, convolutions and
 resamplings, 2 a multiply-add; pointwise work is not. Resamplings count in their plain
-form, without the zeros of an upsampled signal, whatever form is run; what no result
-depends on does not.
+implementation, without the zeros of an upsampled signal; what no result depends on does
+not.
 """
 
 import math
@@ -16,10 +16,13 @@ from afgan_jax.signal.backends import dispatch
 
 
 def needed_flops(function, *arguments) -> float:
-    """Floating-point operations that one call needs, batch included."""
-    with dispatch.override(**dispatch.NAIVE):
-        jitted = function if hasattr(function, "trace") else jax.jit(function)
-        traced = jitted.trace(*arguments).jaxpr.jaxpr
+    """Floating-point operations that one call needs, batch included.
+
+    A jitted function is counted in the implementations that it was made with.
+    """
+    if not hasattr(function, "trace"):
+        function = jax.jit(dispatch.wishes(**dispatch.NAIVE)(function))
+    traced = function.trace(*arguments).jaxpr.jaxpr
     used, _ = partial_eval.dce_jaxpr(traced, [True] * len(traced.outvars))
     return _count(used)
 

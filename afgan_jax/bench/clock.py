@@ -2,7 +2,8 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -21,9 +22,9 @@ class Row:
     """What was measured of one function. Unmeasured numbers are None.
 
     `seconds` is the median; `gflop` the arithmetic one call needs; `naive_seconds` the
-    time of the same function in XLA's own forms, `against_seconds` that of the same
-    work in another program; `peak_bytes` the compiler's sum of
-    arguments, results and temporaries.
+    time of the same function in XLA's own implementations, `against_seconds` that of
+    the same work in another program; `peak_bytes` the compiler's sum of arguments,
+    results and temporaries.
     """
 
     name: str
@@ -57,25 +58,35 @@ class Row:
         return dataclasses.asdict(self)
 
 
+class Sides(NamedTuple):
+    """A jitted function, and the same in XLA's own implementations."""
+
+    chosen: Callable
+    naive: Callable
+
+
+def sides(function: Callable, wishes: Mapping[str, str] | None = None, **jit) -> Sides:
+    """Jits `function` with these wishes and with dispatch.NAIVE; `jit` are options."""
+    both = (wishes or {}, dispatch.NAIVE)
+    return Sides(*(jax.jit(dispatch.wishes(**w)(function), **jit) for w in both))
+
+
 def measure(
     name: str,
-    function: Callable,
+    functions: Sides,
     arguments: Callable[[], tuple],
     images: int,
     *,
     repeats: int = 3,
     naive: bool = True,
 ) -> Row:
-    """Clock `function(*arguments())`, jitted or not, for `images` images a call.
+    """Clock `functions.chosen(*arguments())`, for `images` images a call.
 
     Each run gets arguments of its own, since a donated one is consumed. With `naive`
-    the function is run once more in XLA's own forms: `function` is traced anew.
+    `functions.naive` is run once too; operations are counted in it either way.
     """
-    seconds, compiling, compiled = _clock(function, arguments, repeats)
-    naive_seconds = None
-    if naive:
-        with dispatch.override(**dispatch.NAIVE):
-            naive_seconds, _, _ = _clock(function, arguments, 1)
+    seconds, compiling, compiled = _clock(functions.chosen, arguments, repeats)
+    naive_seconds = _clock(functions.naive, arguments, 1)[0] if naive else None
     memory = compiled.memory_analysis()
     peak = (
         memory.argument_size_in_bytes
@@ -83,7 +94,7 @@ def measure(
         - memory.alias_size_in_bytes
         + memory.temp_size_in_bytes
     )
-    gflop = arithmetic.needed_flops(function, *arguments()) / 1e9
+    gflop = arithmetic.needed_flops(functions.naive, *arguments()) / 1e9
     return Row(name, images, seconds, compiling, gflop, naive_seconds, peak)
 
 
@@ -94,9 +105,8 @@ def compile_timed(jitted, arguments: tuple):
     return compiled, time.perf_counter() - start
 
 
-def _clock(function, arguments, repeats: int):
+def _clock(jitted, arguments, repeats: int):
     """(median seconds, seconds of compiling, the compiled function)."""
-    jitted = function if hasattr(function, "lower") else jax.jit(function)
     compiled, compiling = compile_timed(jitted, arguments())
     times = []
     for _ in range(repeats + 1):  # the first warms up

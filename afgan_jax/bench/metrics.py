@@ -35,7 +35,7 @@ def networks(shape: tuple[int, int, int], batch: int, *, repeats: int) -> Iterat
         arguments = _params(net), images
         yield clock.measure(
             f"features {net}",
-            evaluator.of_images(net),
+            clock.sides(evaluator.of_images(net)),
             lambda a=arguments: a,
             batch,
             repeats=repeats,
@@ -52,7 +52,7 @@ def whole(G, batch: int, *, repeats: int, naive: bool) -> Iterator[clock.Row]:
     arguments = network.variables, numbers
     yield clock.measure(
         "draw",
-        lambda *constants: pixels.to_uint8(network.draw(*constants, None)),
+        clock.sides(lambda *a: pixels.to_uint8(network.draw(*a, None))),
         lambda: arguments,
         batch,
         repeats=repeats,
@@ -65,6 +65,7 @@ def whole(G, batch: int, *, repeats: int, naive: bool) -> Iterator[clock.Row]:
         params = _params((DRAWN | {"ppl": "lpips"})[name])
         constants = (network.variables, params), numbers
         options = {"repeats": repeats, "naive": False}
+        run = clock.sides(run)
         yield clock.measure(name, run, lambda c=constants: c, batch, **options)
     if network.resolution is not None:
         yield from _motions(G, batch, repeats, naive)
@@ -76,7 +77,7 @@ def _motions(G, batch: int, repeats: int, naive: bool) -> Iterator[clock.Row]:
         images, seconds = _clock_motion(G, kind, batch, repeats)
         naive_seconds = None
         if naive:
-            with dispatch.override(**dispatch.NAIVE):
+            with dispatch.wishes(**dispatch.NAIVE):
                 _, naive_seconds = _clock_motion(G, kind, batch, 1)
         yield clock.Row(kind, images, seconds, naive_seconds=naive_seconds)
 
@@ -84,7 +85,7 @@ def _motions(G, batch: int, repeats: int, naive: bool) -> Iterator[clock.Row]:
 def _clock_motion(G, kind: str, batch: int, repeats: int) -> tuple[int, float]:
     """(images, median seconds) of two batches, each with a motion of its own."""
     over = sharding.BatchSharding.over(batch)
-    # A network of its own, so that it is compiled in the forms of now.
+    # A network of its own, so that it is traced with the wishes of now.
     subject = evaluator.Subject(over, None, _network(G), {}, cache.Store(None))
     times = []
     for _ in range(repeats + 1):  # the first compiles

@@ -5,7 +5,7 @@ import functools
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -13,18 +13,23 @@ import numpy as np
 
 from afgan_jax.bench import clock
 from afgan_jax.networks import generator, layers, p4, schedules, stylegan2
-from afgan_jax.signal import convolve, nonlinearity
-from afgan_jax.signal.backends import dispatch
+from afgan_jax.signal import nonlinearity
+from afgan_jax.signal.backends import cpu_convolution
 from afgan_jax.viz import plot
 
+Wishes = Mapping[str, str] | None
 
-def operations(G, D, batch: int, **clocking) -> Iterator[clock.Row]:
+
+def operations(
+    G, D, batch: int, *, wishes: Wishes = None, **clocking
+) -> Iterator[clock.Row]:
     """Every different convolution and filtered nonlinearity of both networks' layers.
 
-    Forward, and forward with the gradient of all arguments ("+grad").
+    Forward, and forward with the gradient of all arguments ("+grad"), with `wishes` as
+    in `dispatch.wishes`.
     """
-    seen = set()
-    options, inner_forms = convolve.compiling_for(jax.default_backend())
+    seen, wishes = set(), wishes or {}
+    options, of_gradients = cpu_convolution.compiling_for(jax.default_backend())
     make = _alias_free if hasattr(G.synthesis, "layers") else _stylegan2
     for name, dtype, function, shapes in (*make(G.synthesis), *_discriminator(D)):
         key = (name, *shapes)
@@ -36,11 +41,14 @@ def operations(G, D, batch: int, **clocking) -> Iterator[clock.Row]:
         arrays = [jax.random.normal(k, s) for k, s in zip(keys, ((batch, *x), *rest))]
         arrays = (layers.cast(arrays[0], dtype), *arrays[1:])
         whole = functools.partial(_with_gradients, function)
-        whole = jax.jit(dispatch.prefer(**inner_forms)(whole), compiler_options=options)
-        for suffix, run in (("", function), (" +grad", whole)):
-            yield clock.measure(
-                name + suffix, run, lambda a=arrays: a, batch, **clocking
-            )
+        runs = {
+            name: clock.sides(function, wishes),
+            f"{name} +grad": clock.sides(
+                whole, of_gradients | wishes, compiler_options=options
+            ),
+        }
+        for title, run in runs.items():
+            yield clock.measure(title, run, lambda a=arrays: a, batch, **clocking)
 
 
 def _with_gradients(function, *arrays):
@@ -110,7 +118,9 @@ def _dtype(net, size: int) -> str:
     return layers.dtype_at(size, net.resolution, net.dtype, net.num_half_res)
 
 
-def synthesis(G, batch: int, **options) -> Iterator[clock.Row]:
+def synthesis(
+    G, batch: int, *, wishes: Wishes = None, **options
+) -> Iterator[clock.Row]:
     """The generator's images from ws."""
     variables = jax.jit(G.initialize)(jax.random.key(0))
     shape = (batch, G.synthesis.num_ws, G.mapping.w_dim)
@@ -119,6 +129,7 @@ def synthesis(G, batch: int, **options) -> Iterator[clock.Row]:
     def run(variables, ws):
         return G.apply(variables, ws, method=type(G).synthesize)
 
+    run = clock.sides(run, wishes)
     yield clock.measure("synthesis", run, lambda: (variables, ws), batch, **options)
 
 
@@ -148,10 +159,11 @@ def scaling(settings: dict, batch: int, **options) -> Iterator[clock.Row]:
                 yield dataclasses.replace(row, name=f"{scale} {value:g}")
 
 
-def updates(program, D, batch: int, place, **options) -> Iterator[clock.Row]:
+def updates(program, naive_program, D, batch, place, **options) -> Iterator[clock.Row]:
     """One training update of every phase, on images of noise, and the mean "step".
 
-    `place(host arrays)` puts a batch on the devices.
+    `naive_program` is the same with implementation "naive"; `place(host arrays)` puts a
+    batch on the devices.
     """
     state = program.init(jax.random.key(0))
     size = (batch, D.resolution, D.resolution, D.img_channels)
@@ -169,8 +181,8 @@ def updates(program, D, batch: int, place, **options) -> Iterator[clock.Row]:
 
     seconds = 0.0
     for phase in program.phases:
-        update = program.updates[phase.name]
-        row = clock.measure(f"update {phase.name}", update, fresh, batch, **options)
+        both = clock.Sides(*(p.updates[phase.name] for p in (program, naive_program)))
+        row = clock.measure(f"update {phase.name}", both, fresh, batch, **options)
         seconds += row.seconds / phase.interval
         yield row
     yield clock.Row("step", batch, seconds)

@@ -47,7 +47,7 @@ def build(settings: dict):
     """(setup, program) of the training that these settings describe."""
     from afgan_jax.augment import control
     from afgan_jax.runs import config
-    from afgan_jax.training import kernels, loop, samples, step
+    from afgan_jax.training import implementations, loop, samples, step
 
     with config.naming("train"):
         loop.check(**settings["train"])
@@ -56,8 +56,8 @@ def build(settings: dict):
     augment = control.make_control(**settings["augment"])
     setup = step.make_setup(G, D, augment=augment, **settings["losses"])
     updates = settings["updates"]
-    kernel = kernels.usable(updates["kernel"])
-    return setup, step.make_program(setup, **updates | {"kernel": kernel})
+    usable = implementations.usable(updates["implementation"])
+    return setup, step.make_program(setup, **updates | {"implementation": usable})
 
 
 def train(

@@ -6,11 +6,11 @@ python -m afgan_jax bench metrics --config=ffhqu256 --batch=8
 python -m afgan_jax bench aot --config=ffhqu256:t --topology=v5e:2x4
 
 A line each: the median time of a call; images/s; GFLOP/s of the arithmetic that the
-call needs; naive/this, how many times longer the same takes in XLA's own forms in this
-process (a single run; --no-naive leaves it out); memory of a call, by the compiler;
-seconds of compiling. Of the update, "step" is the mean of training, with each phase as
-often as it is due; data is the config's image set, and together (update,data) they tell
-how many times faster images are read than trained on.
+call needs; naive/this, how many times longer the same takes in XLA's own
+implementations in this process (a single run; --no-naive leaves it out); memory of a
+call, by the compiler; seconds of compiling. Of the update, "step" is the mean of
+training, with each phase as often as it is due; data is the config's image set, and
+together (update,data) they tell how many times faster images are read than trained on.
 
 metrics times the networks of features on images of the config's size, with weights
 drawn at random, and what each metric does with the generator for an image (ppl: a pair;
@@ -34,7 +34,7 @@ from afgan_jax.cli import assembly, flags, timings
 
 Parts = flags.positional("PARTS")
 Repeats = flags.count("repeats", "runs, of which the median counts")
-Naive = flags.switch("compare with XLA's own forms")
+Naive = flags.switch("compare with XLA's own implementations")
 Topology = flags.text(
     "topology", "aot: the chips; default: v5e:1x1", "GENERATION:SHAPE"
 )

@@ -11,8 +11,8 @@ from afgan_jax.cli import assembly
 class Job(NamedTuple):
     """What is timed, and how.
 
-    repeats: runs, of which the median counts; naive: also in XLA's own forms; topology
-    and phases: of `aot`.
+    repeats: runs, of which the median counts; naive: also in XLA's own
+    implementations; topology and phases: of `aot`.
     """
 
     settings: dict
@@ -40,8 +40,8 @@ def operations(job: Job):
     from afgan_jax.bench import networks
 
     G, D = cli.make_networks(job.settings)
-    with kernel_of(job.settings):
-        yield from networks.operations(G, D, job.batch, **job.options)
+    wishes = wishes_of(job.settings)
+    yield from networks.operations(G, D, job.batch, wishes=wishes, **job.options)
 
 
 def synthesis(job: Job):
@@ -49,18 +49,16 @@ def synthesis(job: Job):
     from afgan_jax.bench import networks
 
     G, _ = cli.make_networks(job.settings)
-    with kernel_of(job.settings):
-        yield from networks.synthesis(G, job.batch, **job.options)
+    wishes = wishes_of(job.settings)
+    yield from networks.synthesis(G, job.batch, wishes=wishes, **job.options)
 
 
-def kernel_of(settings: dict):
-    """A context in which layers take the forms of updates.kernel."""
-    from afgan_jax.signal.backends import dispatch
-    from afgan_jax.training import kernels
+def wishes_of(settings: dict) -> dict[str, str]:
+    """{operation: implementation} of updates.implementation."""
+    from afgan_jax.training import implementations
 
-    return dispatch.prefer(
-        **kernels.KERNELS[kernels.usable(settings["updates"]["kernel"])]
-    )
+    name = implementations.usable(settings["updates"]["implementation"])
+    return implementations.IMPLEMENTATIONS[name]
 
 
 def updates(job: Job):
@@ -68,9 +66,13 @@ def updates(job: Job):
     from afgan_jax.bench import networks
     from afgan_jax.training import loop
 
-    setup, program = assembly.build(job.settings)
+    settings = job.settings
+    setup, program = assembly.build(settings)
+    naive = settings["updates"] | {"implementation": "naive"}
+    _, naive_program = assembly.build(settings | {"updates": naive})
+    programs = program, naive_program
     place = functools.partial(loop.place, program)
-    yield from networks.updates(program, setup.D, job.batch, place, **job.options)
+    yield from networks.updates(*programs, setup.D, job.batch, place, **job.options)
 
 
 def read_data(job: Job):

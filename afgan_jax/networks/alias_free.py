@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from afgan_jax.networks import layers, p4, plan
-from afgan_jax.signal import affine, fourier, nonlinearity
+from afgan_jax.signal import activations, affine, fourier, nonlinearity
 
 # Fourier features by the name that `input` has: whether w turns and shifts them.
 INPUTS = {"fourier": False, "fourier_transformed": True}
@@ -125,7 +125,7 @@ def filtering(spec: plan.LayerSpec, clamp: float | None) -> dict:
     """The nonlinearity of a layer, as arguments of `nonlinearity.filtered`."""
     gain, slope = (1.0, 1.0) if spec.is_rgb else (math.sqrt(2), 0.2)
     return {
-        "function": nonlinearity.Activation("lrelu", gain, slope, clamp),
+        "function": activations.Activation("lrelu", gain, slope, clamp),
         "up_filter": spec.up_filter,
         "down_filter": spec.down_filter,
         "up": spec.up,

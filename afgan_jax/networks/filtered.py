@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from afgan_jax.networks import layers
-from afgan_jax.signal import bandlimit, nonlinearity, precision
+from afgan_jax.signal import activations, bandlimit, precision
 
 _add = precision.widened(operator.add)
 
@@ -22,7 +22,7 @@ class FilteredConv(nn.Module):
     """Equalised convolution, change of rate, nonlinearity: [*N H W I] -> [*N H2 W2 O].
 
     Going down, x is low-passed before the convolution skips pixels; going up, after it
-    has filled some in. `activation` is a name of nonlinearity.ACTIVATIONS or any
+    has filled some in. `activation` is a name of activations.ACTIVATIONS or any
     elementwise function; named ones have their usual gain, `gain` and `clamp`.
     design=None makes an ordinary layer of the same parameters: pixels repeated going
     up, skipped going down, and the activation on the pixels as they are. Raises
@@ -60,9 +60,9 @@ class FilteredConv(nn.Module):
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
         function = self.activation
         if not callable(function):
-            _, usual_gain = nonlinearity.ACTIVATIONS[function]
+            _, usual_gain = activations.ACTIVATIONS[function]
             clamp = None if self.clamp is None else self.clamp * gain
-            function = nonlinearity.Activation(function, usual_gain * gain, clamp=clamp)
+            function = activations.Activation(function, usual_gain * gain, clamp=clamp)
         if self.design is None or self.activation == "linear":
             return function(y if bias is None else _add(y, bias))
         return bandlimit.activate(y, function, bias=bias, design=self.design)

@@ -16,7 +16,7 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import convolve, nonlinearity, precision, resample
+from afgan_jax.signal import activations, convolve, precision, resample
 
 add_scaled = precision.widened(lambda x, noise, strength: x + noise * strength)
 DTYPES = ("float32", "bfloat16", "float16")
@@ -92,7 +92,7 @@ def dense(x, weight, bias=None, activation="linear", lr_multiplier=1.0):
     y = jnp.matmul(x, weight, precision="highest")
     if bias is not None:
         y = y + bias * lr_multiplier
-    return nonlinearity.Activation(activation)(y)
+    return activations.Activation(activation)(y)
 
 
 def check_sizes(settings: dict, *names: str) -> None:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax.networks import alias_free, layers, lowpass, schedules
-from afgan_jax.signal import nonlinearity, precision, resample
+from afgan_jax.signal import activations, precision, resample
 
 ARCHITECTURES = ("orig", "skip", "resnet")
 BILINEAR = np.array([1, 3, 3, 1]) / 8
@@ -85,9 +85,9 @@ class ConvLayer(nn.Module):
 
 def activate(x: jax.Array, name: str, gain: float, clamp: float | None) -> jax.Array:
     """Activation whose usual gain and clamp are both multiplied by `gain`."""
-    _, usual_gain = nonlinearity.ACTIVATIONS[name]
+    _, usual_gain = activations.ACTIVATIONS[name]
     clamp = None if clamp is None else clamp * gain
-    return nonlinearity.Activation(name, usual_gain * gain, clamp=clamp)(x)
+    return activations.Activation(name, usual_gain * gain, clamp=clamp)(x)
 
 
 class SynthesisLayer(nn.Module):

@@ -32,7 +32,7 @@ FREE_SETTINGS = (
     "data.path",
     "generator.remat",
     "discriminator.remat",
-    "updates.kernel",
+    "updates.implementation",
     "pictures.batch",
     "metrics.names",
     "metrics.batch",

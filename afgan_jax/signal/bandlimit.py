@@ -59,7 +59,7 @@ def upsample(
     """
     _check_factors(up=up)
     f = make_filter(_separable(design), up)
-    pad = _pads(x, size, up=up, rise=f)
+    pad = _pads(x, size, f, None, up=up)
     return resample.upfirdn(x, f, up=up, pad=pad, gain=float(up * up))
 
 
@@ -73,7 +73,7 @@ def downsample(
     """x on a grid `down` times coarser, without what that cannot hold."""
     _check_factors(down=down)
     f = make_filter(design, down)
-    pad = _pads(x, size, down=down, fall=f)
+    pad = _pads(x, size, None, f, down=down)
     return resample.upfirdn(x, f, down=down, pad=pad)
 
 
@@ -100,16 +100,16 @@ def activate(
 
     The function, such as jnp.tanh, is evaluated at up * oversampling times the rate and
     the result low-passed for the new one. For what it may be, and its `parameters`, see
-    `nonlinearity.filtered`; nonlinearity.Activation("lrelu") is that of the networks
+    `nonlinearity.filtered`; activations.Activation("lrelu") is that of the networks
     here.
     """
     _check_factors(up=up, down=down, oversampling=oversampling)
     up, down = up * oversampling, down * oversampling
-    rise, fall = make_filter(_separable(design), up), make_filter(design, down)
+    both = make_filter(_separable(design), up), make_filter(design, down)
     rates = {"up": up, "down": down}
-    pad = _pads(x, size, **rates, rise=rise, fall=fall)
+    pad = _pads(x, size, *both, **rates)
     return nonlinearity.filtered(
-        x, function, rise, fall, *parameters, bias=bias, pad=pad, **rates
+        x, function, *both, *parameters, bias=bias, pad=pad, **rates
     )
 
 
@@ -143,16 +143,18 @@ def _separable(design: Design) -> Design:
     return dataclasses.replace(design, radial=False)
 
 
-def _pads(x, size: Size | None, *, up=1, down=1, rise=None, fall=None) -> resample.Pad:
+def _pads(
+    x, size: Size | None, up_filter, down_filter, *, up: int = 1, down: int = 1
+) -> resample.Pad:
     """Padding, in pixels of the grid `up` times finer, that puts `size` in place."""
     if x.ndim < 3:
         return 0  # refused later
-    rising, falling = (1 if f is None else f.shape[0] for f in (rise, fall))
-    before = (rising + up - 2) // 2 + (falling - down) // 2
+    up_taps, down_taps = (1 if f is None else len(f) for f in (up_filter, down_filter))
+    before = (up_taps + up - 2) // 2 + (down_taps - down) // 2
     pads = []
     for axis, n in enumerate(x.shape[-3:-1]):
         count = -(-n * up // down) if size is None else size[axis]
-        needed = (count - 1) * down + falling + rising - 1
+        needed = (count - 1) * down + down_taps + up_taps - 1
         pads.append((before, needed - n * up - before))
     return tuple(pads)
 

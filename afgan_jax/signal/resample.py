@@ -6,13 +6,11 @@ for n = 0 .. (u size + lo + hi - K) // d. Padding counts upsampled samples and c
 where negative. Axis order is (vertical, horizontal); filters are NumPy constants.
 
 The transpose of a resampling is a resampling (up and down swapped, filter reversed), so
-one derivative rule serves every order. The inner form is chosen where the operation is
-lowered (see `backends`): sums of stride-1 slices on CPU, banded matrices on TPU and
-GPU. `bandlimit` designs the filters of whoever has none. Source:
-Alias-Free GAN, Sec. 2 and App. C.3.
+one derivative rule serves every order. The implementation is chosen where the operation
+is lowered (see `backends`): sums of stride-1 slices on CPU, banded matrices on TPU and
+GPU. `bandlimit` designs filters. Source: Alias-Free GAN, Sec. 2 and App. C.3.
 """
 
-import dataclasses
 import functools
 import math
 
@@ -21,46 +19,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from afgan_jax.signal import batching
-from afgan_jax.signal.backends import banded, depthwise, dispatch, polyphase
+from afgan_jax.signal.backends import dispatch
+from afgan_jax.signal.operators import Pads, Pair, Resampling
 
-Pair = int | tuple[int, int]
-Pad = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Resampling:
-    """A resampling of fixed size as data; every pair is (vertical, horizontal).
-
-    `taps` holds the correlation taps, gain included: two tuples of floats (one per
-    axis) if `separable`, else the rows of one 2-D filter. `lo` is the padding before.
-    """
-
-    separable: bool
-    taps: tuple[tuple[float, ...], ...]
-    up: tuple[int, int]
-    down: tuple[int, int]
-    lo: tuple[int, int]
-    size_in: tuple[int, int]
-    size_out: tuple[int, int]
-
-    @property
-    def taps_shape(self) -> tuple[int, int]:
-        if self.separable:
-            return len(self.taps[0]), len(self.taps[1])
-        return len(self.taps), len(self.taps[0])
-
-    def transposed(self) -> "Resampling":
-        """The adjoint: <R x, y> = <x, R.transposed() y>."""
-        rows = tuple(row[::-1] for row in self.taps)
-        return Resampling(
-            separable=self.separable,
-            taps=rows if self.separable else rows[::-1],
-            up=self.down,
-            down=self.up,
-            lo=tuple(k - 1 - lo for k, lo in zip(self.taps_shape, self.lo)),
-            size_in=self.size_out,
-            size_out=self.size_in,
-        )
+Pad = Pair | Pads
 
 
 def make_resampling(
@@ -71,10 +33,11 @@ def make_resampling(
     down: Pair = 1,
     pad: Pad = 0,
     gain: float = 1.0,
+    implementation: str | None = None,
 ) -> Resampling:
     """Describe `upfirdn` for images of `size_in`; None is the filter of one tap, 1.
 
-    Raises ValueError if the padded image is smaller than the filter.
+    Raises ValueError as `upfirdn` does.
     """
     f = np.ones(1) if f is None else np.asarray(f, np.float64)
     up, down, pad = _pair(up), _pair(down), _pad_pairs(pad)
@@ -98,7 +61,8 @@ def make_resampling(
         empty = max(0, max(up[0], down[0]) - len(rows))
         taps = (*rows, *[(0.0,) * len(rows[0])] * empty)
     lo = (pad[0][0], pad[1][0])
-    return Resampling(f.ndim == 1, taps, up, down, lo, tuple(size_in), size_out)
+    how = dispatch.wish("resample", implementation)
+    return Resampling(f.ndim == 1, taps, up, down, lo, tuple(size_in), size_out, how)
 
 
 def upfirdn(
@@ -109,22 +73,24 @@ def upfirdn(
     down: Pair = 1,
     pad: Pad = 0,
     gain: float = 1.0,
+    implementation: str | None = None,
 ) -> Float[Array, "*N H2 W2 C"]:
     """Upsample with zeros, pad, convolve with `f`, keep every `down`-th sample.
 
     `f` is [taps] (applied along both axes), [rows, columns] or None; `gain` is the
-    total gain. Raises ValueError if the padded image is smaller than the filter.
+    total gain. `implementation` is one of "resample" in `dispatch.IMPLEMENTATIONS`;
+    None leaves it to the platform. Raises ValueError if the padded image is smaller
+    than the filter, and for an unknown implementation.
     """
-    spec = make_resampling(x.shape[-3:-1], f, up=up, down=down, pad=pad, gain=gain)
+    how = {"up": up, "down": down, "pad": pad, "gain": gain}
+    spec = make_resampling(x.shape[-3:-1], f, **how, implementation=implementation)
     return batching.over_images(functools.partial(apply, spec), x)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def apply(spec: Resampling, x: Float[Array, "N H W C"]) -> Float[Array, "N H2 W2 C"]:
     """Apply a resampling; reverse-mode differentiable to any order."""
-    modules = {"polyphase": polyphase, "banded": banded, "depthwise": depthwise}
-    inner = {name: functools.partial(m.resample, spec) for name, m in modules.items()}
-    return dispatch.lower("resample", inner, x)
+    return dispatch.lower("resample", spec, x, wish=spec.implementation)
 
 
 apply.defvjp(
@@ -163,12 +129,12 @@ def _pair(value: int | tuple) -> tuple:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-def _pad_pairs(pad: Pad) -> tuple[tuple[int, int], tuple[int, int]]:
+def _pad_pairs(pad: Pad) -> Pads:
     pad = _pair(pad)
     return (pad, pad) if isinstance(pad[0], int) else tuple(map(tuple, pad))
 
 
-def _add_pads(pad: Pad, extra) -> tuple[tuple[int, int], tuple[int, int]]:
+def _add_pads(pad: Pad, extra) -> Pads:
     pairs = zip(_pad_pairs(pad), extra)
     return tuple((p[0] + e[0], p[1] + e[1]) for p, e in pairs)
 

@@ -18,9 +18,8 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from afgan_jax.augment import control, pipeline
-from afgan_jax.signal import convolve
-from afgan_jax.signal.backends import dispatch
-from afgan_jax.training import draws, kernels, objectives, phases, ranges
+from afgan_jax.signal.backends import cpu_convolution, dispatch
+from afgan_jax.training import draws, implementations, objectives, phases, ranges
 from afgan_jax.training import state as states
 
 
@@ -117,7 +116,7 @@ def make_program(
     D_reg_interval: int | None = 16,
     ema_kimg: float = 10.0,
     ema_rampup: float | None = 0.05,
-    kernel: str = "xla",
+    implementation: str = "xla",
     devices=None,
 ) -> Program:
     """Updates for all `devices` (default: every device of every process).
@@ -126,9 +125,9 @@ def make_program(
     together, are computed at a time to save memory (None: all), and the gradients of
     these parts averaged. A regulariser runs every so many steps (lazily), or with the
     main loss if its interval is None. The generator's average has a half-life of
-    `ema_kimg`, or of `ema_rampup` times the images shown if less. `kernel` is one of
-    kernels.KERNELS. Raises ValueError if the batch does not divide or a number is out
-    of its range.
+    `ema_kimg`, or of `ema_rampup` times the images shown if less. `implementation` is
+    one of implementations.IMPLEMENTATIONS. Raises ValueError if the batch does not
+    divide or a number is out of its range.
     """
     if devices is None:  # a process's devices side by side, as are its rows of a batch
         devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
@@ -138,7 +137,7 @@ def make_program(
     microbatch = microbatch or batch_size
     intervals = {"G": G_reg_interval, "D": D_reg_interval}
     phases.check_intervals(setup, microbatch, **intervals)
-    kernels.check(kernel)
+    implementations.check(implementation)
     mesh = Mesh(np.asarray(devices), ("data",))
     rows, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
     batch_sharding = {
@@ -148,32 +147,36 @@ def make_program(
     }
     table = phases.make_phases(**intervals)
     optimizers = _make_optimizers(setup, {"G": G_lr, "D": D_lr}, beta2, intervals)
-    options, inner_forms = convolve.compiling_for(devices[0].platform)
-    with_forms = dispatch.prefer(**inner_forms | kernels.KERNELS[kernel])
-    update = dispatch.split_over(mesh)(with_forms(_update))
-
-    def jitted(i: int, phase: phases.Phase):
-        fixed = (setup, phase, optimizers[phase.network], i, microbatch, rows)
-        return jax.jit(
-            functools.partial(update, *fixed),
-            compiler_options=options,
-            in_shardings=(replicated, batch_sharding, replicated),
-            out_shardings=(replicated, replicated),
-            donate_argnums=0,
-        )
-
-    def create(key: jax.Array) -> states.TrainState:
-        return states.create(key, setup.G, setup.D, optimizers, setup.augment)
-
-    finish = functools.partial(_finish, setup, batch_size, ema_kimg, ema_rampup)
+    jitted = functools.partial(_jit_update, implementation, batch_sharding, replicated)
+    networks = {"G": setup.G, "D": setup.D, "augment": setup.augment}
+    create = functools.partial(states.create, optimizers=optimizers, **networks)
     on_all = {"in_shardings": replicated, "out_shardings": replicated}
+    finish = functools.partial(_finish, setup, batch_size, ema_kimg, ema_rampup)
     return Program(
         table,
         jax.jit(create, out_shardings=replicated),
-        {phase.name: jitted(i, phase) for i, phase in enumerate(table)},
+        {
+            p.name: jitted(setup, p, optimizers[p.network], i, microbatch, rows)
+            for i, p in enumerate(table)
+        },
         jax.jit(finish, donate_argnums=0, **on_all),
         batch_sharding,
         replicated,
+    )
+
+
+def _jit_update(implementation, batch_sharding, replicated, *fixed):
+    """_update(*fixed, state, batch, key), compiled with this implementation."""
+    mesh = replicated.mesh
+    options, wishes = cpu_convolution.compiling_for(mesh.devices.flat[0].platform)
+    wishes = wishes | implementations.IMPLEMENTATIONS[implementation]
+    update = dispatch.split_over(mesh)(dispatch.wishes(**wishes)(_update))
+    return jax.jit(
+        functools.partial(update, *fixed),
+        compiler_options=options,
+        in_shardings=(replicated, batch_sharding, replicated),
+        out_shardings=(replicated, replicated),
+        donate_argnums=0,
     )
 
 

@@ -116,19 +116,19 @@ def test_kernel_compiles_for_both_passes(generation, case):
     where = NamedSharding(chip, PartitionSpec())
     shape = (8, size, size, channels)
     x = jax.ShapeDtypeStruct(shape, jnp.bfloat16, sharding=where)
-    run = jax.jit(dispatch.prefer(filtered="fused")(both))
+    run = jax.jit(dispatch.wishes(filtered="fused")(both))
     text = run.lower(x).compile().as_text()
     assert text.count('custom_call_target="tpu_custom_call"') == 2
 
 
 @pytest.mark.libtpu
-@pytest.mark.parametrize("kernel", ["xla", "pallas"])
+@pytest.mark.parametrize("implementation", ["xla", "pallas"])
 def test_updates_compile_for_a_slice_and_reduce_gradients_only(
-    kernel, tmp_path, capsys, monkeypatch
+    implementation, tmp_path, capsys, monkeypatch
 ):
     file = tmp_path / "aot.json"
     options = ["--topology=v5e:2x4", f"--config={SMOKE}", f"--out={file}"]
-    options += ["--batch=32", f"--config.updates.kernel={kernel}"]
+    options += ["--batch=32", f"--config.updates.implementation={implementation}"]
     assert main(["bench", "aot", *options]) == 0
     rows = json.loads(file.read_text())["rows"]
     assert len(rows) == capsys.readouterr().out.count("\n") - 2 >= 3
@@ -136,7 +136,7 @@ def test_updates_compile_for_a_slice_and_reduce_gradients_only(
         assert set(row["collectives"]) == {"all-reduce"}
         assert row["argument_bytes"] > 0 and row["seconds"] > 0
         assert row["images"] == 4
-    assert (rows[0]["uncounted"] > 0) == (kernel == "pallas")
+    assert (rows[0]["uncounted"] > 0) == (implementation == "pallas")
 
 
 @pytest.mark.libtpu

@@ -13,7 +13,7 @@ import pytest
 
 from afgan_jax.interop import names as published
 from afgan_jax.networks import alias_free, layers, plan, stylegan2
-from afgan_jax.signal import nonlinearity, resample
+from afgan_jax.signal import activations, nonlinearity, resample
 from afgan_jax.signal.backends import dispatch
 from reference import official
 
@@ -22,11 +22,14 @@ CASES = official.index("ops")["cases"]
 FIRST_ORDER, SECOND_ORDER = 2e-5, 5e-5
 
 
-# Every inner form that the processor at hand would not take, and what depends on it.
-OTHER_FORMS = {
-    "banded": dispatch.parse(
-        "resample=banded,filtered=banded,conv=xla,conv_weights=xla"
-    ),
+# Every implementation that a CPU would not take, and what depends on it.
+WISHES = {
+    "banded": {
+        "resample": "banded",
+        "filtered": "banded",
+        "conv": "xla",
+        "conv_weights": "xla",
+    },
     "naive": dispatch.NAIVE,
     "blocks": {"filtered": "blocks"},
     "fused": {"filtered": "fused"},
@@ -35,14 +38,14 @@ OTHER_FORMS = {
 WITHOUT_EFFECT = {"fused_modconv", "forward.fused_modconv", "init.resolution"}
 WITHOUT_EFFECT |= {"init.w_dim", "init.in_channels"}
 FILTERED = ("filtered_lrelu", "synthesis_layer_sg3")
-UNFORMED = ("bias_act", "minibatch_std", "normalize_2nd_moment", "synthesis_input_sg3")
-UNFORMED += ("fully_connected_sg3", "fully_connected_sg2", "setup_filter")
-IN_FORMS = [
-    pytest.param(case, form, id=f"{case['id']}-{form}")
+PLAIN = ("bias_act", "minibatch_std", "normalize_2nd_moment", "synthesis_input_sg3")
+PLAIN += ("fully_connected_sg3", "fully_connected_sg2", "setup_filter")
+WITH_WISHES = [
+    pytest.param(case, name, id=f"{case['id']}-{name}")
     for case in CASES
-    for form in OTHER_FORMS
+    for name in WISHES
     if case["op"] in FILTERED
-    or (form not in ("blocks", "fused") and case["op"] not in UNFORMED)
+    or (name not in ("blocks", "fused") and case["op"] not in PLAIN)
 ]
 
 
@@ -52,9 +55,9 @@ def test_operation_has_the_recorded_values_and_gradients(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "form"), IN_FORMS)
-def test_every_form_has_the_recorded_values_and_gradients(case, form):
-    with dispatch.override(**OTHER_FORMS[form]):
+@pytest.mark.parametrize(("case", "name"), WITH_WISHES)
+def test_every_implementation_has_the_recorded_values_and_gradients(case, name):
+    with dispatch.wishes(**WISHES[name]):
         check(case)
 
 
@@ -164,7 +167,7 @@ def keeping_canvas(function, factor=None):
 
 
 def bias_act(params, inputs):
-    act = nonlinearity.Activation(
+    act = activations.Activation(
         params["act"],
         params.get("gain"),
         params.get("alpha", 0.2),

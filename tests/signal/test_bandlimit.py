@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from afgan_jax.signal import bandlimit, batching, convolve, filters, nonlinearity
+from afgan_jax.signal import activations, bandlimit, batching, convolve, filters
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-LRELU = nonlinearity.Activation("lrelu")
+LRELU = activations.Activation("lrelu")
 RADIAL = bandlimit.Design(radial=True)
 
 

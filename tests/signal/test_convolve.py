@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.signal import convolve
+from afgan_jax.signal import convolve, operators
+from afgan_jax.signal.backends import cpu_convolution, xla_convolution
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -54,18 +55,18 @@ def xla(setting, x, w):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def value_and_gradients(form, setting, x, w):
+def value_and_gradients(run, setting, x, w):
     """Output, first gradients, and gradients of two norms of first gradients."""
 
     def energy(x, w):
-        return jnp.sum(jnp.sin(form(setting, x, w)))
+        return jnp.sum(jnp.sin(run(setting, x, w)))
 
     def norm(argument, x, w):
         return jnp.sum(jax.grad(energy, argument)(x, w) ** 2)
 
     both = (0, 1)
     return [
-        form(setting, x, w),
+        run(setting, x, w),
         jax.grad(energy, both)(x, w),
         *(jax.grad(functools.partial(norm, i), both)(x, w) for i in both),
     ]
@@ -86,8 +87,8 @@ def test_transposed_convolution_is_the_adjoint(setting):
     op = operation(setting, x, w)
     y = jnp.cos(jnp.arange(4.0 * op.size_out[0] * op.size_out[1] * 5))
     y = y.reshape(4, *op.size_out, 5)
-    forward = float(jnp.sum(convolve._conv(op, x, w) * y))
-    back = convolve._conv(op.transposed(), y, convolve._flip(w))
+    forward = float(jnp.sum(convolve.apply(op, x, w) * y))
+    back = convolve.apply(op.transposed(), y, xla_convolution.flip(w))
     assert forward == pytest.approx(float(jnp.sum(x * back)), rel=1e-11)
     assert op.transposed().transposed() == op
 
@@ -96,20 +97,22 @@ def operation(setting, x, w):
     kernel, stride, up, pad = setting
     size_out = ours(setting, x, w).shape[1:3]
     lo = (pad[0][0], pad[1][0])
-    return convolve.Convolution(kernel, stride, up, lo, x.shape[1:3], size_out)
+    return operators.Convolution(kernel, stride, up, lo, x.shape[1:3], size_out)
 
 
 @ALL
 @pytest.mark.parametrize("limit", [1, 30_000, 4_000_000], ids=["1", "some", "all"])
-def test_all_forms_of_the_weight_gradient_agree(setting, limit, monkeypatch):
+def test_all_implementations_of_the_weight_gradient_agree(setting, limit, monkeypatch):
     """Whether the products are taken one image at a time, or several, or all."""
-    monkeypatch.setattr(convolve, "_CHUNK_BYTES", limit)
+    monkeypatch.setattr(cpu_convolution, "_CHUNK_BYTES", limit)
     x, w = arrays(setting[0])
     op = operation(setting, x, w)
     ct = jnp.sin(jnp.arange(4.0 * op.size_out[0] * op.size_out[1] * 5))
     ct = ct.reshape(4, *op.size_out, 5)
-    expected = convolve._xla_weight_gradient(op, x, ct)
-    for form in convolve._products_of_taps, convolve._padded_weight_gradient:
-        np.testing.assert_allclose(
-            form(op, x, ct), expected, rtol=0, atol=1e-12 * abs(expected).max()
-        )
+    expected = xla_convolution.weight_gradient(op, x, ct)
+    for found in (
+        cpu_convolution.weight_gradient_by_taps(op, x, ct),
+        cpu_convolution.weight_gradient_of_padded(op, x, ct),
+    ):
+        atol = 1e-12 * abs(expected).max()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=atol)

@@ -1,4 +1,4 @@
-"""Resampling: loops as the oracle, adjoints, and agreement of the inner forms."""
+"""Resampling: loops as the oracle, adjoints, and agreement of the implementations."""
 
 import functools
 

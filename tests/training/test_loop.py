@@ -263,7 +263,10 @@ def test_stopped_run_saves_and_ends_well(images, tmp_path):
         ({"discriminator.mbstd_group_size": 0}, "mbstd_group_size=0 must be"),
         ({"train.microbatch": 4}, "did you mean updates.microbatch?"),
         ({"updates.microbatch": 4}, "updates.microbatch=4 .*8 devices: use none or 8"),
-        ({"updates.kernel": "palas"}, "updates.kernel='palas' .* one of xla, pallas"),
+        (
+            {"updates.implementation": "palas"},
+            "updates.implementation='palas' .* one of xla, pallas, naive",
+        ),
         ({"updates.beta2": 2.0}, "updates.beta2=2.0 must be at least 0 and below 1"),
         ({"generator.remat": "some"}, "generator.remat='some' .* none, conv, layer"),
         ({"generator.c_dim": -1}, "generator.c_dim=-1 must be at least 0"),

@@ -269,7 +269,10 @@ def test_averages_follow_G_in_the_discriminators_phase_only():
         ({"batch_size": 8, "beta2": 2.0}, "updates.beta2=2.0 must be .* below 1"),
         ({"batch_size": 8, "G_lr": -1.0}, "updates.G_lr=-1.0 must be at least 0"),
         ({"batch_size": 8, "ema_kimg": -1.0}, "updates.ema_kimg=-1.0 must be"),
-        ({"batch_size": 8, "kernel": "palas"}, "updates.kernel='palas'.*xla, pallas"),
+        (
+            {"batch_size": 8, "implementation": "palas"},
+            "updates.implementation='palas'.*xla, pallas",
+        ),
         ({"batch_size": 8, "D_reg_interval": 0}, "D_reg_interval=0 must be at least 1"),
         ({"batch_size": 8, "G_reg_interval": 4}, "pl_weight=0: set losses.pl_weight"),
     ],

@@ -1,4 +1,4 @@
-"""Resampling as multiplications by banded matrices: the form for matrix units.
+"""Resampling as multiplications by banded matrices: for matrix units.
 
 A separable filter is one matrix per axis; a 2-D filter is the sum of the separable
 filters of its singular value decomposition (radial low-passes need 3 or 4).
@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from afgan_jax.signal.operators import FilteredActivation, Resampling
+
 # Singular values below this share of the largest are rounding in float32.
 _RANK_TOLERANCE = 1e-7
 
 
-def resample(spec, x):
-    """Apply `spec` (resample.Resampling) to an image, [N H W C] -> [N H2 W2 C]."""
+def resample(spec: Resampling, x: jax.Array) -> jax.Array:
+    """Apply `spec` to images, [N H W C] -> [N H2 W2 C]."""
     grows = spec.size_out[0] >= spec.size_in[0]
     total = None
     for taps_y, taps_x in separable_terms(spec):
@@ -25,6 +27,11 @@ def resample(spec, x):
             term = _along_y(y, _along_x(z, x))
         total = term if total is None else total + term
     return total
+
+
+def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
+    """op.down(activation(op.up(x))), [N H W C] -> [N H2 W2 C]."""
+    return resample(op.down, op.activation(resample(op.up, x)))
 
 
 def separable_terms(

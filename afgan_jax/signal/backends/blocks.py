@@ -13,32 +13,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax.signal.backends import banded
+from afgan_jax.signal.operators import FilteredActivation
 
 SIZE = 8  # pixels of an output's block along an axis, or a little more
 
 
-def filtered(op, x: jax.Array) -> jax.Array:
-    """op.down(act(op.up(x))) of nonlinearity._Filtered, [N H W C] -> [N H2 W2 C]."""
+def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
+    """op.down(activation(op.up(x))), [N H W C] -> [N H2 W2 C]."""
     assert op.down.lo == (0, 0)  # nothing is added between the two
     sizes = [_sizes(u, d) for u, d in zip(op.up.up, op.down.down)]
     small, fine, out = zip(*sizes)
     first = tuple(-(lo // up) for lo, up in zip(op.up.lo, op.up.up))
-    rise = _kernel(op.up, small, fine, first)
-    fall = _kernel(op.down, fine, out, (0, 0))
+    to_fine = _kernel(op.up, small, fine, first)
+    to_coarse = _kernel(op.down, fine, out, (0, 0))
     counts = tuple(-(-n // b) for n, b in zip(op.down.size_out, out))
-    reach = [a + b - 2 for a, b in zip(rise.shape, fall.shape)]
+    reach = [a + b - 2 for a, b in zip(to_fine.shape, to_coarse.shape)]
     padded = tuple((n + r) * b for n, r, b in zip(counts, reach, small))
     x = _placed(x, first, padded)
-    y = _convolve(op.act(_convolve(_split(x, small), rise)), fall)
+    y = _convolve(op.activation(_convolve(_split(x, small), to_fine)), to_coarse)
     y = _join(y, x.shape[0], out)
     height, width = op.down.size_out
     return y[:, :height, :width]
 
 
-def pays(op, x: jax.Array) -> bool:
-    """Whether a TPU is likely faster so than with banded matrices: see forms.TABLE."""
+def is_cheaper(op: FilteredActivation, channels: int) -> bool:
+    """Whether a TPU is faster so than with banded matrices: see dispatch.TABLE."""
     radial = not (op.up.separable and op.down.separable)
-    return radial or max(op.up.up) > 2 or x.shape[-1] < 128
+    return radial or max(op.up.up) > 2 or channels < 128
 
 
 def _sizes(up: int, down: int) -> tuple[int, int, int]:

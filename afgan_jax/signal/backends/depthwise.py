@@ -1,6 +1,6 @@
-"""Resampling as XLA's own depthwise convolution: the plain form, slow everywhere.
+"""Resampling as XLA's own depthwise convolution: plain and slow.
 
-It is the baseline that other forms are compared with, and what is counted to say how
+It is the baseline that others are compared with, and what is counted to say how
 many operations a resampling needs.
 """
 
@@ -8,13 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from afgan_jax.signal.operators import FilteredActivation, Resampling
 
-def resample(spec, x):
-    """Apply `spec` (resample.Resampling) to an image, [N H W C] -> [N H2 W2 C]."""
+
+def resample(spec: Resampling, x: jax.Array) -> jax.Array:
+    """Apply `spec` to images, [N H W C] -> [N H2 W2 C]."""
     if not spec.separable:
         return _convolve(spec, x, np.asarray(spec.taps), (0, 1))
     y = _convolve(spec, x, np.asarray(spec.taps[0])[:, None], (0,))
     return _convolve(spec, y, np.asarray(spec.taps[1])[None, :], (1,))
+
+
+def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
+    """op.down(activation(op.up(x))), [N H W C] -> [N H2 W2 C]."""
+    return resample(op.down, op.activation(resample(op.up, x)))
 
 
 def _convolve(spec, x, taps, axes: tuple[int, ...]):

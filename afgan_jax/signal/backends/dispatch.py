@@ -1,24 +1,73 @@
-"""Which inner form computes an operation, chosen where it is lowered for a backend.
+"""Which implementation computes an operator: the table, and where it is looked up.
 
-The forms of an operation are functions of the same arrays that agree to rounding; CPUs,
-GPUs and TPUs prefer opposite ones. TABLE says which is taken; AFGAN_FORM in the
-environment says otherwise, for experiments: `filtered=banded,resample=banded`, or
-`naive` for what XLA offers by itself, the baseline of `python -m afgan_jax bench`.
+The implementations of an operation are functions of an operator and of arrays that
+agree to rounding; CPUs, GPUs and TPUs are fast with opposite ones. `choose` is a pure
+function of operation, operator, platform, shape and wish, and `lower` leaves the
+platform open until a program is lowered for one. `wishes` asks for implementations of
+all operators that are made in a context, such as NAIVE, what XLA offers by itself, the
+baseline of `python -m afgan_jax bench`.
 """
 
 import contextlib
 import contextvars
 import functools
-import logging
-import os
+import types
 from collections.abc import Callable, Iterator, Mapping
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-_log = logging.getLogger(__name__)
+from afgan_jax.signal.backends import (
+    banded,
+    blocks,
+    cpu_convolution,
+    depthwise,
+    pallas_tpu,
+    polyphase,
+    polyphase_activation,
+    xla_convolution,
+)
 
-# operation: {platform: form}. Seconds forward / with backward on 2 cores of a Xeon for
+
+def _gradient_of(filtered: Callable) -> Callable:
+    """(operator, x, ct) -> the gradient for x of a `filtered` that JAX derives."""
+
+    def gradient(operator, x: jax.Array, ct: jax.Array) -> jax.Array:
+        return jax.vjp(functools.partial(filtered, operator), x)[1](ct)[0]
+
+    return gradient
+
+
+# operation: {name: function(operator, *arrays)}
+IMPLEMENTATIONS: dict[str, dict[str, Callable]] = {
+    "resample": {
+        "polyphase": polyphase.resample,
+        "banded": banded.resample,
+        "depthwise": depthwise.resample,
+    },
+    "filtered": {
+        "polyphase": polyphase_activation.filtered,
+        "banded": banded.filtered,
+        "blocks": blocks.filtered,
+        "depthwise": depthwise.filtered,
+        "fused": pallas_tpu.filtered,
+    },
+    "filtered_gradient": {
+        "polyphase": polyphase_activation.filtered_vjp,
+        "banded": _gradient_of(banded.filtered),
+        "blocks": _gradient_of(blocks.filtered),
+        "depthwise": _gradient_of(depthwise.filtered),
+        "fused": pallas_tpu.filtered_vjp,
+    },
+    "conv": {"extra_row": cpu_convolution.conv, "xla": xla_convolution.conv},
+    "conv_weights": {
+        "taps": cpu_convolution.weight_gradient_by_taps,
+        "padded": cpu_convolution.weight_gradient_of_padded,
+        "xla": xla_convolution.weight_gradient,
+    },
+}
+# operation: {platform: name}. Seconds forward / with backward on 2 cores of a Xeon for
 # [4, 148, 148, 256], up 2, down 2, 12 taps, float32: polyphase 0.13 / 0.29, banded 0.88
 # / 2.4, depthwise 13 / 29. Estimates of the TPU compiler for a v5e, 8 such images in
 # bfloat16: banded 6.0 / 10 ms, depthwise 7.1 / 15 ms, slices as in polyphase 25 ms.
@@ -27,59 +76,76 @@ _log = logging.getLogger(__name__)
 # 30 | 17, blocks 25 | 15; up 4 to [8, 276, 276, 181] 55 | 31, 63 | 31, blocks 46 | 23;
 # radial [8, 148, 148, 512] banded either way 76 | 34, blocks 35 | 17; [8, 36, 36, 512]
 # for a v5e 2.9 either way, blocks 3.9. So a TPU takes blocks where channels are few,
-# filters radial or up is 4 (blocks.pays).
+# filters radial or up is 4 (blocks.is_cheaper), and banded elsewhere.
+_FILTERED = {"cpu": "polyphase", "tpu": "blocks", "default": "banded"}
 TABLE: dict[str, dict[str, str]] = {
     "resample": {"cpu": "polyphase", "default": "banded"},
-    "filtered": {"cpu": "polyphase", "default": "banded"},
-    "conv": {"cpu": "taller", "default": "xla"},
+    "filtered": _FILTERED,
+    "filtered_gradient": _FILTERED,
+    "conv": {"cpu": "extra_row", "default": "xla"},
     "conv_weights": {"cpu": "taps", "default": "xla"},
 }
-FORMS = {
-    "resample": ("polyphase", "banded", "depthwise"),
-    "filtered": ("polyphase", "banded", "blocks", "depthwise", "fused"),
-    "conv": ("taller", "xla"),
-    "conv_weights": ("taps", "padded", "xla"),
-}
+# What can be wished for, with XLA's own implementation of each.
 NAIVE = {
     "resample": "depthwise",
     "filtered": "depthwise",
     "conv": "xla",
     "conv_weights": "padded",
 }
-# Operations on one sample at a time: devices that share a batch need not talk.
-PER_SAMPLE = ("resample", "filtered")
-# Forms that the compiler cannot divide among devices, and what is taken in their place
-# for a batch that does not lie on the devices in equal parts.
+# Operations on one sample at a time: devices that share a batch need not communicate.
+PER_SAMPLE = ("resample", "filtered", "filtered_gradient")
+# Implementations that the compiler cannot divide among devices, and what is taken
+# instead for a batch that does not lie on the devices in equal parts.
 INSTEAD = {"fused": "banded"}
 _mesh = contextvars.ContextVar[Mesh | None]("mesh", default=None)
-# What is in force besides, the later before the earlier: of `prefer`, of AFGAN_FORM, of
-# `override`.
-_preferred: dict[str, str] = {}
-_forced: dict[str, str] = {}
+_wishes = contextvars.ContextVar[Mapping[str, str]](
+    "wishes", default=types.MappingProxyType({})
+)
 
 
-def lower(
-    operation: str, forms: Mapping[str, Callable], *arrays: jax.Array, **table: str
-):
-    """forms[name](*arrays) with the name that the platform at hand calls for.
+def choose(
+    operation: str,
+    operator,
+    platform: str,
+    shape: tuple[int, ...],
+    dtype=jnp.float32,
+    wish: str | None = None,
+) -> str:
+    """The name of the implementation, for the first array's shape [N H W C] and dtype.
 
-    `table` goes before TABLE, for choices by shape: {platform: form}.
+    `wish` goes before the table. "banded" replaces "fused" where the chip cannot hold
+    the images, and the table's "blocks" where that is not cheaper.
     """
-    assert set(forms) == set(FORMS[operation]), operation
-    environment = _from_environment(os.environ.get("AFGAN_FORM", ""))
-    chosen = _preferred | environment | _forced
+    name = wish or TABLE[operation].get(platform, TABLE[operation]["default"])
+    if name == "fused" and not pallas_tpu.is_supported(operator, shape[-1], dtype):
+        return "banded"
+    if name == "blocks" and not wish and not blocks.is_cheaper(operator, shape[-1]):
+        return "banded"
+    return name
+
+
+def lower(operation: str, operator, *arrays: jax.Array, wish: str | None) -> jax.Array:
+    """operation(operator, *arrays), by what `choose` says where it is lowered."""
+    shape, dtype = arrays[0].shape, arrays[0].dtype
     mesh = _mesh.get()
-    divides = mesh is not None and arrays[0].shape[0] % mesh.size == 0
-    if operation in chosen:
-        name = chosen[operation]
-        if mesh is not None and not divides:
-            name = INSTEAD.get(name, name)
-        run = forms[name]
+    is_divided = mesh is not None and shape[0] % mesh.size == 0
+    if mesh is not None and not is_divided:
+        wish = INSTEAD.get(wish, wish)
+    names = {
+        platform: choose(operation, operator, platform, shape, dtype, wish)
+        for platform in TABLE[operation]
+    }
+    # One function a name: JAX then makes one branch of it for all its platforms.
+    functions = {
+        name: functools.partial(IMPLEMENTATIONS[operation][name], operator)
+        for name in names.values()
+    }
+    if len(functions) == 1:
+        (run,) = functions.values()
     else:
-        names = TABLE[operation] | table
-        branches = {platform: forms[name] for platform, name in names.items()}
+        branches = {platform: functions[name] for platform, name in names.items()}
         run = functools.partial(jax.lax.platform_dependent, **branches)
-    if not divides or operation not in PER_SAMPLE:
+    if not is_divided or operation not in PER_SAMPLE:
         return run(*arrays)
     rows = PartitionSpec(mesh.axis_names)
     return jax.shard_map(
@@ -102,71 +168,40 @@ def split_over(mesh: Mesh) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def prefer(**chosen: str) -> Iterator[None]:
-    """Takes these forms, whatever the platform, where nothing else is asked for.
+def wishes(**implementations: str) -> Iterator[None]:
+    """Operators made in this context get these implementations: {operation: name}.
 
-    For what is traced in this context: always the same for the same function.
+    Use it as a decorator of a function that is then jitted, wishes(...)(function): jit
+    keeps what it has traced by function, and this makes a new one. Inner contexts go
+    before outer ones. Raises ValueError for an unknown operation or name.
     """
-    with _within(_preferred, chosen):
-        yield
-
-
-@contextlib.contextmanager
-def override(**chosen: str) -> Iterator[None]:
-    """Takes the form of each operation named, whatever the platform, in this context.
-
-    What was compiled before and within is forgotten. Raises ValueError as `parse` does.
-    """
-    with _within(_forced, chosen):
-        jax.clear_caches()
-        try:
-            yield
-        finally:
-            jax.clear_caches()
-
-
-@contextlib.contextmanager
-def _within(choices: dict[str, str], more: dict[str, str]) -> Iterator[None]:
-    _check(more)
-    before = dict(choices)
-    choices.update(more)
+    for choice in implementations.items():
+        _check(*choice)
+    token = _wishes.set(_wishes.get() | implementations)
     try:
         yield
     finally:
-        choices.clear()
-        choices.update(before)
+        _wishes.reset(token)
 
 
-def parse(text: str) -> dict[str, str]:
-    """{operation: form} of "operation=form,...", or of "naive".
+def wish(operation: str, name: str | None = None) -> str | None:
+    """What to make an operator with: `name`, or else the context's wish, if any.
 
-    Raises ValueError for an unknown operation or form.
+    Raises ValueError for an unknown name.
     """
-    if text == "naive":
-        return dict(NAIVE)
-    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
-    chosen = {operation: form for operation, _, form in pairs}
-    _check(chosen)
-    return chosen
+    if name is None:
+        return _wishes.get().get(operation)
+    _check(operation, name)
+    return name
 
 
-@functools.cache
-def _from_environment(text: str) -> dict[str, str]:
-    chosen = parse(text)
-    if chosen:
-        _log.warning("AFGAN_FORM=%s: inner forms %s", text, chosen)
-    return chosen
-
-
-def _check(chosen: Mapping[str, str]) -> None:
-    for operation, form in chosen.items():
-        if operation not in FORMS:
-            raise ValueError(
-                f"AFGAN_FORM: there is no operation {operation!r}: use naive, or"
-                f" OPERATION=FORM with one of {', '.join(FORMS)}"
-            )
-        if form not in FORMS[operation]:
-            raise ValueError(
-                f"AFGAN_FORM: {operation}={form!r} is unknown: use one of"
-                f" {', '.join(FORMS[operation])}"
-            )
+def _check(operation: str, name: str) -> None:
+    if operation not in NAIVE:
+        raise ValueError(
+            f"there is no operation {operation!r}: use one of {', '.join(NAIVE)}"
+        )
+    known = IMPLEMENTATIONS[operation]
+    if name not in known:
+        raise ValueError(
+            f"{operation} has no implementation {name!r}: use one of {', '.join(known)}"
+        )

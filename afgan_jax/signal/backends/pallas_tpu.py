@@ -2,17 +2,16 @@
 
 A program of the kernel takes one image and a block of channels, and walks down the rows
 of the fine grid (pallas_schedule.py). A row is a few rows of the input, weighted
-(vector unit),
-times a banded matrix along the row (matrix unit, a block of the band at a time); the
-nonlinearity; times a banded matrix along the row on the way down. The last rows so made
-are kept in a ring, and their weighted sum is a row of the output. The gradient is the
-same walk: x and the cotangent go up, and the transposed filters lead down. Only x is
-kept from the forward pass.
+(vector unit), times a banded matrix along the row (matrix unit, a block of the band at
+a time); the nonlinearity; times a banded matrix along the row on the way down. The last
+rows so made are kept in a ring, and their weighted sum is a row of the output. The
+gradient is the same walk: x and the cotangent go up, and the transposed filters lead
+down. Only x is kept from the forward pass.
 
 Stages hand rows on through memory and work on different groups of rows in a round, so
 that the compiler can keep vector and matrix units busy at a time. Not the default:
 counted from compiled programs, not yet timed on a TPU. Ask for it with
-updates.kernel=pallas.
+updates.implementation=pallas.
 """
 
 import functools
@@ -26,24 +25,23 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 from afgan_jax.signal.backends import banded, pallas_schedule
+from afgan_jax.signal.operators import FilteredActivation
 
 VMEM_BYTES = 100 * 2**20  # of the 128 MiB that a core of v5e and v6e has
 LANES = 128  # channels side by side in a register
-PIECE = (
-    2 * pallas_schedule.SUBLANES
-)  # samples of a row that are summed while in registers
+CHUNK = 2 * pallas_schedule.SUBLANES  # samples of a row summed while in registers
 
 
-def filtered(op, x: jax.Array) -> jax.Array:
-    """op.down(act(op.up(x))) of nonlinearity._Filtered, [N H W C] -> [N H2 W2 C]."""
-    return _on_platform([op.up], op.act, op.down, x)
+def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
+    """op.down(activation(op.up(x))), [N H W C] -> [N H2 W2 C]."""
+    return _on_platform([op.up], op.activation, op.down, x)
 
 
-def filtered_vjp(op, x: jax.Array, ct: jax.Array) -> jax.Array:
+def filtered_vjp(op: FilteredActivation, x: jax.Array, ct: jax.Array) -> jax.Array:
     """The gradient for x given that of the output, ct."""
 
     def combine(fine, fine_ct):
-        return jax.vjp(op.act, fine)[1](fine_ct)[0]
+        return jax.vjp(op.activation, fine)[1](fine_ct)[0]
 
     ups = [op.up, op.down.transposed()]
     return _on_platform(ups, combine, op.up.transposed(), x, ct)
@@ -116,7 +114,7 @@ def _kernel(*refs, combine, plan: pallas_schedule.Walk, precision):
 
     def write(o):
         slots = [slot(o * rows.step - rows.lo + k) for k in range(rows.taps)]
-        for part in _pieces(y.shape[2]):
+        for part in _chunks(y.shape[2]):
             terms = []
             for t, taps in enumerate(plan.taps):
                 terms += _weighted(taps, [ring.at[t, k, part] for k in slots])
@@ -167,7 +165,7 @@ def _times(precision, firsts, blocks, t: int, row) -> jax.Array:
 def _weigh(up: pallas_schedule.Up, g, x, line) -> None:
     """line [terms rows W C]: rows of x [1 H W C] summed as group g needs them."""
     numbers = [g * up.stride + up.first + i for i in range(up.count)]
-    for part in _pieces(x.shape[2]):
+    for part in _chunks(x.shape[2]):
         rows = []
         for n in numbers:
             row = x[0, jnp.clip(n, 0, up.height - 1), part].astype(jnp.float32)
@@ -191,13 +189,13 @@ def _weighted(taps, rows) -> list[jax.Array]:
     return parts if last % 2 else [*parts, taps[last // 2] * rows[last // 2][...]]
 
 
-def _pieces(size: int) -> list[slice]:
-    return [slice(i, min(i + PIECE, size)) for i in range(0, size, PIECE)]
+def _chunks(size: int) -> list[slice]:
+    return [slice(i, min(i + CHUNK, size)) for i in range(0, size, CHUNK)]
 
 
-def fits(op, x: jax.Array) -> bool:
-    """Whether both passes over an array like x fit on chip."""
-    ups, (channels, dtype) = [op.up, op.down.transposed()], (x.shape[-1], x.dtype)
+def is_supported(op: FilteredActivation, channels: int, dtype) -> bool:
+    """Whether both passes over such an array fit on chip."""
+    ups = [op.up, op.down.transposed()]
     return _channel_block(ups, op.up.transposed(), channels, dtype) is not None
 
 

@@ -1,4 +1,4 @@
-"""Resampling as sums of shifted slices: the fast form on CPU.
+"""Resampling as sums of shifted slices: fast on CPUs.
 
 A signal may be held as P interleaved phases, phase p of [N J W C] holding samples
 p, p + P, p + 2P, ... of an axis; a `grid` holds [phases_y][phases_x] arrays. Written
@@ -13,12 +13,13 @@ import jax
 import jax.numpy as jnp
 
 from afgan_jax.signal import precision
+from afgan_jax.signal.operators import Resampling
 
 Grid = list[list[jax.Array]]
 
 
-def resample(spec, x):
-    """Apply `spec` (resample.Resampling) to an image, [N H W C] -> [N H2 W2 C]."""
+def resample(spec: Resampling, x: jax.Array) -> jax.Array:
+    """Apply `spec` to images, [N H W C] -> [N H2 W2 C]."""
     # CPUs add half precision slowly.
     return precision.widened(functools.partial(_resample, spec))(x)
 
@@ -51,8 +52,8 @@ def resample_grid(
 def separately(fn, *arrays):
     """fn(*arrays), compiled apart: fused with nothing before it or after.
 
-    XLA has no word for that, but it leaves the branches of a choice alone. In a loop it
-    also keeps the work out of the write of its result, which takes one core only.
+    XLA does not fuse across the branches of a conditional. In a loop this also keeps
+    the work out of the write of its result, which runs on one core only.
     """
     nothing = jax.tree.map(
         lambda y: jnp.zeros(y.shape, y.dtype), jax.eval_shape(fn, *arrays)

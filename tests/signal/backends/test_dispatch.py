@@ -1,21 +1,103 @@
-"""The inner form is chosen for the platform a program is lowered for, or by name."""
+"""An implementation is chosen by operator, platform and shape, or by name."""
+
+import ast
+import functools
+import pathlib
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from afgan_jax.signal import convolve, filters, nonlinearity
+from afgan_jax.networks import generator
+from afgan_jax.signal import (
+    activations,
+    convolve,
+    filters,
+    nonlinearity,
+    operators,
+    resample,
+)
 from afgan_jax.signal.backends import dispatch
+
+SIGNAL = pathlib.Path(dispatch.__file__).parents[1]
+BAND = (2.0, 6.0, 32.0)
+UP = filters.lowpass(12, *BAND)
+DOWN = {radial: filters.lowpass(12, *BAND, radial=radial) for radial in (False, True)}
+
+
+def operator(radial: bool = False, up: int = 2, size: int = 16):
+    to_fine = resample.make_resampling((size, size), UP, up=up, pad=12)
+    to_coarse = resample.make_resampling(to_fine.size_out, DOWN[radial], down=2)
+    act = activations.Activation("lrelu")
+    return operators.FilteredActivation(act, to_fine, to_coarse)
+
+
+@pytest.mark.parametrize(
+    "platform, settings, channels, name",
+    [
+        ("cpu", {}, 512, "polyphase"),
+        ("cpu", {"radial": True}, 8, "polyphase"),
+        ("cuda", {}, 512, "banded"),
+        ("cuda", {"radial": True}, 8, "banded"),
+        ("rocm", {}, 512, "banded"),
+        ("tpu", {}, 512, "banded"),
+        ("tpu", {}, 127, "blocks"),
+        ("tpu", {"radial": True}, 512, "blocks"),
+        ("tpu", {"up": 4}, 512, "blocks"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["filtered", "filtered_gradient"])
+def test_filtered_activation_is_chosen_by_platform_and_shape(
+    operation, platform, settings, channels, name
+):
+    op, shape = operator(**settings), (2, 16, 16, channels)
+    assert dispatch.choose(operation, op, platform, shape) == name
+    for wish in ("polyphase", "banded", "blocks", "depthwise", "fused"):
+        assert dispatch.choose(operation, op, platform, shape, wish=wish) == wish
+
+
+@pytest.mark.parametrize("size, dtype, name", [(256, "f2", "fused"), (256, "f4", None)])
+def test_kernel_gives_way_to_banded_matrices_where_the_chip_is_too_small(
+    size, dtype, name
+):
+    op, shape = operator(size=size), (1, size, size, 128)
+    found = dispatch.choose("filtered", op, "tpu", shape, np.dtype(dtype), "fused")
+    assert found == (name or "banded")
+
+
+@pytest.mark.parametrize(
+    "operation, on_cpu, elsewhere",
+    [
+        ("resample", "polyphase", "banded"),
+        ("conv", "extra_row", "xla"),
+        ("conv_weights", "taps", "xla"),
+    ],
+)
+def test_linear_operators_are_chosen_by_platform(operation, on_cpu, elsewhere):
+    shape = (2, 16, 16, 8)
+    for platform in ("cpu", "cuda", "tpu"):
+        expected = on_cpu if platform == "cpu" else elsewhere
+        assert dispatch.choose(operation, None, platform, shape) == expected
+        naive = dispatch.NAIVE[operation]
+        assert dispatch.choose(operation, None, platform, shape, wish=naive) == naive
+
+
+def test_every_operation_has_its_implementations_in_every_table():
+    assert dispatch.TABLE.keys() == dispatch.IMPLEMENTATIONS.keys()
+    assert dispatch.NAIVE.keys() == dispatch.TABLE.keys() - {"filtered_gradient"}
+    both = (dispatch.IMPLEMENTATIONS[n] for n in ("filtered", "filtered_gradient"))
+    assert len({tuple(names) for names in both}) == 1
+    for operation, names in dispatch.TABLE.items():
+        known = dispatch.IMPLEMENTATIONS[operation].keys()
+        assert "default" in names and known >= set(names.values())
 
 
 def lowered_gradient(platform: str, channels: int = 8, radial: bool = True) -> str:
-    up = filters.lowpass(12, 2.0, 6.0, 32.0)
-    down = filters.lowpass(12, 2.0, 6.0, 32.0, radial=radial)
-
     def loss(x, w):
         y = convolve.conv(x, w, pad=2)
-        y = nonlinearity.filtered_lrelu(y, None, up, down, up=2, down=2, pad=(9, 8))
-        return jnp.sum(y)
+        how = {"up": 2, "down": 2, "pad": (9, 8)}
+        return jnp.sum(nonlinearity.filtered_lrelu(y, None, UP, DOWN[radial], **how))
 
     shapes = jnp.zeros((2, 16, 16, channels)), jnp.zeros((3, 3, channels, channels))
     traced = jax.jit(jax.grad(loss, (0, 1))).trace(*shapes)
@@ -44,44 +126,139 @@ def test_tpu_convolves_blocks_where_filters_are_radial_or_channels_few(
     assert "tensor<2x2x64x256xf32>" in text  # 8 x 8 pixels as features, up to 16 x 16
 
 
-def test_named_forms_are_taken_on_every_platform():
-    with dispatch.override(filtered="banded", resample="banded"):
+def test_wishes_are_taken_on_every_platform():
+    with dispatch.wishes(filtered="banded", resample="banded"):
         text = lowered_gradient("cpu")
     assert text.count("dot_general") >= 10 and text.count("stablehlo.slice") < 20
-    with dispatch.override(**dispatch.NAIVE):
+    with dispatch.wishes(**dispatch.NAIVE):
         text = lowered_gradient("tpu")
     assert "feature_group_count = 8" in text and "dot_general" not in text
     assert "feature_group_count = 8" not in lowered_gradient("tpu")
 
 
-def test_environment_names_forms_and_a_preference_gives_way(monkeypatch, caplog):
-    with dispatch.prefer(filtered="depthwise", resample="depthwise"):
-        assert "feature_group_count = 8" in lowered_gradient("cpu")
-        monkeypatch.setenv("AFGAN_FORM", "filtered=polyphase, resample=polyphase")
-        for _ in range(2):
-            assert "feature_group_count = 8" not in lowered_gradient("cpu")
-    assert [r.message for r in caplog.records if "AFGAN_FORM" in r.message] == [
-        "AFGAN_FORM=filtered=polyphase, resample=polyphase: inner forms "
-        "{'filtered': 'polyphase', 'resample': 'polyphase'}"
-    ]
+def test_inner_wishes_go_before_outer_ones_and_arguments_before_both():
+    with dispatch.wishes(filtered="banded", conv="xla"):
+        with dispatch.wishes(filtered="depthwise"):
+            assert dispatch.wish("filtered") == "depthwise"
+            assert dispatch.wish("filtered", "polyphase") == "polyphase"
+            assert dispatch.wish("conv") == "xla"
+        assert dispatch.wish("filtered") == "banded"
+    assert dispatch.wish("filtered") is None
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    "wishes, message",
     [
-        ("filtred=banded", "no operation 'filtred'"),
-        ("banded", "no operation 'banded'"),
-        ("conv=fast", "conv='fast' is unknown: use one of taller, xla"),
+        ({"filtred": "banded"}, "no operation 'filtred': use one of resample, filt"),
+        ({"filtered_gradient": "banded"}, "no operation 'filtered_gradient'"),
+        ({"conv": "fast"}, "conv has no implementation 'fast': use one of extra_row"),
     ],
 )
-def test_unknown_forms_are_refused_by_name(text, message):
-    with pytest.raises(ValueError, match=message):
-        dispatch.parse(text)
-    assert dispatch.parse("naive") == dispatch.NAIVE
+def test_unknown_wishes_are_refused_by_name(wishes, message):
+    with pytest.raises(ValueError, match=message), dispatch.wishes(**wishes):
+        pass
+    assert dispatch.wish("conv") is None
 
 
-def test_every_operation_has_its_forms_in_every_table():
-    assert dispatch.TABLE.keys() == dispatch.FORMS.keys() == dispatch.NAIVE.keys()
-    for operation, known in dispatch.FORMS.items():
-        chosen = {*dispatch.TABLE[operation].values(), dispatch.NAIVE[operation]}
-        assert "default" in dispatch.TABLE[operation] and chosen <= set(known)
+def test_public_functions_take_and_check_an_implementation():
+    x, w = jnp.zeros((1, 8, 8, 2)), jnp.zeros((3, 3, 2, 2))
+    runs = {
+        "resample": lambda name: resample.upfirdn(x, None, implementation=name),
+        "filtered": lambda name: nonlinearity.filtered(
+            x, jnp.tanh, None, None, implementation=name
+        ),
+        "conv": lambda name: convolve.conv(x, w, implementation=name),
+        "conv_weights": lambda name: convolve.conv(x, w, weight_implementation=name),
+    }
+    assert runs.keys() == dispatch.NAIVE.keys()
+    for operation, run in runs.items():
+        run(dispatch.NAIVE[operation])
+        with pytest.raises(ValueError, match=f"{operation} has no .* 'fast'"):
+            run("fast")
+    with pytest.raises(ValueError, match="'banded' takes no parameters"):
+        nonlinearity.filtered(x, pow, None, None, w, implementation="banded")
+
+
+def chain(x, w, p):
+    """Every operator that there is, with and without parameters."""
+    how = {"up": 2, "down": 2, "pad": 12}
+    y = nonlinearity.filtered_lrelu(convolve.conv(x, w, pad=1), None, UP, UP, **how)
+    y = nonlinearity.filtered(y, sine, UP, UP, p, **how)
+    return resample.upsample(y, UP)
+
+
+def sine(x, p):
+    return jnp.sin(p * x)
+
+
+def first(f, *arrays):
+    def loss(*arrays):
+        return jnp.sum(f(*arrays) ** 2)
+
+    return jax.grad(loss, (0, 1, 2))(*arrays)
+
+
+def second(f, *arrays):
+    def penalty(*arrays):
+        return sum(jnp.sum(g**2) for g in first(f, *arrays))
+
+    return jax.grad(penalty, (0, 1, 2))(*arrays)
+
+
+@pytest.mark.parametrize("order", [first, second, None], ids=["first", "second", "y"])
+@pytest.mark.parametrize("naive_first", [True, False])
+def test_one_process_lowers_both_whatever_was_traced_before(order, naive_first):
+    """In either order, the second is what a fresh process would lower."""
+    shapes = (2, 12, 12, 3), (3, 3, 3, 3), (3,)
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    run = chain if order is None else functools.partial(order, chain)
+    sides = {"naive": dispatch.wishes(**dispatch.NAIVE)(run), "chosen": run}
+    text = {
+        name: jax.jit(sides[name]).lower(*shapes).as_text()
+        for name in (("naive", "chosen") if naive_first else ("chosen", "naive"))
+    }
+    assert "feature_group_count = 3" in text["naive"]
+    assert "feature_group_count = 3" not in text["chosen"]
+    # Without "depthwise", all that is sliced is sliced by the sums of "polyphase".
+    counts = {name: text[name].count("stablehlo.slice") for name in text}
+    assert counts["naive"] == 0 < counts["chosen"]
+
+
+@pytest.mark.parametrize("naive_first", [True, False])
+def test_a_network_that_is_rematerialised_lowers_both_in_one_process(naive_first):
+    G = generator.make_generator(
+        resolution=16,
+        z_dim=8,
+        w_dim=8,
+        channel_base=64,
+        channel_max=8,
+        num_layers=3,
+        num_critical=1,
+        margin=4,
+        remat="layer",
+    )
+    variables = jax.eval_shape(G.initialize, jax.random.key(0))
+    ws = jax.ShapeDtypeStruct((2, G.synthesis.num_ws, 8), jnp.float32)
+
+    def loss(variables, ws):
+        images = G.apply(variables, ws, method=type(G).synthesize)
+        return jnp.sum(images**2)
+
+    def penalty(variables, ws):
+        return jnp.sum(jax.grad(loss, 1)(variables, ws) ** 2)
+
+    run = jax.grad(penalty, 1)
+    sides = {"naive": dispatch.wishes(**dispatch.NAIVE)(run), "chosen": run}
+    for name in ("naive", "chosen") if naive_first else ("chosen", "naive"):
+        text = jax.jit(sides[name]).lower(variables, ws).as_text()
+        assert ("feature_group_count = 8" in text) == (name == "naive")
+
+
+def test_signal_reads_no_environment_and_clears_no_caches():
+    for file in SIGNAL.rglob("*.py"):
+        names = {
+            node.attr if isinstance(node, ast.Attribute) else node.id
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Attribute | ast.Name)
+        }
+        assert not names & {"environ", "getenv", "clear_caches"}, file

@@ -1,5 +1,6 @@
-"""The TPU kernel, run step by step on CPU, against the slices of the CPU's own form."""
+"""The TPU kernel, run step by step on CPU, against the sums of slices of CPUs."""
 
+import dataclasses
 import functools
 
 import jax
@@ -9,15 +10,22 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from afgan_jax.bench import aot
-from afgan_jax.signal import filters, nonlinearity, resample
-from afgan_jax.signal.backends import banded, dispatch, pallas_schedule, pallas_tpu
-from afgan_jax.training import kernels
+from afgan_jax.signal import activations, filters, nonlinearity, resample
+from afgan_jax.signal.backends import (
+    banded,
+    dispatch,
+    pallas_schedule,
+    pallas_tpu,
+    polyphase_activation,
+)
+from afgan_jax.signal.backends.polyphase_activation import whole, whole_vjp
+from afgan_jax.signal.operators import FilteredActivation
 
 UP = filters.lowpass(12, 2, 2, 32)
 DOWN = filters.lowpass(12, 2, 2.5, 32)
 RADIAL = filters.lowpass(12, 2, 2.5, 32, radial=True)
-LRELU = nonlinearity.Activation("lrelu")
-CLAMPED = nonlinearity.Activation("lrelu", clamp=0.8)
+LRELU = activations.Activation("lrelu")
+CLAMPED = activations.Activation("lrelu", clamp=0.8)
 # (activation, up filter, down filter, up, down, pad)
 SETTINGS = {
     "separable": (CLAMPED, UP, DOWN, 2, 2, ((11, 10), (9, 12))),
@@ -35,7 +43,7 @@ SLOW = {
     ),
     "up2_down4": (LRELU, UP, filters.lowpass(24, 2, 1, 64), 2, 4, (15, 16)),
     "up3_down2": (LRELU, filters.lowpass(9, 2, 2, 48), DOWN, 3, 2, 8),
-    "softplus": (nonlinearity.Activation("softplus"), UP, RADIAL, 2, 2, 11),
+    "softplus": (activations.Activation("softplus"), UP, RADIAL, 2, 2, 11),
     "one_row": (LRELU, UP, DOWN, 2, 2, ((-3, 4), (2, -1))),
 }
 CASES = [
@@ -50,20 +58,20 @@ def operation(setting, size=(11, 13)):
         size, up_filter, up=up, pad=pad, gain=float(up * up)
     )
     to_coarse = resample.make_resampling(to_fine.size_out, down_filter, down=down)
-    return nonlinearity._Filtered(act, to_fine, to_coarse)
+    return FilteredActivation(act, to_fine, to_coarse)
 
 
 @pytest.mark.parametrize("setting", CASES)
 def test_kernel_agrees_with_slices(setting):
-    """In float32, whose rounding both forms share: to 1e-6 of the largest."""
+    """In float32, whose rounding both share: to 1e-6 of the largest."""
     op = operation(setting)
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(2, 11, 13, 3)), jnp.float32)
     ct = jnp.asarray(rng.normal(size=(2, *op.down.size_out, 3)), jnp.float32)
     found = jax.jit(functools.partial(pallas_tpu.filtered, op))(x)
-    expected = jax.jit(functools.partial(nonlinearity._polyphase, op))(x)
+    expected = jax.jit(functools.partial(whole, op))(x)
     back = jax.jit(functools.partial(pallas_tpu.filtered_vjp, op))(x, ct)
-    expected_back = jax.jit(functools.partial(nonlinearity._polyphase_vjp, op))(x, ct)
+    expected_back = jax.jit(functools.partial(whole_vjp, op))(x, ct)
     for a, e in ((found, expected), (back, expected_back)):
         assert a.dtype == e.dtype and a.shape == e.shape
         np.testing.assert_allclose(a, e, rtol=0, atol=1e-6 * np.abs(e).max())
@@ -74,7 +82,7 @@ def test_bfloat16_is_accurate_to_its_own_rounding():
     op = operation(SETTINGS["radial"])
     x = jnp.asarray(np.random.default_rng(1).normal(size=(1, 11, 13, 3)), jnp.bfloat16)
     found = jax.jit(functools.partial(pallas_tpu.filtered, op))(x)
-    exact = jax.jit(functools.partial(nonlinearity._polyphase, op))(x.astype("float32"))
+    exact = jax.jit(functools.partial(whole, op))(x.astype("float32"))
     assert found.dtype == jnp.bfloat16
     error = np.abs(np.asarray(found, np.float32) - exact).max() / np.abs(exact).max()
     assert error < 3 * 2.0**-8
@@ -117,7 +125,10 @@ def test_kernel_agrees_with_slices_over_several_blocks(name, monkeypatch):
     x = jnp.asarray(np.random.default_rng(5).normal(size=(1, 3, 40, 2)), jnp.float32)
     ct = jnp.ones((1, *op.down.size_out, 2))
     found = pallas_tpu.filtered(op, x), pallas_tpu.filtered_vjp(op, x, ct)
-    expected = nonlinearity._polyphase(op, x), nonlinearity._polyphase_vjp(op, x, ct)
+    expected = (
+        whole(op, x),
+        whole_vjp(op, x, ct),
+    )
     for a, e in zip(found, expected):
         np.testing.assert_allclose(a, e, rtol=0, atol=1e-6 * np.abs(e).max())
 
@@ -127,11 +138,11 @@ def test_many_channels_are_taken_in_blocks():
     op = operation(SETTINGS["separable"], (4, 5))
     x = jnp.asarray(np.random.default_rng(2).normal(size=(1, 4, 5, 300)), jnp.float32)
     found = jax.jit(functools.partial(pallas_tpu.filtered, op))(x)
-    expected = jax.jit(functools.partial(nonlinearity._polyphase, op))(x)
+    expected = jax.jit(functools.partial(whole, op))(x)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * expected.max())
 
 
-def test_form_is_taken_by_name_with_both_orders_of_gradients():
+def test_kernel_is_taken_by_name_with_both_orders_of_gradients():
     f = functools.partial(
         nonlinearity.filtered_lrelu,
         up_filter=UP,
@@ -143,13 +154,14 @@ def test_form_is_taken_by_name_with_both_orders_of_gradients():
     x = jnp.asarray(np.random.default_rng(3).normal(size=(1, 6, 7, 2)), jnp.float32)
     bias = jnp.ones(2)
 
-    def penalty(x):
-        return jnp.sum(jax.grad(lambda x: jnp.sum(f(x, bias) ** 2))(x) ** 2)
+    def penalty(x, **how):
+        return jnp.sum(jax.grad(lambda x: jnp.sum(f(x, bias, **how) ** 2))(x) ** 2)
 
     expected = jax.jit(jax.grad(penalty))(x)
-    with dispatch.override(filtered="fused"):
-        text = jax.jit(f).trace(x, bias).lower(lowering_platforms=("tpu",)).as_text()
-        found = jax.jit(jax.grad(penalty))(x)
+    fused = {"implementation": "fused"}
+    run = jax.jit(functools.partial(f, **fused)).trace(x, bias)
+    text = run.lower(lowering_platforms=("tpu",)).as_text()
+    found = jax.jit(jax.grad(functools.partial(penalty, **fused)))(x)
     assert "tpu_custom_call" in text
     np.testing.assert_allclose(found, expected, atol=2e-6 * np.abs(expected).max())
 
@@ -157,73 +169,46 @@ def test_form_is_taken_by_name_with_both_orders_of_gradients():
 def test_image_too_large_for_the_chip_is_left_to_xla():
     size = (1, 1024, 1024, 128)
     op = operation(SETTINGS["separable"], size[1:3])
-    x = jnp.zeros((1, 16, 16, 128))
-    assert pallas_tpu.fits(operation(SETTINGS["separable"], (16, 16)), x)
-    assert not pallas_tpu.fits(op, x)
-    f = jax.jit(functools.partial(nonlinearity._apply, op))
-    with dispatch.override(filtered="fused"):
-        shape = jax.ShapeDtypeStruct(size, jnp.float32)
-        text = f.trace(shape).lower(lowering_platforms=("tpu",)).as_text()
+    small = operation(SETTINGS["separable"], (16, 16))
+    assert pallas_tpu.is_supported(small, 128, jnp.float32)
+    assert not pallas_tpu.is_supported(op, 128, jnp.float32)
+    op = dataclasses.replace(op, implementation="fused")
+    f = jax.jit(functools.partial(nonlinearity.apply, op))
+    shape = jax.ShapeDtypeStruct(size, jnp.float32)
+    text = f.trace(shape).lower(lowering_platforms=("tpu",)).as_text()
     assert "tpu_custom_call" not in text
 
 
 def test_devices_of_a_mesh_work_on_their_own_samples(monkeypatch):
-    """Whatever the form, nothing passes between devices; results stay the same."""
-    monkeypatch.setattr(nonlinearity, "_CHUNK_BYTES", 1)  # a loop over samples
+    """Whatever computes them, nothing passes between devices; results stay the same."""
+    monkeypatch.setattr(polyphase_activation, "_CHUNK_BYTES", 1)  # a loop over samples
     op = operation(SETTINGS["separable"], (6, 7))
     x = jnp.asarray(np.random.default_rng(4).normal(size=(8, 6, 7, 2)), jnp.float32)
     mesh = Mesh(np.asarray(jax.devices()[:8]), ("data",))
     rows = NamedSharding(mesh, PartitionSpec("data"))
 
-    def both(x):
-        y, pull = jax.vjp(functools.partial(nonlinearity._apply, op), x)
+    def both(op, x):
+        y, pull = jax.vjp(functools.partial(nonlinearity.apply, op), x)
         return y, pull(y)
 
-    expected = jax.jit(both)(x)
-    for form in ("polyphase", "banded", "fused"):
-        split = dispatch.split_over(mesh)(dispatch.prefer(filtered=form)(both))
-        run = jax.jit(lambda x, split=split: split(x), in_shardings=rows)
+    expected = jax.jit(functools.partial(both, op))(x)
+    for name in ("polyphase", "banded", "fused"):
+        wished = dataclasses.replace(op, implementation=name)
+        split = dispatch.split_over(mesh)(functools.partial(both, wished))
+        run = jax.jit(split, in_shardings=rows)
         assert aot.count_collectives(run.lower(x).compile().as_text()) == {}
         for a, e in zip(jax.tree.leaves(run(x)), jax.tree.leaves(expected)):
             np.testing.assert_allclose(a, e, rtol=0, atol=1e-6 * np.abs(e).max())
 
 
 def test_batch_that_does_not_divide_is_left_to_xla():
-    """A kernel cannot be divided by the compiler; other forms can."""
+    """A kernel cannot be divided by the compiler; the rest can."""
     op = operation(SETTINGS["separable"], (6, 7))
+    op = dataclasses.replace(op, implementation="fused")
     mesh = Mesh(np.asarray(jax.devices()[:8]), ("data",))
-    split = dispatch.split_over(mesh)(
-        dispatch.prefer(filtered="fused")(nonlinearity._apply)
-    )
-    for samples, fits in ((4, False), (8, True)):
+    split = dispatch.split_over(mesh)(nonlinearity.apply)
+    for samples, is_taken in ((4, False), (8, True)):
         x = jax.ShapeDtypeStruct((samples, 6, 7, 2), jnp.float32)
         f = jax.jit(lambda x: split(op, x))
         text = f.trace(x).lower(lowering_platforms=("tpu",)).as_text()
-        assert ("tpu_custom_call" in text) == fits
-
-
-@pytest.mark.slow
-def test_kernel_is_tested_before_it_is_trusted(monkeypatch):
-    assert nonlinearity.fault_of_kernel() is None
-    right = pallas_tpu.filtered_vjp
-    monkeypatch.setattr(pallas_tpu, "filtered_vjp", lambda *a: 1.01 * right(*a))
-    assert nonlinearity.fault_of_kernel().startswith("gradients are off by 0.01")
-
-    def broken(*_):
-        raise RuntimeError("no such\nchip")
-
-    monkeypatch.setattr(pallas_tpu, "filtered", broken)
-    assert nonlinearity.fault_of_kernel() == "RuntimeError: no such chip"
-
-
-def test_kernel_that_cannot_be_used_is_replaced_with_a_word(monkeypatch, caplog):
-    assert kernels.usable("xla") == "xla" and not caplog.text
-    assert kernels.usable("pallas") == "xla"
-    assert (
-        "kernel=pallas: it is for TPUs, this is a cpu; using kernel=xla" in caplog.text
-    )
-    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    monkeypatch.setattr(nonlinearity, "fault_of_kernel", lambda: "it is wrong")
-    assert kernels.usable("pallas") == "xla" and "it is wrong" in caplog.text
-    monkeypatch.setattr(nonlinearity, "fault_of_kernel", lambda: None)
-    assert kernels.usable("pallas") == "pallas"
+        assert ("tpu_custom_call" in text) == is_taken

@@ -1,0 +1,47 @@
+"""Whether the Pallas kernel computes rightly on this machine's devices."""
+
+import jax
+import jax.numpy as jnp
+
+from afgan_jax.signal import filters, resample
+from afgan_jax.signal.activations import Activation
+from afgan_jax.signal.backends import dispatch, pallas_tpu
+from afgan_jax.signal.operators import FilteredActivation
+
+
+def fault() -> str | None:
+    """What is wrong with "fused" on this machine's devices, None if nothing.
+
+    Compares both passes of it with "banded", on images wide enough for a band of
+    several blocks and with channels for two programs, the second partly filled.
+    """
+    banded = dispatch.IMPLEMENTATIONS["filtered"]["banded"]
+    gradient = dispatch.IMPLEMENTATIONS["filtered_gradient"]["banded"]
+    separable, radial = (
+        filters.lowpass(12, 2, 2.5, 32, radial=radial) for radial in (False, True)
+    )
+    fine = filters.lowpass(24, 2, 2, 64)
+    cases = ((2, separable, separable), (2, separable, radial), (4, fine, separable))
+    for dtype, allowed in ((jnp.float32, 1e-3), (jnp.bfloat16, 5e-2)):
+        for up, up_filter, down_filter in cases:
+            to_fine = resample.make_resampling(
+                (10, 140), up_filter, up=up, pad=up, gain=float(up * up)
+            )
+            to_coarse = resample.make_resampling(to_fine.size_out, down_filter, down=2)
+            op = FilteredActivation(Activation(clamp=1.0), to_fine, to_coarse)
+            keys = jax.random.split(jax.random.key(0))
+            x = jax.random.normal(keys[0], (1, *to_fine.size_in, 260), dtype)
+            ct = jax.random.normal(keys[1], (1, *to_coarse.size_out, 260), dtype)
+            try:
+                found = pallas_tpu.filtered(op, x), pallas_tpu.filtered_vjp(op, x, ct)
+                jax.block_until_ready(found)
+            except Exception as error:  # whatever a compiler or a device may say
+                return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            expected = banded(op, x), gradient(op, x, ct)
+            for name, a, b in zip(("values", "gradients"), found, expected):
+                a, b = (v.astype(jnp.float32) for v in (a, b))
+                # Rounded to bfloat16, values near zero may change slope: look at all.
+                off = float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b))
+                if not off < allowed:
+                    return f"{name} are off by {off:.2g} at up {up} in {dtype.__name__}"
+    return None

@@ -1,0 +1,31 @@
+"""Convolutions (operators.Convolution) as XLA computes them by itself."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from afgan_jax.signal.operators import Convolution
+
+
+def conv(op: Convolution, x: jax.Array, w: jax.Array) -> jax.Array:
+    """[N H W I], [kh kw I O] -> [N H2 W2 O]."""
+    return jax.lax.conv_general_dilated(
+        x,
+        w,
+        window_strides=(op.stride, op.stride),
+        padding=op.pads(),
+        lhs_dilation=(op.up, op.up),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def weight_gradient(op: Convolution, x: jax.Array, ct: jax.Array) -> jax.Array:
+    """The adjoint in w, given x and the cotangent of the output."""
+    w = jnp.zeros((*op.kernel, x.shape[-1], ct.shape[-1]), x.dtype)
+    return jax.linear_transpose(functools.partial(conv, op, x), w)(ct)[0]
+
+
+def flip(w: jax.Array) -> jax.Array:
+    """The kernel of `op.transposed()`, [kh kw O I]."""
+    return w[::-1, ::-1].swapaxes(2, 3)
