@@ -35,7 +35,9 @@ def test_every_run_that_is_long_enough_has_one_place(interval, tick):
 
 def test_a_run_with_no_place_for_a_trace_is_refused():
     fine = {"tick_kimg": 0.04, "batch_size": 8, "interval": 4, "left": 18}
-    with pytest.raises(ValueError, match="train.tick_kimg=0.03 is too short .* make it 0.04"):
+    with pytest.raises(
+        ValueError, match="train.tick_kimg=0.03 is too short .* make it 0.04"
+    ):
         trace.check(**fine | {"tick_kimg": 0.03})
     with pytest.raises(ValueError, match="takes 18 steps.* 17 are left"):
         trace.check(**fine | {"left": 17})

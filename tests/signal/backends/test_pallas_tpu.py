@@ -16,9 +16,8 @@ from afgan_jax.signal.backends import (
     dispatch,
     pallas_schedule,
     pallas_tpu,
-    polyphase_activation,
 )
-from afgan_jax.signal.backends.polyphase_activation import whole, whole_vjp
+from afgan_jax.signal.backends import polyphase_activation as slices
 from afgan_jax.signal.operators import FilteredActivation
 
 UP = filters.lowpass(12, 2, 2, 32)
@@ -69,9 +68,9 @@ def test_kernel_agrees_with_slices(setting):
     x = jnp.asarray(rng.normal(size=(2, 11, 13, 3)), jnp.float32)
     ct = jnp.asarray(rng.normal(size=(2, *op.down.size_out, 3)), jnp.float32)
     found = jax.jit(functools.partial(pallas_tpu.filtered, op))(x)
-    expected = jax.jit(functools.partial(whole, op))(x)
+    expected = jax.jit(functools.partial(slices.filtered, op))(x)
     back = jax.jit(functools.partial(pallas_tpu.filtered_vjp, op))(x, ct)
-    expected_back = jax.jit(functools.partial(whole_vjp, op))(x, ct)
+    expected_back = jax.jit(functools.partial(slices.filtered_vjp, op))(x, ct)
     for a, e in ((found, expected), (back, expected_back)):
         assert a.dtype == e.dtype and a.shape == e.shape
         np.testing.assert_allclose(a, e, rtol=0, atol=1e-6 * np.abs(e).max())
@@ -82,7 +81,7 @@ def test_bfloat16_is_accurate_to_its_own_rounding():
     op = operation(SETTINGS["radial"])
     x = jnp.asarray(np.random.default_rng(1).normal(size=(1, 11, 13, 3)), jnp.bfloat16)
     found = jax.jit(functools.partial(pallas_tpu.filtered, op))(x)
-    exact = jax.jit(functools.partial(whole, op))(x.astype("float32"))
+    exact = jax.jit(functools.partial(slices.filtered, op))(x.astype("float32"))
     assert found.dtype == jnp.bfloat16
     error = np.abs(np.asarray(found, np.float32) - exact).max() / np.abs(exact).max()
     assert error < 3 * 2.0**-8
@@ -126,8 +125,8 @@ def test_kernel_agrees_with_slices_over_several_blocks(name, monkeypatch):
     ct = jnp.ones((1, *op.down.size_out, 2))
     found = pallas_tpu.filtered(op, x), pallas_tpu.filtered_vjp(op, x, ct)
     expected = (
-        whole(op, x),
-        whole_vjp(op, x, ct),
+        slices.filtered(op, x),
+        slices.filtered_vjp(op, x, ct),
     )
     for a, e in zip(found, expected):
         np.testing.assert_allclose(a, e, rtol=0, atol=1e-6 * np.abs(e).max())
@@ -138,7 +137,7 @@ def test_many_channels_are_taken_in_blocks():
     op = operation(SETTINGS["separable"], (4, 5))
     x = jnp.asarray(np.random.default_rng(2).normal(size=(1, 4, 5, 300)), jnp.float32)
     found = jax.jit(functools.partial(pallas_tpu.filtered, op))(x)
-    expected = jax.jit(functools.partial(whole, op))(x)
+    expected = jax.jit(functools.partial(slices.filtered, op))(x)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * expected.max())
 
 
@@ -181,7 +180,7 @@ def test_image_too_large_for_the_chip_is_left_to_xla():
 
 def test_devices_of_a_mesh_work_on_their_own_samples(monkeypatch):
     """Whatever computes them, nothing passes between devices; results stay the same."""
-    monkeypatch.setattr(polyphase_activation, "_CHUNK_BYTES", 1)  # a loop over samples
+    monkeypatch.setattr(slices, "_CHUNK_BYTES", 1)  # a loop over samples
     op = operation(SETTINGS["separable"], (6, 7))
     x = jnp.asarray(np.random.default_rng(4).normal(size=(8, 6, 7, 2)), jnp.float32)
     mesh = Mesh(np.asarray(jax.devices()[:8]), ("data",))
