@@ -37,14 +37,15 @@ def load(source: str | os.PathLike) -> "Model":
     if Path(path).expanduser().is_file():
         return _from_snapshot(Path(path).expanduser())
     with run_directory.Run.open(path) as run:
-        settings, names = run.config.get("generator", {}), run.class_names()
+        settings = saved_networks.settings_of(run, "generator")
+        names = run.class_names()
     G, variables, step = saved_networks.load_generator(path, step, **FLOAT32)
-    return Model(G, variables, dict(settings), names, f"{path}@{step}")
+    return Model(G, variables, settings, names, f"{path}@{step}")
 
 
 def _from_snapshot(path: Path) -> "Model":
     settings, arrays = snapshot.read(path, ("G_ema",))["G_ema"]
-    G = generator.make_generator(**settings | FLOAT32)
+    G = generator.make_generator(**generator.changed(settings, **FLOAT32))
     shapes = jax.eval_shape(G.initialize, jax.random.key(0))
     if jax.tree.map(np.shape, arrays) != jax.tree.map(lambda x: x.shape, shapes):
         raise ValueError(f"{path}: G_ema has other tensors than its settings say")
@@ -219,8 +220,8 @@ class Model:
         """
         if not self.can_move:
             raise ValueError("this is a StyleGAN2 generator: it has no filters to omit")
-        settings = self.settings | {"kernel": "none"}
-        G = generator.make_generator(**settings | FLOAT32)
+        settings = generator.changed(self.settings, lowpass="none")
+        G = generator.make_generator(**generator.changed(settings, **FLOAT32))
         return dataclasses.replace(self, network=G, settings=settings)
 
     @property

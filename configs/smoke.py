@@ -1,6 +1,6 @@
 """A run of seconds that exercises everything: for tests and for a first look.
 
-python -m afgan_jax train --config=configs/smoke.py --workdir=runs/smoke
+python -m afgan_jax train --config=smoke --workdir=runs/smoke
 """
 
 from ml_collections import ConfigDict
@@ -12,14 +12,15 @@ def get_config():
         {
             "data": {"path": "earth", "resolution": resolution},
             "generator": {
-                "resolution": resolution,
-                "z_dim": 16,
-                "w_dim": 16,
-                "channel_base": 64,
-                "channel_max": 8,
-                "num_layers": 3,
-                "num_critical": 1,
-                "margin": 4,
+                "mapping": {"z_dim": 16, "w_dim": 16},
+                "synthesis": {
+                    "resolution": resolution,
+                    "channel_base": 64,
+                    "channel_max": 8,
+                    "num_layers": 3,
+                    "num_critical": 1,
+                    "margin": 4,
+                },
             },
             "discriminator": {
                 "resolution": resolution,

@@ -7,12 +7,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import tiny
 from PIL import Image
 from processes import python
 
 from afgan_jax import __main__
 from afgan_jax.cli import flags, generate
-from afgan_jax.networks import generator
 from afgan_jax.runs import run_directory
 
 ROOT = Path(__file__).parents[1]
@@ -204,9 +204,11 @@ def trained(tmp_path_factory):
     """A run whose generator is tiny and untrained."""
     settings = {"resolution": 16, "z_dim": 8, "w_dim": 8, "channel_max": 8}
     settings |= {"num_layers": 4, "c_dim": 2}
-    G = generator.make_generator(**settings)
+    G = tiny.make_generator(**settings)
     path = tmp_path_factory.mktemp("runs") / "tiny"
-    with run_directory.Run.create_or_open(path, {"generator": settings}) as run:
+    with run_directory.Run.create_or_open(
+        path, {"generator": tiny.sections(**settings)}
+    ) as run:
         run.save(1, {"G_ema": G.initialize(jax.random.key(0)), "rest": np.ones(3)})
     return path
 

@@ -96,7 +96,10 @@ def test_check_tells_what_is_there_and_how_to_train_on_it(tmp_path, capsys):
     assert "none of 2 judged" in said
     assert "3 classes of 1" in said
     assert "train --config=configs/earth32.py" in said
-    assert "--config.generator.c_dim=3" in said and "R1 gamma 0.128 = 0.001" in said
+    assert (
+        "--config.generator.mapping.c_dim=3" in said
+        and "R1 gamma 0.128 = 0.001" in said
+    )
 
 
 @pytest.mark.parametrize(

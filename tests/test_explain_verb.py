@@ -13,7 +13,7 @@ from afgan_jax import __main__
 from afgan_jax.analysis import feature_maps, layer_report
 from afgan_jax.cli import explain
 from afgan_jax.networks import generator, plan
-from afgan_jax.networks.stylegan2 import BILINEAR
+from afgan_jax.networks.conv_layer import BILINEAR
 from afgan_jax.runs import config, saved_networks
 from afgan_jax.signal import resample
 
@@ -49,7 +49,7 @@ def test_a_config_is_drawn_from_its_plan(tmp_path, capsys):
     for name in ("staircase", "filters"):
         with Image.open(tmp_path / f"{name}.png") as image:
             assert image.width > 300 and len(set(image.convert("L").tobytes())) > 50
-    done("probe", "--filters", *flags, "--config.generator.filter_size=4")
+    done("probe", "--filters", *flags, "--config.generator.synthesis.filter_size=4")
     found = read(tmp_path / "filters.json")
     assert [row["name"] for row in found] == [s.name for s in G.synthesis.layers[:3]]
     assert len(found[0]["down"]["taps"]) == 8
@@ -58,16 +58,16 @@ def test_a_config_is_drawn_from_its_plan(tmp_path, capsys):
 def test_of_all_pictures_those_with_nothing_to_draw_are_left_out(capsys):
     G = generator.make_generator(**config.load(SMOKE)["generator"])
     everything = list(explain.PICTURES)
-    assert explain.choose_pictures([], G.synthesis.layers) == everything
+    assert explain.choose_pictures([], G, G.synthesis.layers) == everything
     assert capsys.readouterr().out == ""
-    found = explain.choose_pictures([], G.synthesis.layers[3:])
+    found = explain.choose_pictures([], G, G.synthesis.layers[3:])
     assert found == ["staircase", "waves", "maps"]
     assert "left out filters: none of the layers" in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_of_stylegan2_maps_are_drawn_and_the_rest_is_told(tmp_path, capsys):
-    sizes = {"synthesis": "stylegan2", "resolution": 16, "c_dim": 0}
+    sizes = {"kind": "stylegan2", "resolution": 16, "c_dim": 0}
     run = tiny.save_run(tmp_path / "run", "no.zip", **sizes)
     done("explain", f"--run={run}", f"--outdir={tmp_path / 'out'}", "--channels=0,2")
     told, *_ = capsys.readouterr().out.splitlines()
@@ -141,11 +141,18 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
             "--pictures=spectrum: none of the layers has a nonlinearity",
         ),
         (
-            ["--config=SMOKE", "--config.generator.act_up=1", "--pictures=filters"],
+            [
+                "--config=SMOKE",
+                "--config.generator.synthesis.act_up=1",
+                "--pictures=filters",
+            ],
             "--pictures=filters: none of the layers has a filter",
         ),
         (["--config=SMOKE", "--class=1"], "--class=1, but this generator knows no"),
-        (["--config=SMOKE", "--config.generator.kernel=x"], "generator.kernel='x' is"),
+        (
+            ["--config=SMOKE", "--config.generator.synthesis.lowpass=x"],
+            "generator.synthesis.lowpass='x' is",
+        ),
         (
             ["--config=configs/ffhqu256.py:a", "--pictures=maps,waves"],
             "--pictures=waves: this is a StyleGAN2 generator, which has no plan of",

@@ -17,7 +17,6 @@ from runs import test_run_directory
 import afgan_jax
 from afgan_jax.interop import persistence
 from afgan_jax.metrics import equivariance
-from afgan_jax.networks import generator
 from afgan_jax.runs import run_directory
 from afgan_jax.signal import affine
 
@@ -140,10 +139,12 @@ def test_loading_leaves_no_global_state(run):
 
 
 def test_a_generator_that_cannot_move_says_so(tmp_path):
-    settings = {"resolution": 16, "synthesis": "stylegan2"}
+    settings = {"resolution": 16, "kind": "stylegan2"}
     settings |= {"z_dim": 8, "w_dim": 8, "channel_max": 8}
-    G = generator.make_generator(**settings)
-    with run_directory.Run.create_or_open(tmp_path, {"generator": settings}) as run:
+    G = tiny.make_generator(**settings)
+    with run_directory.Run.create_or_open(
+        tmp_path, {"generator": tiny.sections(**settings)}
+    ) as run:
         run.save(1, {"G_ema": G.initialize(jax.random.key(0))})
     model = afgan_jax.load(tmp_path)
     assert model.images([0], noise="none").shape == (1, 16, 16, 3)
@@ -169,7 +170,7 @@ def test_published_snapshots_are_models(case, tmp_path):
 
 def test_reading_a_config_opens_no_checkpoint_manager(run):
     with run_directory.Run.open(run) as opened:
-        assert opened.config["generator"]["resolution"] == R
+        assert opened.config["generator"]["synthesis"]["resolution"] == R
         assert opened.latest_step() == 3 and opened._saved is None
 
 

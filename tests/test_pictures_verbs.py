@@ -10,7 +10,6 @@ from PIL import Image
 
 from afgan_jax import __main__
 from afgan_jax.data import archive
-from afgan_jax.networks import generator
 from afgan_jax.runs import run_directory
 
 R = 32  # fewer pixels need no layers at lower rates, which stick
@@ -121,11 +120,13 @@ def test_sticking_is_shown_and_scored_with_filters_and_without(trained, tmp_path
 
 
 def test_stylegan2_has_spectra_and_no_sticking(tmp_path, capsys):
-    settings = {"synthesis": "stylegan2", "resolution": 16, "z_dim": 8, "w_dim": 8}
+    settings = {"kind": "stylegan2", "resolution": 16, "z_dim": 8, "w_dim": 8}
     settings |= {"channel_max": 8}
-    G = generator.make_generator(**settings)
+    G = tiny.make_generator(**settings)
     path = tmp_path / "run"
-    with run_directory.Run.create_or_open(path, {"generator": settings}) as run:
+    with run_directory.Run.create_or_open(
+        path, {"generator": tiny.sections(**settings)}
+    ) as run:
         run.save(1, {"G_ema": jax.jit(G.initialize)(jax.random.key(0))})
     stats = tmp_path / "stats.npz"
     done("spectra", "stats", f"--run={path}", "--num=3", f"--out={stats}")

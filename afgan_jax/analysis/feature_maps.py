@@ -6,14 +6,13 @@ float32 at best; `transform` ([3 3]) moves what the layers see, as `synthesis` h
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afgan_jax.networks import alias_free, generator, layers, p4, plan
+from afgan_jax.networks import alias_free, generator, half_precision, p4, plan
 from afgan_jax.signal import fourier
 
 
@@ -24,7 +23,7 @@ def designed(specs: Sequence[plan.LayerSpec]) -> tuple[plan.LayerSpec, ...]:
     """
     radial = any(spec.radial for spec in specs)
     return tuple(
-        dataclasses.replace(spec, kernel="kaiser", act_up=2, radial=radial)
+        dataclasses.replace(spec, lowpass="kaiser", act_up=2, radial=radial)
         for spec in specs
     )
 
@@ -39,34 +38,11 @@ def within(G: generator.Generator) -> Callable:
             variables, ws, transform, method="synthesize", capture_intermediates=True
         )
         found = state["intermediates"]["synthesis"]
-        return [layers.cast(found[name]["__call__"][0], "float32") for name in names]
+        return [
+            half_precision.cast(found[name]["__call__"][0], "float32") for name in names
+        ]
 
     return maps
-
-
-class Piece(NamedTuple):
-    """A part of a network that gives a map of so many channels, at so many samples."""
-
-    name: str
-    out_channels: int
-    rate: float  # a canvas width
-
-
-def pieces(G: generator.Generator) -> tuple[Piece, ...]:
-    """The parts of a StyleGAN2 synthesis, such as b8/conv0, as they follow each other.
-
-    Their maps are the canvas and the margin around it.
-    """
-    margin = G.synthesis.options.margin
-    z = jnp.zeros((1, G.mapping.z_dim))
-    c = jnp.zeros((1, G.mapping.c_dim)) if G.mapping.c_dim else None
-    variables = jax.eval_shape(G.initialize, jax.random.key(0))
-    found = jax.eval_shape(by_name(G), variables, z, c)
-    order = sorted(found, key=lambda n: (found[n].shape[1], n != "input", n))
-    return tuple(
-        Piece(name, found[name].shape[3], float(found[name].shape[2] - 2 * margin))
-        for name in order
-    )
 
 
 def by_name(G: generator.Generator) -> Callable:
@@ -78,7 +54,7 @@ def by_name(G: generator.Generator) -> Callable:
         _, state = G.apply(variables, ws, **options)
         calls = flax.traverse_util.flatten_dict(state["intermediates"]["synthesis"])
         return {
-            "/".join(path): layers.cast(found[0], "float32")
+            "/".join(path): half_precision.cast(found[0], "float32")
             for (*path, what), found in calls.items()
             if path and what == "__call__" and getattr(found[0], "ndim", 0) == 4
         }
@@ -105,9 +81,10 @@ def alone(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
             x = x * jnp.sqrt(2 * own["buffers"]["magnitude_ema"])
             x = p4.replicate(x, spec.symmetry)
             x = jnp.broadcast_to(x, (len(z), *x.shape[1:]))
-            layer = alias_free.SynthesisLayer(spec, G.synthesis.conv_clamp)
+            own_settings = G.synthesis.conv_clamp, G.synthesis.magnitude_ema_beta
+            layer = alias_free.SynthesisLayer(spec, *own_settings)
             y = layer.apply(own, x, ws[:, G.synthesis.input_ws + place])
-            found.append(layers.cast(y, "float32"))
+            found.append(half_precision.cast(y, "float32"))
         return found
 
     return maps

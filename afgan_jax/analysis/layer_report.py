@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from afgan_jax.networks import alias_free, generator, layers, plan
+from afgan_jax.networks import alias_free, generator, half_precision, plan
 from afgan_jax.signal import filters, spectrum, stages
 
 SAMPLES = 257  # of a frequency response
@@ -52,7 +52,7 @@ def _filter(spec, taps, factor: int, band: plan.Band, radial: bool) -> dict | No
     rate = spec.tmp_rate
     frequencies = np.linspace(0, rate / 2, SAMPLES)
     designed = None
-    if spec.kernel == "kaiser":
+    if spec.lowpass == "kaiser":
         designed = filters.kaiser_attenuation(len(taps), band.half_width, rate)
     found = filters.attenuation(taps, stopband(band), rate)
     passband = np.linspace(0, max(band.cutoff - band.half_width, 0), SAMPLES)
@@ -134,7 +134,7 @@ def powers(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
 
 def powers_of(spec: plan.LayerSpec, x, bias, clamp: float | None = None) -> dict:
     """{stage: power [S S]} of a layer whose convolution gives x [N H W C]."""
-    x = layers.cast(x, "float32")[..., :CHANNELS]
+    x = half_precision.cast(x, "float32")[..., :CHANNELS]
     how = alias_free.filtering(spec, clamp)
     parts = stages.stages(x=x, bias=bias[:CHANNELS], **how)._asdict()
     return {name: spectrum.power(maps, beta=WINDOW) for name, maps in parts.items()}

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax.bench import clock
-from afgan_jax.networks import generator, layers, p4, schedules, stylegan2
-from afgan_jax.signal import nonlinearity
+from afgan_jax.networks import conv_layer, generator, half_precision, p4, schedules
+from afgan_jax.signal import conv_resample, nonlinearity
 from afgan_jax.signal.backends import cpu_convolution
 from afgan_jax.viz import plot
 
@@ -30,7 +30,7 @@ def operations(
     """
     seen, wishes = set(), wishes or {}
     options, of_gradients = cpu_convolution.compiling_for(jax.default_backend())
-    make = _alias_free if hasattr(G.synthesis, "layers") else _stylegan2
+    make = _alias_free if G.synthesis.has_bands else _stylegan2
     for name, dtype, function, shapes in (*make(G.synthesis), *_discriminator(D)):
         key = (name, *shapes)
         if key in seen:
@@ -39,7 +39,7 @@ def operations(
         x, *rest = shapes
         keys = jax.random.split(jax.random.key(0), len(shapes))
         arrays = [jax.random.normal(k, s) for k, s in zip(keys, ((batch, *x), *rest))]
-        arrays = (layers.cast(arrays[0], dtype), *arrays[1:])
+        arrays = (half_precision.cast(arrays[0], dtype), *arrays[1:])
         whole = functools.partial(_with_gradients, function)
         runs = {
             name: clock.sides(function, wishes),
@@ -62,7 +62,7 @@ def _alias_free(synthesis):
         k, size = spec.conv_kernel, spec.in_size[0]
         order = p4.ORDERS[spec.symmetry]
         inputs, outputs = order * spec.in_channels, order * spec.out_channels
-        conv = functools.partial(layers.conv_resample, pad=k - 1)
+        conv = functools.partial(conv_resample.conv_resample, pad=k - 1)
         kernel = (k, k, inputs, outputs)
         title = f"conv{k}x{k} {size} {inputs}-{outputs}"
         yield title, spec.dtype, conv, ((*spec.in_size, inputs), kernel)
@@ -82,40 +82,42 @@ def _alias_free(synthesis):
 
 
 def _stylegan2(synthesis):
-    up = functools.partial(
-        layers.conv_resample,
-        f=synthesis.options.up_filter,
-        up=2,
-        pad=1,
-        flip_weight=True,
-    )
-    for before, block in itertools.pairwise(synthesis.rows()):
-        a, b = before["size"][0], block["size"][0]
-        i, o = before["channels"], block["channels"]
-        dtype = block["dtype"]
-        yield f"conv3x3 up2 {a}-{b} {i}-{o}", dtype, up, ((a, a, i), (3, 3, i, o))
-        same = functools.partial(layers.conv_resample, pad=1)
-        yield f"conv3x3 {b} {o}-{o}", dtype, same, ((b, b, o), (3, 3, o, o))
+    for spec in synthesis.layers:
+        if spec.is_rgb:
+            continue
+        k, up = spec.conv_kernel, spec.up
+        conv = functools.partial(
+            conv_resample.conv_resample,
+            f=spec.up_filter,
+            up=up,
+            pad=k // 2,
+            flip_weight=up > 1,
+        )
+        before, after = spec.in_size[0], spec.out_size[0]
+        sizes = f"up{up} {before}-{after}" if up > 1 else f"{after}"
+        title = f"conv{k}x{k} {sizes} {spec.in_channels}-{spec.out_channels}"
+        x, w = (before, before, spec.in_channels), (spec.in_channels, spec.out_channels)
+        yield title, spec.dtype, conv, (x, (k, k, *w))
 
 
 def _discriminator(D):
     sizes = schedules.octaves(D.resolution)
     for b, a in itertools.pairwise(sizes[::-1]):
         i, o = (min(D.channel_base // n, D.channel_max) for n in (b, a))
-        same = functools.partial(layers.conv_resample, pad=1)
+        same = functools.partial(conv_resample.conv_resample, pad=1)
         dtype = _dtype(D, b)
         yield f"D conv3x3 {b} {i}-{i}", dtype, same, ((b, b, i), (3, 3, i, i))
         # The second convolution, and the skip around both.
         for k in (3, 1) if D.architecture == "resnet" else (3,):
             down = functools.partial(
-                layers.conv_resample, f=stylegan2.BILINEAR, down=2, pad=k // 2
+                conv_resample.conv_resample, f=conv_layer.BILINEAR, down=2, pad=k // 2
             )
             title = f"D conv{k}x{k} down2 {b}-{a} {i}-{o}"
             yield title, dtype, down, ((b, b, i), (k, k, i, o))
 
 
 def _dtype(net, size: int) -> str:
-    return layers.dtype_at(size, net.resolution, net.dtype, net.num_half_res)
+    return half_precision.dtype_at(size, net.resolution, net.dtype, net.num_half_res)
 
 
 def synthesis(
@@ -146,15 +148,15 @@ def scaling(settings: dict, batch: int, **options) -> Iterator[clock.Row]:
     `make_generator` give the others. Names of rows are a scale and its value."""
     for scale, values in SCALES.items():
         for value in values:
-            changed, count = dict(settings), batch
+            changes, count = {}, batch
             if scale == "batch":
                 count = value
             elif scale == "resolution":
-                changed["resolution"] = value
+                changes["resolution"] = value
             else:
                 for name in ("channel_base", "channel_max"):
-                    changed[name] = round(settings[name] * value)
-            G = generator.make_generator(**changed)
+                    changes[name] = round(settings["synthesis"][name] * value)
+            G = generator.make_generator(**generator.changed(settings, **changes))
             for row in synthesis(G, count, **options):
                 yield dataclasses.replace(row, name=f"{scale} {value:g}")
 

@@ -15,17 +15,15 @@ from pathlib import Path
 import numpy as np
 
 # Settings that both programs have: this project's words, and theirs.
-GENERATOR = {
+MAPPING = {"z_dim": "z_dim", "c_dim": "c_dim", "w_dim": "w_dim"}
+BOTH = {
     "resolution": "img_resolution",
     "img_channels": "img_channels",
-    "z_dim": "z_dim",
-    "c_dim": "c_dim",
-    "w_dim": "w_dim",
     "channel_base": "channel_base",
     "channel_max": "channel_max",
     "conv_clamp": "conv_clamp",
 }
-ALIAS_FREE = {
+ALIAS_FREE = BOTH | {
     "num_layers": "num_layers",
     "num_critical": "num_critical",
     "first_cutoff": "first_cutoff",
@@ -39,18 +37,20 @@ ALIAS_FREE = {
     "output_scale": "output_scale",
     "magnitude_ema_beta": "magnitude_ema_beta",
 }
+STYLEGAN2 = BOTH | {"architecture": "architecture"}
+SYNTHESES = {
+    "alias_free": ("networks_stylegan3", ALIAS_FREE),
+    "stylegan2": ("networks_stylegan2", STYLEGAN2),
+}
 # All that the published program has of these settings.
 PUBLISHED = {
-    "synthesis": ("alias_free", "stylegan2"),
+    "kind": tuple(SYNTHESES),
     "schedule": ("flexible",),
     "input": ("fourier_transformed",),
     "noise": (False,),
-    "kernel": ("kaiser",),
+    "lowpass": ("kaiser",),
 }
-STYLEGAN2 = {"architecture": "architecture"}
-DISCRIMINATOR = {
-    name: GENERATOR[name] for name in GENERATOR if name not in ("z_dim", "w_dim")
-} | {"architecture": "architecture", "cmap_dim": "cmap_dim"}
+DISCRIMINATOR = STYLEGAN2 | {"c_dim": "c_dim", "cmap_dim": "cmap_dim"}
 EPILOGUE = ("mbstd_group_size", "mbstd_num_channels")
 
 
@@ -74,26 +74,26 @@ def networks(generator: dict, discriminator: dict, device: str):
 
     Raises ValueError for settings that they do not have, and if they do not import.
     """
-    for section in (generator, discriminator):
+    mapping, synthesis = generator["mapping"], generator["synthesis"]
+    for section in (synthesis, discriminator):
         if section["dtype"] != "float32":
             raise ValueError("--against=pytorch: dtype must be float32 in each network")
     for name, known in PUBLISHED.items():
-        if generator[name] not in known:
+        if synthesis.get(name, known[0]) not in known:
             raise ValueError(
-                f"--against=pytorch: it has no generator.{name}={generator[name]!r}"
+                "--against=pytorch: it has no"
+                f" generator.synthesis.{name}={synthesis[name]!r}"
             )
-    alias_free = generator["synthesis"] == "alias_free"
-    name = "networks_stylegan3" if alias_free else "networks_stylegan2"
-    names = GENERATOR | (ALIAS_FREE if alias_free else STYLEGAN2)
-    mapping = {"num_layers": generator["mapping_layers"]}
+    name, names = SYNTHESES[synthesis["kind"]]
     try:
         module = importlib.import_module(f"training.{name}")
         of_d = importlib.import_module("training.networks_stylegan2")
     except ImportError as error:
         raise ValueError(f"--checkout: {error}; install what it needs") from error
     G = module.Generator(
-        **{theirs: generator[ours] for ours, theirs in names.items()},
-        mapping_kwargs=mapping,
+        **{theirs: mapping[ours] for ours, theirs in MAPPING.items()},
+        **{theirs: synthesis[ours] for ours, theirs in names.items()},
+        mapping_kwargs={"num_layers": mapping["num_layers"]},
         num_fp16_res=0,
     )
     D = of_d.Discriminator(

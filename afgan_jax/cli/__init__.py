@@ -102,14 +102,12 @@ def schema() -> dict:
     from afgan_jax.augment import control
     from afgan_jax.data import sets
     from afgan_jax.metrics import evaluation
-    from afgan_jax.networks import discriminator, generator
-    from afgan_jax.runs import retention
+    from afgan_jax.runs import retention, saved_networks
     from afgan_jax.training import loop, samples, step
 
     return {
         "data": (sets.open_set, "cache_dir"),
-        "generator": generator.make_generator,
-        "discriminator": discriminator.make_discriminator,
+        **saved_networks.SCHEMA,
         "losses": (step.make_setup, "G", "D", "augment"),
         "augment": control.make_control,
         "updates": (step.make_program, "setup", "devices"),

@@ -249,7 +249,8 @@ def make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
     def reals():
         return samples.of_archive(sets.open_set(cache_dir=cache_dir, **data))
 
-    G = generator.make_generator(**settings["generator"] | {"dtype": "float32"})
+    exact = generator.changed(settings["generator"], dtype="float32")
+    G = generator.make_generator(**exact)
     fakes = samples.of_generator(G, {}, archive.labels, jax.random.key(0))
     over = sharding.BatchSharding.over(settings["metrics"]["batch"])
     store = cache.Store(weights.cache_folder() / "metrics")
@@ -275,23 +276,25 @@ def introduce(archive) -> Iterator[str]:
 
 def check_data(archive, settings: dict) -> None:
     """Raise ValueError unless both networks fit the images and labels of the set."""
+    from afgan_jax.runs import config
+
     facts = {
-        "resolution": archive.resolution,
-        "img_channels": archive.channels,
-        "c_dim": archive.label_dim,
+        "generator.synthesis.resolution": archive.resolution,
+        "generator.synthesis.img_channels": archive.channels,
+        "generator.mapping.c_dim": archive.label_dim,
+        "discriminator.resolution": archive.resolution,
+        "discriminator.img_channels": archive.channels,
+        "discriminator.c_dim": archive.label_dim,
     }
     misfits = {
-        f"{section}.{name}": fact
-        for section in ("generator", "discriminator")
-        for name, fact in facts.items()
-        if settings[section][name] != fact
+        k: fact for k, fact in facts.items() if config.value(settings, k) != fact
     }
     if not misfits:
         return
-    section, name = next(iter(misfits)).split(".")
+    name = next(iter(misfits))
     fix = " ".join(f"--config.{key}={fact}" for key, fact in misfits.items())
-    if name == "c_dim" and not archive.label_dim:
+    if name.endswith("c_dim") and not archive.label_dim:
         fix += ", or --config.data.use_labels=True if the set has labels"
-    value, where = settings[section][name], f"{section}.{name}"
+    value = config.value(settings, name)
     why = f"does not fit the data {archive.name!r}: pass {fix}"
-    raise errors.SettingError(where, value, why)
+    raise errors.SettingError(name, value, why)

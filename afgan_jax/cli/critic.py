@@ -2,7 +2,7 @@ r"""Measure how much a discriminator's logits depend on shifts by parts of a pix
 
 python -m afgan_jax critic --run=runs/earth
 python -m afgan_jax critic --config=configs/earth64.py \
-    --config.discriminator.filters=kaiser
+    --config.discriminator.lowpass=kaiser
 
 Real images are shifted by up to half a pixel either way. "moving" is the standard
 deviation of logits over shifts, in per cent of that over images; "kink" is the part of
@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
         print(f"{name}: moving {moving:.3f} %, kink {kink:.4f} %", flush=True)
     if FLAGS.json:
         Path(FLAGS.json).parent.mkdir(parents=True, exist_ok=True)
-        report = {"images": FLAGS.images, "filters": D.filters, "networks": rows}
+        report = {"images": FLAGS.images, "lowpass": D.lowpass, "networks": rows}
         atomic.write(Path(FLAGS.json), json.dumps(report, indent=2) + "\n")
 
 

@@ -73,7 +73,7 @@ def main(argv: list[str]) -> None:
     networks = {
         "filters on": G,
         "filters off": saved_networks.load_generator(
-            FLAGS.run, FLAGS.step, kernel="none"
+            FLAGS.run, FLAGS.step, lowpass="none"
         )[0],
     }
     resolution = G.synthesis.resolution

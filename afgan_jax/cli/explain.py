@@ -65,8 +65,8 @@ def main(argv: list[str]) -> None:
 
     jax.config.update("jax_default_matmul_precision", "highest")  # alike everywhere
     G, load = open_generator(FLAGS, overrides)
-    specs = choose_layers(layers_of(G), FLAGS.layers)
-    pictures = choose_pictures(FLAGS.pictures, specs)
+    specs = choose_layers(G.synthesis.layers, FLAGS.layers)
+    pictures = choose_pictures(FLAGS.pictures, G, specs)
     label = None
     if set(pictures) & DRAWN_FROM_LATENTS:
         label = labels.read(G.mapping.c_dim, FLAGS["class"].value, FLAGS.label)
@@ -131,25 +131,18 @@ def open_generator(values: flags.FlagValues, overrides: dict) -> tuple:
     else:
         settings = config.load(values.config, overrides, cli.schema())
         with config.naming("generator"):
-            G = generator.make_generator(**settings["generator"] | changes)
+            G = generator.make_generator(
+                **generator.changed(settings["generator"], **changes)
+            )
         load = functools.cache(lambda: G.initialize(jax.random.key(0)))
     return G, load
-
-
-def layers_of(G) -> tuple:
-    """The plan's LayerSpecs, or what StyleGAN2 has instead."""
-    from afgan_jax.analysis import feature_maps
-
-    return (
-        G.synthesis.layers if hasattr(G.synthesis, "layers") else feature_maps.pieces(G)
-    )
 
 
 def filters_of(values: flags.FlagValues, overrides: dict, outdir: Path) -> None:
     """The picture of all filters of --run or --config."""
     G, load = open_generator(values, overrides)
-    specs = layers_of(G)
-    choose_pictures(["filters"], specs)
+    specs = G.synthesis.layers
+    choose_pictures(["filters"], G, specs)
     draw("filters", Subject(G, specs, load), outdir)
 
 
@@ -167,12 +160,12 @@ def _means(name: str, spec) -> bool:
     return spec.name == name or spec.name.startswith((f"{name}_", f"{name}/"))
 
 
-def choose_pictures(names: list[str], specs) -> list[str]:
+def choose_pictures(names: list[str], G, specs) -> list[str]:
     """The names, or all; raises ValueError if one has nothing to draw of the specs.
 
     Of all, such are left out and a line says so.
     """
-    nothing = _nothing_to_draw(specs)
+    nothing = _nothing_to_draw(G, specs)
     for name in names:
         if name in nothing:
             raise ValueError(f"--pictures={name}: {nothing[name]}; leave it out")
@@ -184,9 +177,9 @@ def choose_pictures(names: list[str], specs) -> list[str]:
     return [name for name in PICTURES if name not in nothing]
 
 
-def _nothing_to_draw(specs) -> dict[str, str]:
+def _nothing_to_draw(G, specs) -> dict[str, str]:
     """Why, by picture that does not apply to these layers."""
-    if not hasattr(specs[0], "out_band"):
+    if not G.synthesis.has_bands:
         why = "this is a StyleGAN2 generator, which has no plan of bands and filters"
         return dict.fromkeys((name for name in PICTURES if name != "maps"), why)
     nothing = {}
@@ -300,9 +293,9 @@ def feature_maps(subject: Subject, path: Path) -> list[dict]:
     found = {name: np.asarray(found[name]) for name in chosen}
     rows = []
     for spec in subject.specs:
-        rate = spec.out_band.rate if hasattr(spec, "out_band") else spec.rate
         name = spec.name
-        rows.append(layer_report.feature_map(name, rate, found[name], chosen[name]))
+        row = layer_report.feature_map(name, spec.rate, found[name], chosen[name])
+        rows.append(row)
     layer_figures.feature_maps(path, rows, found)
     spectra.save(path.with_suffix(".npz"), found)
     return rows

@@ -129,9 +129,9 @@ def untrained(row: str, workdir: Path, overrides: dict) -> dict[str, float]:
     from afgan_jax.runs import config
 
     spec = f"{FLAGS.config}:{row}"
-    full = config.load(spec, {}, cli.schema())["generator"]
+    full = config.load(spec, {}, cli.schema())["generator"]["synthesis"]
     sizes = ("channel_base", "channel_max")
-    changes = {f"generator.{s}": full[s] // NARROWER for s in sizes}
+    changes = {f"generator.synthesis.{s}": full[s] // NARROWER for s in sizes}
     changes |= {k: v for k, v in overrides.items() if k.startswith("generator.")}
     settings = config.load(spec, changes, cli.schema())
     G = generator.make_generator(**settings["generator"])

@@ -62,7 +62,7 @@ def main(argv: list[str]) -> None:
     G, variables, _ = saved_networks.load_generator(
         FLAGS.run, FLAGS.step, dtype="float32", remat="none"
     )
-    if not hasattr(G.synthesis, "layers"):
+    if not G.synthesis.has_bands:
         raise ValueError(
             "this is a StyleGAN2 generator (rows A to E): its layers have no plan to"
             " judge them by; use equivariance"

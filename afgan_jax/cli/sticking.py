@@ -60,7 +60,7 @@ flags.DEFINE_string(
 labels.define(FLAGS)
 flags.DEFINE_string("outdir", "out", "where the files go", flag_values=FLAGS)
 
-KERNELS = {"filters on": {}, "filters off": {"kernel": "none"}}
+KERNELS = {"filters on": {}, "filters off": {"lowpass": "none"}}
 SHOWN = 256  # pixels; narrower pictures are enlarged
 
 

@@ -100,8 +100,7 @@ def metrics(job: Job):
     from afgan_jax.bench import metrics
 
     G, _ = cli.make_networks(job.settings)
-    section = job.settings["generator"]
-    shape = (section["resolution"],) * 2 + (section["img_channels"],)
+    shape = (G.synthesis.resolution,) * 2 + (G.synthesis.img_channels,)
     yield from metrics.networks(shape, job.batch, repeats=job.repeats)
     yield from metrics.whole(G, job.batch, **job.options)
 

@@ -122,17 +122,17 @@ def suggest(findings: Findings) -> list[str]:
     gamma = GAMMA_0 * resolution**2 / batch
     low, high = (g / GAMMA_0 * gamma for g in GAMMA_RANGE)
     changes = {"data.path": findings.path, "losses.r1_gamma": f"{gamma:.3g}"}
-    for section in ("generator", "discriminator"):
+    for section in ("generator.synthesis", "discriminator"):
         if modes[0] == "L":
             changes[f"{section}.img_channels"] = 1
-        if findings.label_dim:
-            changes[f"{section}.c_dim"] = findings.label_dim
         if resolution != own:
             changes[f"{section}.resolution"] = resolution
     if resolution != own:
         changes["data.resolution"] = resolution
     if findings.label_dim:
         changes["data.use_labels"] = True
+        for name in ("generator.mapping.c_dim", "discriminator.c_dim"):
+            changes[name] = findings.label_dim
     flags = "".join(f" --config.{name}={value}" for name, value in changes.items())
     return [
         "to train:",

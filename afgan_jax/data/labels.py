@@ -157,7 +157,7 @@ def unused(files: Files, images: Sequence[str]) -> str | None:
         dim = vectors(table.of(images, fix="labels need all"), table.where).shape[1]
     except ValueError as error:
         return f"WARNING: labels are not used, and could not be: {error}"
-    flags = f"--config.generator.c_dim={dim} --config.discriminator.c_dim={dim}"
+    flags = f"--config.generator.mapping.c_dim={dim} --config.discriminator.c_dim={dim}"
     return (
         f"WARNING: {files.path} has labels (c_dim={dim}), and they are NOT used: to"
         f" generate by label, pass --config.data.use_labels=True {flags}"

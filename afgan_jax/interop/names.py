@@ -12,52 +12,67 @@ Array = Any  # NumPy's, or another library's alike
 BUFFERS = ("freqs", "phases", "w_avg", "magnitude_ema", "noise_const")
 # Follow from the settings here.
 CONSTANTS = ("resample_filter", "up_filter", "down_filter", "transform")
-SAME_NAME = (
-    "z_dim c_dim w_dim img_channels channel_base channel_max conv_clamp conv_kernel"
-    " num_layers num_critical first_cutoff first_stopband last_stopband_rel"
-    " output_scale filter_size magnitude_ema_beta architecture cmap_dim"
-)
-RENAMED = {
-    "img_resolution": "resolution",
+
+
+def _same(names: str) -> dict[str, str]:
+    return {name: name for name in names.split()}
+
+
+# {name there: name here}, inner arguments as "mapping_kwargs.num_layers".
+BOTH = {"img_resolution": "resolution", "num_fp16_res": "num_half_res"}
+BOTH |= _same("img_channels channel_base channel_max conv_clamp architecture")
+SYNTHESIS = BOTH | {
     "margin_size": "margin",
     "lrelu_upsampling": "act_up",
     "use_radial_filters": "radial",
-    "num_fp16_res": "num_half_res",
-} | {name: name for name in SAME_NAME.split()}
-NESTED = {
-    "mapping_kwargs": {
-        "num_layers": "mapping_layers",
-        "lr_multiplier": "mapping_lr_multiplier",
-        "w_avg_beta": "w_avg_beta",
-    },
-    "epilogue_kwargs": {
-        "mbstd_group_size": "mbstd_group_size",
-        "mbstd_num_channels": "mbstd_num_channels",
-    },
-    "block_kwargs": {},
 }
+SYNTHESIS |= _same(
+    "conv_kernel num_layers num_critical first_cutoff first_stopband last_stopband_rel"
+    " output_scale filter_size magnitude_ema_beta"
+)
+MAPPING = _same("z_dim c_dim w_dim")
+MAPPING |= {
+    f"mapping_kwargs.{k}": k for k in ("num_layers", "lr_multiplier", "w_avg_beta")
+}
+DISCRIMINATOR = BOTH | _same("c_dim cmap_dim")
+DISCRIMINATOR |= {"mapping_kwargs.num_layers": "mapping_layers"}
+DISCRIMINATOR |= {
+    f"epilogue_kwargs.{k}": k for k in ("mbstd_group_size", "mbstd_num_channels")
+}
+INNER = ("mapping_kwargs", "epilogue_kwargs", "block_kwargs")
 # How things are computed, or trained: no part of these settings.
 WITHOUT_EFFECT = {"fused_modconv_default", "freeze_layers"}
 
 
-def settings(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of make_generator or make_discriminator.
+def generator_settings(kwargs: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Arguments of make_generator, of a synthesis network of this kind.
 
     Raises ValueError for an argument that has no counterpart.
     """
-    known, flat = dict(RENAMED), dict(kwargs)
-    for name, inner in NESTED.items():
-        for key, value in flat.pop(name, {}).items():
-            flat[f"{name}.{key}"] = value
-        known |= {f"{name}.{key}": ours for key, ours in inner.items()}
-    out = {}
+    mapping, synthesis = _settings(kwargs, MAPPING, SYNTHESIS)
+    return {"mapping": mapping, "synthesis": {"kind": kind, **synthesis}}
+
+
+def discriminator_settings(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of make_discriminator; ValueError as above."""
+    (found,) = _settings(kwargs, DISCRIMINATOR)
+    return {"mbstd_layout": "interleaved", **found}
+
+
+def _settings(kwargs: Mapping[str, Any], *tables: dict) -> list[dict[str, Any]]:
+    """The settings that each table has names for."""
+    flat = {key: value for key, value in kwargs.items() if key not in INNER}
+    for name in INNER:
+        flat |= {f"{name}.{key}": v for key, v in kwargs.get(name, {}).items()}
+    found = [{} for _ in tables]
     for name, value in flat.items():
         if name.rpartition(".")[2] in WITHOUT_EFFECT:
             continue
-        if name not in known:
+        table = next((i for i, table in enumerate(tables) if name in table), None)
+        if table is None:
             raise ValueError(f"{name}={value!r} of a published network is unknown here")
-        out[known[name]] = value
-    return out
+        found[table][tables[table][name]] = value
+    return found
 
 
 def variables(arrays: Mapping[str, Array]) -> dict[str, dict]:

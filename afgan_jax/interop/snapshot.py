@@ -30,12 +30,13 @@ def read(path: str | os.PathLike, parts: Sequence[str]) -> dict[str, Network]:
 
 
 def _network(path, part: str, module: persistence.Module) -> Network:
+    constant = any(name.startswith("synthesis.b4.") for name in module.arrays)
     try:
-        settings = names.settings(module.kwargs)
+        if part == "D":
+            settings = names.discriminator_settings(module.kwargs)
+        else:
+            kind = "stylegan2" if constant else "alias_free"
+            settings = names.generator_settings(module.kwargs, kind)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    if part == "D":
-        settings["mbstd_layout"] = "interleaved"
-    elif any(name.startswith("synthesis.b4.") for name in module.arrays):
-        settings["synthesis"] = "stylegan2"
     return Network(settings, names.variables(module.arrays))

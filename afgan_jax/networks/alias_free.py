@@ -6,96 +6,44 @@ canvas.
 Source: Alias-Free GAN, Sec. 3 and App. F.
 """
 
+import inspect
 import math
 
 import flax.linen as nn
-import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from afgan_jax.networks import layers, p4, plan
-from afgan_jax.signal import activations, affine, fourier, nonlinearity
-
-# Fourier features by the name that `input` has: whether w turns and shifts them.
-INPUTS = {"fourier": False, "fourier_transformed": True}
-
-
-class FourierInput(nn.Module):
-    """Learned mix of waves, in a frame that w chooses: w [N w_dim] -> [N H W C].
-
-    The frame is fixed unless `is_learned`. `transform` ([3 3] or [N 3 3], None for
-    identity) maps pixels of the canvas to where they look: the inverse of the motion
-    wanted of the image.
-    """
-
-    channels: int
-    size: tuple[int, int]
-    sampling_rate: float
-    bandwidth: float
-    is_learned: bool = True
-
-    @nn.compact
-    def __call__(
-        self, w: Float[Array, "N w_dim"], transform: Array | None = None
-    ) -> Float[Array, "N H W C"]:
-        def waves():
-            return fourier.sample_waves(
-                self.make_rng("params"), self.channels, self.bandwidth
-            )
-
-        drawn = waves() if self.is_initializing() else (None, None)
-        freqs = self.variable("buffers", "freqs", lambda: drawn[0]).value
-        phases = self.variable("buffers", "phases", lambda: drawn[1]).value
-        weight = self.param(
-            "weight", nn.initializers.normal(1.0), (self.channels, self.channels)
-        )
-        matrix = self._matrix(w) if self.is_learned else jnp.eye(3)[None]
-        if transform is not None:
-            matrix = affine.compose(matrix, jnp.asarray(transform, matrix.dtype))
-        freqs, phases = fourier.transform_waves(freqs, phases, matrix)
-        x = fourier.evaluate_waves(
-            freqs, phases, self.size, self.sampling_rate, self.bandwidth
-        )
-        x = layers.dense(x, weight)
-        return jnp.broadcast_to(x, (w.shape[0], *x.shape[1:]))
-
-    def _matrix(self, w) -> Float[Array, "N 3 3"]:
-        """Rotation, then translation, from four numbers; identity to begin with."""
-        head = FrameHead(name="affine")
-        a, b, tx, ty = jnp.moveaxis(head(w), -1, 0)
-        norm = jnp.sqrt(a * a + b * b)
-        a, b, tx, ty = a / norm, b / norm, tx / norm, ty / norm
-        zero, one = jnp.zeros_like(a), jnp.ones_like(a)
-        rows = [[a, -b, zero], [b, a, zero], [zero, zero, one]]
-        rotation = jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
-        return affine.compose(rotation, affine.translation(-tx, -ty))
-
-
-class FrameHead(nn.Module):
-    """Dense layer w -> (a, b, tx, ty) that ignores w at first and says (1, 0, 0, 0)."""
-
-    @nn.compact
-    def __call__(self, w: Float[Array, "N w_dim"]) -> Float[Array, "N 4"]:
-        weight = self.param("weight", nn.initializers.zeros, (w.shape[-1], 4))
-        bias = self.param("bias", lambda key: jnp.array([1.0, 0.0, 0.0, 0.0]))
-        return layers.dense(w, weight, bias)
+from afgan_jax.networks import (
+    dense,
+    fourier_input,
+    half_precision,
+    lowpass,
+    modulation,
+    p4,
+    plan,
+    rematerialization,
+    schedules,
+    settings,
+)
+from afgan_jax.signal import activations, nonlinearity
 
 
 class SynthesisLayer(nn.Module):
-    """x [N H W I], w [N w_dim] -> [N H2 W2 O], as `spec` says; see groups for p4.
+    """x [N H W I], w [N w_dim] -> [N H2 W2 O], as `spec` says; see p4 for that.
 
-    For `noise` see `layers.add_noise`.
+    For `noise` see `modulation.add_noise`.
     """
 
     spec: plan.LayerSpec
-    conv_clamp: float | None = 256.0
-    magnitude_ema_beta: float = 0.999
+    conv_clamp: float | None
+    magnitude_ema_beta: float
 
     @nn.compact
     def __call__(self, x, w, update_emas: bool = False, noise: str = "const"):
         spec = self.spec
-        x = layers.cast(x, spec.dtype)
-        input_gain = layers.input_gain(self, x, self.magnitude_ema_beta, update_emas)
-        styles = layers.Dense(spec.in_channels, bias_init=1.0, name="affine")(w)
+        x = half_precision.cast(x, spec.dtype)
+        input_gain = modulation.input_gain(
+            self, x, self.magnitude_ema_beta, update_emas
+        )
+        styles = dense.Dense(spec.in_channels, bias_init=1.0, name="affine")(w)
         kernel = (spec.conv_kernel, spec.conv_kernel)
         kernel += p4.kernel_axes(spec.symmetry)
         weight = self.param(
@@ -106,7 +54,7 @@ class SynthesisLayer(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (spec.out_channels,))
         if spec.is_rgb:
             styles = styles / math.sqrt(math.prod(weight.shape[:-1]))
-        x = layers.modulated_conv(
+        x = modulation.modulated_conv(
             x,
             p4.expand_kernel(weight, spec.symmetry),
             p4.replicate(styles, spec.symmetry),
@@ -115,7 +63,7 @@ class SynthesisLayer(nn.Module):
             pad=spec.conv_kernel - 1,
         )
         if spec.noise:
-            x = layers.add_noise(self, x, noise)
+            x = modulation.add_noise(self, x, noise)
         bias = p4.replicate(bias, spec.symmetry)
         self.sow("intermediates", "bending", (x, bias))  # kept only if asked for
         return nonlinearity.filtered(x=x, bias=bias, **filtering(spec, self.conv_clamp))
@@ -135,27 +83,25 @@ def filtering(spec: plan.LayerSpec, clamp: float | None) -> dict:
 
 
 class Synthesis(nn.Module):
-    """ws [N L w_dim] -> images [N R R C] in about [-1, 1].
+    """ws [N L w_dim] -> images [N R R C]; see protocol.SynthesisNetwork.
 
     L is one for each layer, after the one that Fourier features are transformed by.
     """
 
     layers: tuple[plan.LayerSpec, ...]
-    conv_clamp: float | None = 256.0
-    magnitude_ema_beta: float = 0.999
-    output_scale: float = 0.25
-    remat: str = "none"
-    input: str = "fourier_transformed"
+    conv_clamp: float | None
+    magnitude_ema_beta: float
+    output_scale: float
+    remat: str
+    input: str
+
+    has_bands = True
+    can_move = True
 
     @property
-    def training_options(self) -> dict:
-        """Arguments of a call in training: noise, if any, is drawn anew each time."""
+    def training_options(self) -> dict[str, str]:
+        """Noise, if any, is drawn anew each time."""
         return {"noise": "random"} if any(spec.noise for spec in self.layers) else {}
-
-    @property
-    def can_move(self) -> bool:
-        """Whether a call takes a `transform`."""
-        return True
 
     @property
     def resolution(self) -> int:
@@ -167,7 +113,6 @@ class Synthesis(nn.Module):
 
     @property
     def rgb_bias(self) -> tuple[str, ...]:
-        """How the paths end of biases that no path length depends on."""
         return (f"{self.layers[-1].name}/bias",)
 
     @property
@@ -176,33 +121,31 @@ class Synthesis(nn.Module):
 
     @property
     def input_ws(self) -> int:
-        """How many of the ws are the input's."""
-        return int(INPUTS[self.input])
+        return int(fourier_input.INPUTS[self.input])
 
     def describe(self) -> str:
-        """A table of the layers."""
         return plan.describe(self.layers)
 
     def rows(self) -> list[dict]:
-        """The layers as numbers and names."""
         return plan.rows(self.layers)
 
     @nn.compact
     def __call__(
         self, ws, transform=None, update_emas: bool = False, noise: str = "const"
     ):
-        """`transform`: see FourierInput. With `update_emas`, magnitudes follow x."""
         first = self.layers[0]
-        fourier_input = FourierInput(
+        features = fourier_input.FourierInput(
             first.in_channels,
             first.in_size,
             first.in_band.rate,
             first.in_band.cutoff,
-            INPUTS[self.input],
+            fourier_input.INPUTS[self.input],
             name="input",
         )
-        x = p4.replicate(fourier_input(ws[:, 0], transform), first.symmetry)
-        make_layer = layers.rematerialized(SynthesisLayer, self.remat, (3, 4))
+        x = p4.replicate(features(ws[:, 0], transform), first.symmetry)
+        make_layer = rematerialization.rematerialized(
+            SynthesisLayer, self.remat, (3, 4)
+        )
         for i, spec in enumerate(self.layers):
             layer = make_layer(
                 spec, self.conv_clamp, self.magnitude_ema_beta, name=spec.name
@@ -210,3 +153,74 @@ class Synthesis(nn.Module):
             x = layer(x, ws[:, self.input_ws + i], update_emas, noise)
         x = p4.average(x.astype(ws.dtype), first.symmetry)
         return x * self.output_scale
+
+
+def make_synthesis(
+    *,
+    resolution: int,
+    img_channels: int = 3,
+    channel_base: int = 32768,
+    channel_max: int = 512,
+    input: str = "fourier_transformed",
+    schedule: str = "flexible",
+    num_layers: int = 14,
+    num_critical: int | None = 2,
+    first_cutoff: float = 2.0,
+    first_stopband: float = 2**2.1,
+    last_stopband_rel: float = 2**0.3,
+    margin: int = 10,
+    conv_kernel: int = 3,
+    filter_size: int = 6,
+    act_up: int = 2,
+    lowpass: str = "kaiser",
+    radial: bool = False,
+    noise: bool = False,
+    symmetry: str = "none",
+    conv_clamp: float | None = 256.0,
+    magnitude_ema_beta: float = 0.999,
+    output_scale: float = 0.25,
+    dtype: str = "float32",
+    num_half_res: int = 4,
+    remat: str = "none",
+) -> Synthesis:
+    """Configuration T by default.
+
+    R: conv_kernel=1, radial=True, channel_base and channel_max doubled. The ablation of
+    T that follows quarter turns: symmetry="p4", channel_base and channel_max, then of
+    each of 4 directions, halved. For the other settings see plan.make_plan; a name is
+    one of those in KNOWN. Raises ValueError for settings that are unknown, impossible
+    or do not apply to the schedule.
+    """
+    given = dict(locals())
+    settings.check_sizes(given, "img_channels", "channel_base", "channel_max")
+    settings.check_sizes(given, "conv_kernel", "filter_size", "act_up")
+    settings.check_above_0(given, "first_cutoff", "first_stopband", "last_stopband_rel")
+    settings.check_not_negative(given, "margin")
+    settings.check_known(given, **KNOWN)
+    half_precision.check(given)
+    if schedule != "flexible":
+        _check_growth(given)
+    own = {name: given.pop(name) for name in OWN}
+    return Synthesis(plan.make_plan(**given), **own)
+
+
+KNOWN = {
+    "input": fourier_input.INPUTS,
+    "schedule": schedules.SCHEDULES,
+    "lowpass": lowpass.DESIGNS,
+    "symmetry": p4.ORDERS,
+    "remat": rematerialization.REMAT,
+}
+OWN = ("conv_clamp", "magnitude_ema_beta", "output_scale", "remat", "input")
+GROWTH = ("num_layers", "first_cutoff", "first_stopband", "last_stopband_rel")
+
+
+def _check_growth(given: dict) -> None:
+    """Raises ValueError if a setting that only schedule "flexible" has is changed."""
+    defaults = inspect.signature(make_synthesis).parameters
+    for name in GROWTH:
+        if given[name] != defaults[name].default:
+            raise ValueError(
+                f"{name}={given[name]} does not apply to schedule="
+                f"{given['schedule']!r}: remove it"
+            )

@@ -5,7 +5,7 @@ minibatch statistics, a convolution and two dense layers follow. `architecture`
 "resnet" adds skips around the convolutions, "skip" feeds the downsampled image to every
 block, "orig" has neither. Labels enter by projection. Source: StyleGAN2, App. B.
 
-`filters` "bilinear" is the published one, which blurs a little before it halves and
+`lowpass` "bilinear" is the published one, which blurs a little before it halves and
 lets its nonlinearities alias; "kaiser" is alias-free down to 4x4, with the same
 parameters, but hardly sees the highest frequencies of an image (half the amplitude at
 0.7 of Nyquist). Alias-Free GAN itself leaves the discriminator as it was.
@@ -18,12 +18,22 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from afgan_jax.networks import filtered, layers, mapping, schedules, stylegan2
+from afgan_jax.networks import (
+    conv_layer,
+    dense,
+    filtered,
+    half_precision,
+    mapping,
+    minibatch_stddev,
+    rematerialization,
+    schedules,
+    settings,
+)
 from afgan_jax.signal import bandlimit, resample
 
 # name: (a block's convolution layer, the filter that halves an image)
-FILTERS = {
-    "bilinear": (stylegan2.ConvLayer, stylegan2.BILINEAR),
+LOWPASS = {
+    "bilinear": (conv_layer.ConvLayer, conv_layer.BILINEAR),
     "kaiser": (filtered.FilteredConv, bandlimit.make_filter(bandlimit.DESIGN, 2)),
 }
 
@@ -36,19 +46,19 @@ class Block(nn.Module):
     architecture: str
     clamp: float | None
     dtype: str
-    filters: str
+    lowpass: str
 
     @nn.compact
     def __call__(self, x, image):
-        x = None if x is None else layers.cast(x, self.dtype)
-        layer, halving = FILTERS[self.filters]
+        x = None if x is None else half_precision.cast(x, self.dtype)
+        layer, halving = LOWPASS[self.lowpass]
 
         def conv(features, kernel, name, **kw):
             return layer(features, kernel, name=name, **kw)
 
         lrelu = {"activation": "lrelu", "clamp": self.clamp}
         if x is None or self.architecture == "skip":
-            rgb = layers.cast(image, self.dtype)
+            rgb = half_precision.cast(image, self.dtype)
             y = conv(self.features, 1, "fromrgb", **lrelu)(rgb)
             x = y if x is None else x + y
             image = (
@@ -79,18 +89,18 @@ class Epilogue(nn.Module):
 
     @nn.compact
     def __call__(self, x, image):
-        x = layers.cast(x, "float32")
+        x = half_precision.cast(x, "float32")
         features = x.shape[-1]
         lrelu = {"activation": "lrelu", "clamp": self.clamp}
         if self.architecture == "skip":
-            x = x + stylegan2.ConvLayer(features, 1, name="fromrgb", **lrelu)(image)
+            x = x + conv_layer.ConvLayer(features, 1, name="fromrgb", **lrelu)(image)
         if self.mbstd_num_channels:
-            x = layers.minibatch_stddev(
+            x = minibatch_stddev.minibatch_stddev(
                 x, self.mbstd_group_size, self.mbstd_num_channels, self.mbstd_layout
             )
-        x = stylegan2.ConvLayer(features, 3, name="conv", **lrelu)(x)
-        x = layers.Dense(features, "lrelu", name="fc")(x.reshape(x.shape[0], -1))
-        return layers.Dense(self.out, name="out")(x)
+        x = conv_layer.ConvLayer(features, 3, name="conv", **lrelu)(x)
+        x = dense.Dense(features, "lrelu", name="fc")(x.reshape(x.shape[0], -1))
+        return dense.Dense(self.out, name="out")(x)
 
 
 class Discriminator(nn.Module):
@@ -111,7 +121,7 @@ class Discriminator(nn.Module):
     dtype: str
     num_half_res: int
     remat: str
-    filters: str
+    lowpass: str
 
     @property
     def block_layers(self) -> tuple[str, ...]:
@@ -151,15 +161,17 @@ class Discriminator(nn.Module):
             return min(self.channel_base // size, self.channel_max)
 
         x, image = None, images
-        make_block = layers.rematerialized(Block, self.remat)
+        make_block = rematerialization.rematerialized(Block, self.remat)
         for size, next_size in zip(sizes[:0:-1], sizes[-2::-1]):
             block = make_block(
                 channels(size),
                 channels(next_size),
                 self.architecture,
                 self.conv_clamp,
-                layers.dtype_at(size, self.resolution, self.dtype, self.num_half_res),
-                self.filters,
+                half_precision.dtype_at(
+                    size, self.resolution, self.dtype, self.num_half_res
+                ),
+                self.lowpass,
                 name=f"b{size}",
             )
             x, image = block(x, image)
@@ -201,31 +213,28 @@ def make_discriminator(
     dtype: str = "float32",
     num_half_res: int = 4,
     remat: str = "none",
-    filters: str = "bilinear",
+    lowpass: str = "bilinear",
 ) -> Discriminator:
     """The discriminator of all configurations.
 
-    `cmap_dim` None is the channel count at 4x4; for `mbstd_*` see
-    `layers.minibatch_stddev`. The `num_half_res` highest resolutions are computed in
-    `dtype`; for `remat` see `layers.REMAT`; `filters` is a name of FILTERS. Raises
-    ValueError for an unsupported resolution, an unknown architecture, layout, dtype,
-    remat or set of filters.
+    `cmap_dim` None is the channel count at 4x4; for `mbstd_*` see minibatch_stddev. The
+    `num_half_res` highest resolutions are computed in `dtype`. A name is one of those
+    in KNOWN. Raises ValueError for settings that are unknown or impossible.
     """
-    settings = dict(locals())
+    given = dict(locals())
     sizes = ("img_channels", "channel_base", "channel_max", "mbstd_group_size")
-    layers.check_sizes(settings, *sizes)
+    settings.check_sizes(given, *sizes)
     counts = ("c_dim", "cmap_dim", "mapping_layers", "mbstd_num_channels")
-    layers.check_not_negative(settings, *counts)
-    layers.check_precision(settings)
+    settings.check_not_negative(given, *counts)
+    settings.check_known(given, **KNOWN)
+    half_precision.check(given)
     schedules.octaves(resolution)
-    known = {
-        "architecture": stylegan2.ARCHITECTURES,
-        "mbstd_layout": ("contiguous", "interleaved"),
-        "filters": tuple(FILTERS),
-    }
-    for name, allowed in known.items():
-        if settings[name] not in allowed:
-            raise ValueError(
-                f"{name}={settings[name]!r} is unknown: use one of {allowed}"
-            )
-    return Discriminator(**settings)
+    return Discriminator(**given)
+
+
+KNOWN = {
+    "architecture": ("orig", "skip", "resnet"),
+    "mbstd_layout": minibatch_stddev.LAYOUTS,
+    "lowpass": LOWPASS,
+    "remat": rematerialization.REMAT,
+}

@@ -5,17 +5,14 @@ a change of rate and the nonlinearity, so both go through low-pass filters (band
 """
 
 import math
-import operator
 from collections.abc import Callable
 
 import flax.linen as nn
 import numpy as np
 from jaxtyping import Array, Float
 
-from afgan_jax.networks import layers
-from afgan_jax.signal import activations, bandlimit, precision
-
-_add = precision.widened(operator.add)
+from afgan_jax.networks import conv_layer
+from afgan_jax.signal import bandlimit, conv_resample
 
 
 class FilteredConv(nn.Module):
@@ -30,7 +27,7 @@ class FilteredConv(nn.Module):
     """
 
     features: int
-    kernel: int = 3
+    conv_kernel: int = 3
     activation: str | Callable = "lrelu"
     bias: bool = True
     up: int = 1
@@ -44,15 +41,15 @@ class FilteredConv(nn.Module):
     ) -> Float[Array, "*N H2 W2 O"]:
         if min(self.up, self.down) > 1:
             raise ValueError(f"up={self.up}, down={self.down}: one of them must be 1")
-        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        shape = (self.conv_kernel, self.conv_kernel, x.shape[-1], self.features)
         weight = self.param("weight", nn.initializers.normal(1.0), shape)
-        y = layers.conv_resample(
+        y = conv_resample.conv_resample(
             x,
             weight / math.sqrt(math.prod(shape[:3])),
             f=self._filter(),
             up=self.up,
             down=self.down,
-            pad=self.kernel // 2,
+            pad=self.conv_kernel // 2,
             flip_weight=self.up > 1,
         )
         bias = None
@@ -60,11 +57,9 @@ class FilteredConv(nn.Module):
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
         function = self.activation
         if not callable(function):
-            _, usual_gain = activations.ACTIVATIONS[function]
-            clamp = None if self.clamp is None else self.clamp * gain
-            function = activations.Activation(function, usual_gain * gain, clamp=clamp)
+            function = conv_layer.activation(function, gain, self.clamp)
         if self.design is None or self.activation == "linear":
-            return function(y if bias is None else _add(y, bias))
+            return function(y if bias is None else conv_layer.add(y, bias))
         return bandlimit.activate(y, function, bias=bias, design=self.design)
 
     def _filter(self) -> np.ndarray | None:

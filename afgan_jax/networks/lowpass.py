@@ -1,4 +1,4 @@
-"""Low-pass filters for resampling by whole factors, by the name that `kernel` has.
+"""Low-pass filters for resampling by whole factors, by the name that `lowpass` has.
 
 A design maps (n, factor, band, rate, radial) to taps of unit sum, None for a single 1.
 `band` is the signal's at the coarser rate, `rate` the finer one, factor times as high;
@@ -49,7 +49,7 @@ def _keep_first(n, factor, band, rate, radial):
 
 # (up, down). "none" switches the low-pass filters off: pixels are repeated going up and
 # dropped going down.
-KERNELS = {
+DESIGNS = {
     "kaiser": (_kaiser, _kaiser),
     "lanczos": (_lanczos, _lanczos),
     "gaussian": (_gaussian, _gaussian),
@@ -57,9 +57,3 @@ KERNELS = {
     "none": (_repeat, _keep_first),
 }
 RADIAL = ("kaiser",)  # has a radial form
-
-
-def check(kernel: str) -> None:
-    """Raises ValueError if there is no filter of this name."""
-    if kernel not in KERNELS:
-        raise ValueError(f"kernel={kernel!r} is unknown: use one of {sorted(KERNELS)}")

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from afgan_jax.networks import layers
+from afgan_jax.networks import dense, settings
 
 
 class Mapping(nn.Module):
@@ -18,7 +18,7 @@ class Mapping(nn.Module):
     c_dim: int
     w_dim: int
     num_ws: int | None
-    num_layers: int = 8
+    num_layers: int
     lr_multiplier: float = 0.01
     w_avg_beta: float = 0.998
 
@@ -37,8 +37,7 @@ class Mapping(nn.Module):
         """
         x = self._join(z, c)
         for i in range(self.num_layers):
-            dense = layers.Dense(self.w_dim, "lrelu", self.lr_multiplier, name=f"fc{i}")
-            x = dense(x)
+            x = dense.Dense(self.w_dim, "lrelu", self.lr_multiplier, name=f"fc{i}")(x)
         if self.num_ws is None:
             return x
         w_avg = self.variable("buffers", "w_avg", jnp.zeros, (self.w_dim,))
@@ -62,7 +61,7 @@ class Mapping(nn.Module):
                     f"z has {z.shape[-1]} numbers per sample, this network takes"
                     f" z_dim={self.z_dim}"
                 )
-            parts.append(layers.normalize_2nd_moment(z))
+            parts.append(dense.normalize_2nd_moment(z))
         if self.c_dim:
             if c is None or c.shape[-1] != self.c_dim:
                 got = "none" if c is None else f"{c.shape[-1]} numbers"
@@ -71,6 +70,27 @@ class Mapping(nn.Module):
                     f" c_dim={self.c_dim}"
                 )
             parts.append(
-                layers.normalize_2nd_moment(layers.Dense(self.w_dim, name="embed")(c))
+                dense.normalize_2nd_moment(dense.Dense(self.w_dim, name="embed")(c))
             )
         return jnp.concatenate(parts, axis=-1)
+
+
+def make_mapping(
+    num_ws: int,
+    *,
+    z_dim: int = 512,
+    c_dim: int = 0,
+    w_dim: int = 512,
+    num_layers: int = 2,
+    lr_multiplier: float = Mapping.lr_multiplier,
+    w_avg_beta: float = Mapping.w_avg_beta,
+) -> Mapping:
+    """A generator's mapping to `num_ws` latents; StyleGAN2 has 8 layers.
+
+    Raises ValueError for impossible sizes.
+    """
+    given = dict(locals())
+    settings.check_sizes(given, "z_dim", "w_dim")
+    settings.check_not_negative(given, "c_dim", "num_layers")
+    settings.check_above_0(given, "lr_multiplier")
+    return Mapping(**given)

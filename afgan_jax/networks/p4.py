@@ -21,14 +21,6 @@ from jaxtyping import Array, Float
 ORDERS = {"none": 1, "p4": 4}
 
 
-def check(symmetry: str) -> None:
-    """Raises ValueError for one that is unknown."""
-    if symmetry not in ORDERS:
-        raise ValueError(
-            f"symmetry={symmetry!r} is unknown: use one of {', '.join(ORDERS)}"
-        )
-
-
 def kernel_axes(symmetry: str) -> tuple[int, ...]:
     """What a kernel's shape has between k k and I O: nothing, or G."""
     return () if symmetry == "none" else (ORDERS[symmetry],)

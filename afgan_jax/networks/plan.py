@@ -11,10 +11,11 @@ Source: Alias-Free GAN, Sec. 3.2, App. C and F.
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 
-from afgan_jax.networks import layers, lowpass, p4, schedules
+from afgan_jax.networks import half_precision, lowpass, schedules
 from afgan_jax.networks.schedules import Band
 
 Size = tuple[int, int]
@@ -31,16 +32,20 @@ class LayerSpec:
     out_size: Size
     in_band: Band
     out_band: Band
-    conv_kernel: int = 3
-    filter_size: int = 6  # taps per factor of resampling
-    act_up: int = 2  # oversampling of the nonlinearity
-    kernel: str = "kaiser"
-    radial: bool = False  # down-filter, unless critically sampled
+    conv_kernel: int
+    filter_size: int  # taps per factor of resampling
+    act_up: int  # oversampling of the nonlinearity
+    lowpass: str
+    radial: bool  # down-filter, unless critically sampled
     noise: bool = False  # added to what the convolution gives
     is_rgb: bool = False
     is_critical: bool = False
     dtype: str = "float32"  # of the feature maps inside
     symmetry: str = "none"  # p4: all channels in each of 4 directions
+
+    @property
+    def rate(self) -> float:
+        return self.out_band.rate
 
     @property
     def tmp_rate(self) -> float:
@@ -57,16 +62,16 @@ class LayerSpec:
 
     @property
     def is_radial(self) -> bool:
-        return self.radial and not self.is_critical and self.kernel in lowpass.RADIAL
+        return self.radial and not self.is_critical and self.lowpass in lowpass.RADIAL
 
     @functools.cached_property
     def up_filter(self) -> np.ndarray | None:
-        design, _ = lowpass.KERNELS[self.kernel]
+        design, _ = lowpass.DESIGNS[self.lowpass]
         return design(self.filter_size, self.up, self.in_band, self.tmp_rate, False)
 
     @functools.cached_property
     def down_filter(self) -> np.ndarray | None:
-        _, design = lowpass.KERNELS[self.kernel]
+        _, design = lowpass.DESIGNS[self.lowpass]
         return design(
             self.filter_size, self.down, self.out_band, self.tmp_rate, self.is_radial
         )
@@ -100,78 +105,74 @@ class LayerSpec:
 def make_plan(
     *,
     resolution: int,
-    img_channels: int = 3,
-    channel_base: int = 32768,
-    channel_max: int = 512,
-    schedule: str = "flexible",
-    num_layers: int = 14,
-    num_critical: int | None = 2,
-    first_cutoff: float = 2.0,
-    first_stopband: float = 2**2.1,
-    last_stopband_rel: float = 2**0.3,
-    margin: int = 10,
-    conv_kernel: int = 3,
-    filter_size: int = 6,
-    act_up: int = 2,
-    kernel: str = "kaiser",
-    radial: bool = False,
-    noise: bool = False,
-    dtype: str = "float32",
-    num_half_res: int = 4,
-    symmetry: str = "none",
+    img_channels: int,
+    channel_base: int,
+    channel_max: int,
+    schedule: str,
+    num_layers: int,
+    num_critical: int | None,
+    first_cutoff: float,
+    first_stopband: float,
+    last_stopband_rel: float,
+    margin: int,
+    conv_kernel: int,
+    noise: bool,
+    dtype: str,
+    num_half_res: int,
+    **alike: Any,
 ) -> tuple[LayerSpec, ...]:
     """The layers of configurations F to H (schedule "octaves") and T, R ("flexible").
 
     Entry i of a schedule is the band that layer i gives out; it reads that of entry
     max(i - 1, 0). The first layer's input side describes the Fourier features. The
     last `num_critical` layers are critically sampled (None: all). The `num_half_res`
-    highest resolutions are computed in `dtype`, the others in float32.
+    highest resolutions are computed in `dtype`, the others in float32. `alike` are
+    fields that all layers share: filter_size, act_up, lowpass, radial, symmetry.
     Raises ValueError for a resolution outside schedules.RESOLUTIONS or an impossible
     setting.
     """
-    _check(resolution, schedule, kernel)
-    p4.check(symmetry)
-    make_bands = schedules.SCHEDULES[schedule]
+    schedules.check_resolution(resolution)
     growth = (num_layers, first_cutoff, first_stopband, last_stopband_rel)
-    bands = make_bands(resolution, num_critical, *growth)
-    num_layers = len(bands) - 1  # and the image's
+    bands = schedules.SCHEDULES[schedule](resolution, num_critical, *growth)
+    last = len(bands) - 1  # the image's
     sizes = [int(band.rate) + 2 * margin for band in bands]
     sizes[-2:] = [resolution, resolution]
-    cutoffs = np.array([band.cutoff for band in bands])
-    channels = np.rint(np.minimum(channel_base / 2 / cutoffs, channel_max))
-    channels[-1] = img_channels
-    if channels.min() < 1:
-        raise ValueError(
-            f"channel_base={channel_base} leaves layers without channels: give at least"
-            f" {resolution} for resolution={resolution}"
-        )
-
+    channels = [*_channels(bands[:-1], channel_base, channel_max), img_channels]
     specs = []
     for i, band in enumerate(bands):
         before = max(i - 1, 0)
-        is_rgb = i == num_layers
         specs.append(
             LayerSpec(
-                name=f"L{i}_{sizes[i]}_{int(channels[i])}",
-                in_channels=int(channels[before]),
-                out_channels=int(channels[i]),
+                name=f"L{i}_{sizes[i]}_{channels[i]}",
+                in_channels=channels[before],
+                out_channels=channels[i],
                 in_size=(sizes[before], sizes[before]),
                 out_size=(sizes[i], sizes[i]),
                 in_band=bands[before],
                 out_band=band,
-                conv_kernel=1 if is_rgb else conv_kernel,
-                filter_size=filter_size,
-                act_up=act_up,
-                kernel=kernel,
-                radial=radial,
-                noise=noise and not is_rgb,
-                is_rgb=is_rgb,
-                is_critical=num_critical is None or i >= num_layers - num_critical,
-                dtype=layers.dtype_at(band.rate, resolution, dtype, num_half_res),
-                symmetry=symmetry,
+                conv_kernel=1 if i == last else conv_kernel,
+                noise=noise and i != last,
+                is_rgb=i == last,
+                is_critical=num_critical is None or i >= last - num_critical,
+                dtype=half_precision.dtype_at(
+                    band.rate, resolution, dtype, num_half_res
+                ),
+                **alike,
             )
         )
     return tuple(specs)
+
+
+def _channels(bands: list[Band], channel_base: int, channel_max: int) -> list[int]:
+    """Inversely proportional to cutoffs, at most channel_max."""
+    cutoffs = np.array([band.cutoff for band in bands])
+    channels = np.rint(np.minimum(channel_base / 2 / cutoffs, channel_max))
+    if channels.min() < 1:
+        raise ValueError(
+            f"channel_base={channel_base} leaves layers without channels: give at least"
+            f" {bands[-1].rate:.0f} for resolution={bands[-1].rate:.0f}"
+        )
+    return [int(count) for count in channels]
 
 
 def rows(specs: tuple[LayerSpec, ...]) -> list[dict]:
@@ -182,7 +183,7 @@ def rows(specs: tuple[LayerSpec, ...]) -> list[dict]:
     return [
         {
             "name": spec.name,
-            "rate": spec.out_band.rate,
+            "rate": spec.rate,
             "inner_rate": spec.tmp_rate,
             "size": list(spec.out_size),
             "cutoff": spec.out_band.cutoff,
@@ -218,13 +219,3 @@ def describe(specs: tuple[LayerSpec, ...]) -> str:
             f" {row['channels']}{''.join(f'  {mark}' for mark in marks)}"
         )
     return "\n".join(lines)
-
-
-def _check(resolution: int, schedule: str, kernel: str) -> None:
-    least, most = schedules.RESOLUTIONS
-    if not least <= resolution <= most:
-        raise ValueError(
-            f"resolution={resolution} is not supported: choose {least} to {most} pixels"
-        )
-    schedules.check(schedule)
-    lowpass.check(kernel)

@@ -43,11 +43,12 @@ def octave_half_width(rate: float) -> float:
     return (math.sqrt(2) - 1) * rate / 2
 
 
-def check(schedule: str) -> None:
-    """Raises ValueError if there is no schedule of this name."""
-    if schedule not in SCHEDULES:
+def check_resolution(resolution: int) -> None:
+    """Raises ValueError outside RESOLUTIONS."""
+    least, most = RESOLUTIONS
+    if not least <= resolution <= most:
         raise ValueError(
-            f"schedule={schedule!r} is unknown: use one of {sorted(SCHEDULES)}"
+            f"resolution={resolution} is not supported: choose {least} to {most} pixels"
         )
 
 

@@ -7,311 +7,290 @@ by every block, "resnet" adds skips around the convolutions, "orig" has neither.
 Sources: StyleGAN2, Sec. 4 and App. B; Alias-Free GAN, Sec. 3 (configurations B to E).
 """
 
-import dataclasses
-import functools
+import itertools
 import math
 import operator
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
-import numpy as np
 
-from afgan_jax.networks import alias_free, layers, lowpass, schedules
-from afgan_jax.signal import activations, precision, resample
-
-ARCHITECTURES = ("orig", "skip", "resnet")
-BILINEAR = np.array([1, 3, 3, 1]) / 8
-add = precision.widened(operator.add)
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What configurations B to E change of StyleGAN2's layers; by default nothing."""
-
-    noise: bool = True
-    magnitude_ema_beta: float | None = None  # None: inputs are not normalised
-    kernel: str = "bilinear"  # of upsampling
-    filter_size: int = 6  # of the Kaiser kernel
-    margin: int = 0  # pixels around the canvas, at every resolution
-
-    @functools.cached_property
-    def up_filter(self) -> np.ndarray:
-        """Twofold and cut off at Nyquist: the same taps at every octave."""
-        band = schedules.Band(0.5, schedules.octave_half_width(1.0), 1.0)
-        design, _ = lowpass.KERNELS[self.kernel]
-        return design(self.filter_size, 2, band, 2.0, False)
-
-    def crop(self, x):
-        """[N H W C] whose margin has been upsampled, down to the margin."""
-        m = self.margin
-        return x[:, m : x.shape[1] - m, m : x.shape[2] - m]
-
-    def input_gain(self, module, x, update_emas: bool):
-        """What a convolution multiplies its input by, None for 1."""
-        beta = self.magnitude_ema_beta
-        return None if beta is None else layers.input_gain(module, x, beta, update_emas)
-
-
-class ConvLayer(nn.Module):
-    """Equalised convolution, resampling and activation: [N H W I] -> [N H2 W2 O]."""
-
-    features: int
-    kernel: int
-    activation: str = "linear"
-    bias: bool = True
-    up: int = 1
-    down: int = 1
-    clamp: float | None = None
-
-    @nn.compact
-    def __call__(self, x, gain: float = 1.0):
-        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        weight = self.param("weight", nn.initializers.normal(1.0), shape)
-        y = layers.conv_resample(
-            x,
-            weight / math.sqrt(math.prod(shape[:3])),
-            f=BILINEAR,
-            up=self.up,
-            down=self.down,
-            pad=self.kernel // 2,
-            flip_weight=self.up > 1,
-        )
-        if self.bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = add(y, bias)
-        return activate(y, self.activation, gain, self.clamp)
-
-
-def activate(x: jax.Array, name: str, gain: float, clamp: float | None) -> jax.Array:
-    """Activation whose usual gain and clamp are both multiplied by `gain`."""
-    _, usual_gain = activations.ACTIVATIONS[name]
-    clamp = None if clamp is None else clamp * gain
-    return activations.Activation(name, usual_gain * gain, clamp=clamp)(x)
+from afgan_jax.networks import (
+    conv_layer,
+    dense,
+    fourier_input,
+    half_precision,
+    modulation,
+    rematerialization,
+    settings,
+    stylegan2_plan,
+)
+from afgan_jax.networks import lowpass as lowpass_designs
+from afgan_jax.signal import resample
 
 
 class SynthesisLayer(nn.Module):
     """Modulated convolution, noise, leaky ReLU: [N H W I] -> [N H2 W2 O].
 
     Up-fold without a margin; upsampling crops what it adds to the margin. For `noise`
-    see `layers.add_noise`.
+    see `modulation.add_noise`.
     """
 
-    features: int
-    up: int = 1
-    kernel: int = 3
-    clamp: float | None = None
-    options: Options = Options()
+    spec: stylegan2_plan.LayerSpec
+    clamp: float | None
 
     @nn.compact
     def __call__(self, x, w, noise="const", gain: float = 1.0, update_emas=False):
-        channels = x.shape[-1]
-        styles = layers.Dense(channels, bias_init=1.0, name="affine")(w)
-        shape = (self.kernel, self.kernel, channels, self.features)
-        y = layers.modulated_conv(
-            x,
-            self.param("weight", nn.initializers.normal(1.0), shape),
-            styles,
-            normalize=False,
-            input_gain=self.options.input_gain(self, x, update_emas),
-            f=self.options.up_filter,
-            up=self.up,
-            pad=self.kernel // 2,
-            flip_weight=self.up > 1,
-        )
-        if self.up > 1:
-            y = self.options.crop(y)
-        if self.options.noise:
-            y = layers.add_noise(self, y, noise)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        y = add(y, bias)
-        return activate(y, "lrelu", gain, self.clamp)
+        spec = self.spec
+        y = _convolve(self, x, w, update_emas)
+        if spec.up > 1:
+            y = spec.crop(y)
+        if spec.noise:
+            y = modulation.add_noise(self, y, noise)
+        bias = self.param("bias", nn.initializers.zeros, (spec.out_channels,))
+        return conv_layer.activate(conv_layer.add(y, bias), "lrelu", gain, self.clamp)
 
 
 class ToRGB(nn.Module):
     """1x1 modulated convolution without demodulation: [N H W I] -> [N H W C]."""
 
-    features: int
-    clamp: float | None = None
-    options: Options = Options()
+    spec: stylegan2_plan.LayerSpec
+    clamp: float | None
 
     @nn.compact
     def __call__(self, x, w, update_emas=False):
-        channels = x.shape[-1]
-        styles = layers.Dense(channels, bias_init=1.0, name="affine")(w)
-        weight = self.param(
-            "weight", nn.initializers.normal(1.0), (1, 1, channels, self.features)
-        )
-        y = layers.modulated_conv(
-            x,
-            weight,
-            styles / math.sqrt(channels),
-            demodulate=False,
-            input_gain=self.options.input_gain(self, x, update_emas),
-        )
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        y = add(y, bias)
-        return activate(y, "linear", 1.0, self.clamp)
+        y = _convolve(self, x, w, update_emas)
+        bias = self.param("bias", nn.initializers.zeros, (self.spec.out_channels,))
+        return conv_layer.activate(conv_layer.add(y, bias), "linear", 1.0, self.clamp)
+
+
+def _convolve(module: SynthesisLayer | ToRGB, x, w, update_emas: bool):
+    """The module's modulated convolution, as its spec says."""
+    spec = module.spec
+    styles = dense.Dense(spec.in_channels, bias_init=1.0, name="affine")(w)
+    if spec.is_rgb:
+        styles = styles / math.sqrt(spec.in_channels)
+    shape = (spec.conv_kernel, spec.conv_kernel, spec.in_channels, spec.out_channels)
+    beta = spec.magnitude_ema_beta
+    return modulation.modulated_conv(
+        x,
+        module.param("weight", nn.initializers.normal(1.0), shape),
+        styles,
+        demodulate=not spec.is_rgb,
+        normalize=False,
+        input_gain=None
+        if beta is None
+        else modulation.input_gain(module, x, beta, update_emas),
+        f=spec.up_filter,
+        up=spec.up,
+        pad=spec.conv_kernel // 2,
+        flip_weight=spec.up > 1,
+    )
 
 
 class Block(nn.Module):
-    """One resolution: (x, image or None, ws of this block) -> (x, image).
+    """One resolution: (x, image or None, ws of its layers) -> (x, image).
 
-    The first block has one convolution and, if x is None, a learned constant before
-    it. Feature maps are of `dtype`, images float32.
+    If x is None, a learned constant comes first. Feature maps are in the precision of
+    the layers, images float32.
     """
 
-    features: int
-    size: int
-    img_channels: int
+    layers: tuple[stylegan2_plan.LayerSpec, ...]
     architecture: str
-    is_first: bool
-    is_last: bool
     clamp: float | None
-    dtype: str
-    options: Options
 
     @nn.compact
     def __call__(self, x, image, ws, noise: str, update_emas: bool):
         ws = list(jnp.moveaxis(ws, 1, 0))
-        residual = self.architecture == "resnet"
+        first = self.layers[0]
+        convolutions = [spec for spec in self.layers if not spec.is_rgb]
+        residual = self.architecture == "resnet" and first.up > 1
         gain = math.sqrt(0.5) if residual else 1.0
-
-        def conv(name, **kw):
-            options = {"clamp": self.clamp, "options": self.options}
-            return SynthesisLayer(self.features, **options, **kw, name=name)
-
         if x is None:
-            shape = (self.size, self.size, self.features)
+            shape = (*first.in_size, first.in_channels)
             const = self.param("const", nn.initializers.normal(1.0), shape)
             x = jnp.broadcast_to(const, (ws[0].shape[0], *shape))
-        x = layers.cast(x, self.dtype)
-        if self.is_first:
-            x = conv("conv1")(x, ws.pop(0), noise, update_emas=update_emas)
-        else:
-            y = conv("conv0", up=2)(x, ws.pop(0), noise, update_emas=update_emas)
-            y = conv("conv1")(y, ws.pop(0), noise, gain, update_emas)
-            if residual:
-                skip = ConvLayer(self.features, 1, bias=False, up=2, name="skip")
-                y = skip(x, gain) + y
-            x = y
+        y = x = half_precision.cast(x, first.dtype)
+        for spec in convolutions:
+            layer = SynthesisLayer(spec, self.clamp, name=_leaf(spec))
+            at_end = gain if spec is convolutions[-1] else 1.0
+            y = layer(y, ws.pop(0), noise, at_end, update_emas)
+        if residual:
+            skip = conv_layer.ConvLayer(
+                first.out_channels, 1, bias=False, up=2, name="skip"
+            )
+            y = skip(x, gain) + y
         if image is not None:
-            image = resample.upsample(image, self.options.up_filter)
-            image = self.options.crop(image)
-        if self.is_last or self.architecture == "skip":
-            to_rgb = ToRGB(self.img_channels, self.clamp, self.options, name="torgb")
-            rgb = to_rgb(x, ws[0], update_emas).astype(ws[0].dtype)
+            image = first.crop(resample.upsample(image, first.up_filter))
+        if self.layers[-1].is_rgb:
+            to_rgb = ToRGB(self.layers[-1], self.clamp, name="torgb")
+            rgb = to_rgb(y, ws[0], update_emas).astype(ws[0].dtype)
             image = rgb if image is None else image + rgb
-        return x, image
+        return y, image
+
+
+def _leaf(spec: stylegan2_plan.LayerSpec) -> str:
+    return spec.name.partition("/")[2]
 
 
 class Synthesis(nn.Module):
-    """ws [N L w_dim] -> images [N R R C]; L = convolutions + 1.
+    """ws [N L w_dim] -> images [N R R C]; see protocol.SynthesisNetwork.
 
-    One more comes first for Fourier features that w transforms.
+    L is one for each convolution and one for the last image, after one more for Fourier
+    features that w transforms. A block's image has the ws of the next convolution.
     """
 
-    resolution: int
-    img_channels: int = 3
-    channel_base: int = 32768
-    channel_max: int = 512
-    architecture: str = "skip"
-    conv_clamp: float | None = 256.0
-    dtype: str = "float32"
-    num_half_res: int = 4
-    remat: str = "none"
-    input: str = "constant"  # or one of synthesis.INPUTS
-    output_scale: float = 1.0
-    options: Options = Options()
+    layers: tuple[stylegan2_plan.LayerSpec, ...]
+    architecture: str
+    conv_clamp: float | None
+    remat: str
+    input: str  # "constant" or one of fourier_input.INPUTS
+    output_scale: float
+
+    has_bands = False
 
     @property
-    def training_options(self) -> dict:
-        """Arguments of a call in training: noise, if any, is drawn anew each time."""
-        return {"noise": "random"} if self.options.noise else {}
+    def training_options(self) -> dict[str, str]:
+        """Noise, if any, is drawn anew each time."""
+        return {"noise": "random"} if any(spec.noise for spec in self.layers) else {}
 
     @property
     def can_move(self) -> bool:
-        """Whether a call takes a `transform`."""
         return self.input != "constant"
 
     @property
+    def resolution(self) -> int:
+        return round(self.layers[-1].rate)
+
+    @property
+    def img_channels(self) -> int:
+        return self.layers[-1].out_channels
+
+    @property
     def rgb_bias(self) -> tuple[str, ...]:
-        """How the paths end of biases that no path length depends on."""
         return ("torgb/bias",)
 
     @property
     def num_ws(self) -> int:
-        return self.input_ws + 2 * len(schedules.octaves(self.resolution))
+        return self.input_ws + sum(not spec.is_rgb for spec in self.layers) + 1
 
     @property
     def input_ws(self) -> int:
-        """How many of the ws are the input's."""
-        return int(self.can_move and alias_free.INPUTS[self.input])
+        return int(fourier_input.INPUTS.get(self.input, False))
 
     def describe(self) -> str:
-        """A table of the blocks."""
-        lines = ["name            size  channels"]
-        for row in self.rows():
-            half = "" if row["dtype"] == "float32" else f"  {row['dtype']}"
-            size = row["size"][0]
-            lines.append(f"{row['name']:14} {size:5} {row['channels']:9}{half}")
-        return "\n".join(lines)
+        return stylegan2_plan.describe(self.layers)
 
     def rows(self) -> list[dict]:
-        """The blocks as numbers and names; sizes are those of maps, with margins."""
-        return [
-            {
-                "name": f"b{size}",
-                "rate": size,
-                "size": [size + 2 * self.options.margin] * 2,
-                "channels": min(self.channel_base // size, self.channel_max),
-                "dtype": layers.dtype_at(
-                    size, self.resolution, self.dtype, self.num_half_res
-                ),
-            }
-            for size in schedules.octaves(self.resolution)
-        ]
+        return stylegan2_plan.rows(self.layers)
 
     @nn.compact
-    def __call__(self, ws, transform=None, update_emas: bool = False, noise="const"):
-        """`transform`: see FourierInput. With `update_emas`, magnitudes follow x.
-
-        Raises ValueError if a `transform` is given and the input is constant.
-        """
+    def __call__(
+        self, ws, transform=None, update_emas: bool = False, noise: str = "const"
+    ):
         if transform is not None and not self.can_move:
             raise ValueError("StyleGAN2 starts from a constant: it has no transform")
-        rows = self.rows()
-        x = self._waves(rows[0], ws, transform) if self.can_move else None
+        x = self._waves(ws, transform) if self.can_move else None
         image = None
         first = self.input_ws
-        make_block = layers.rematerialized(Block, self.remat, (4, 5))
-        for i, row in enumerate(rows):
-            convolutions = 1 if i == 0 else 2
-            block = make_block(
-                row["channels"],
-                row["rate"],
-                self.img_channels,
-                self.architecture,
-                i == 0,
-                i == len(rows) - 1,
-                self.conv_clamp,
-                row["dtype"],
-                self.options,
-                name=row["name"],
-            )
-            block_ws = ws[:, first : first + convolutions + 1]
+        make_block = rematerialization.rematerialized(Block, self.remat, (4, 5))
+        for name, specs in itertools.groupby(self.layers, operator.attrgetter("block")):
+            specs = tuple(specs)
+            count = sum(not spec.is_rgb for spec in specs)
+            block = make_block(specs, self.architecture, self.conv_clamp, name=name)
+            block_ws = ws[:, first : first + count + 1]
             x, image = block(x, image, block_ws, noise, update_emas)
-            first += convolutions
-        return self.options.crop(image) * self.output_scale
+            first += count
+        return self.layers[-1].crop(image) * self.output_scale
 
-    def _waves(self, row: dict, ws, transform):
-        """Fourier features that fill the band of the first block's grid."""
-        fourier_input = alias_free.FourierInput(
-            row["channels"],
-            tuple(row["size"]),
-            row["rate"],
-            row["rate"] / 2,
-            alias_free.INPUTS[self.input],
+    def _waves(self, ws, transform):
+        """Fourier features that fill the band of the first layer's grid."""
+        first = self.layers[0]
+        features = fourier_input.FourierInput(
+            first.in_channels,
+            first.in_size,
+            first.rate,
+            first.rate / 2,
+            fourier_input.INPUTS[self.input],
             name="input",
         )
-        return fourier_input(ws[:, 0], transform)
+        return features(ws[:, 0], transform)
+
+
+def make_synthesis(
+    *,
+    resolution: int,
+    img_channels: int = 3,
+    channel_base: int = 32768,
+    channel_max: int = 512,
+    architecture: str = "skip",
+    conv_clamp: float | None = 256.0,
+    dtype: str = "float32",
+    num_half_res: int = 4,
+    remat: str = "none",
+) -> Synthesis:
+    """StyleGAN2 as published (row A); `architecture` is one of ARCHITECTURES.
+
+    The `num_half_res` highest resolutions are computed in `dtype`; for `remat` see
+    rematerialization.REMAT. Raises ValueError for unknown or impossible settings.
+    """
+    given = dict(locals())
+    settings.check_known(given, architecture=ARCHITECTURES)
+    return _make(given | OF_STYLEGAN2)
+
+
+def make_fourier_synthesis(
+    *,
+    resolution: int,
+    img_channels: int = 3,
+    channel_base: int = 32768,
+    channel_max: int = 512,
+    architecture: str = "orig",
+    input: str = "fourier",
+    noise: bool = False,
+    margin: int = 10,
+    lowpass: str = "kaiser",
+    filter_size: int = 6,
+    magnitude_ema_beta: float | None = 0.999,
+    output_scale: float = 0.25,
+    conv_clamp: float | None = 256.0,
+    dtype: str = "float32",
+    num_half_res: int = 4,
+    remat: str = "none",
+) -> Synthesis:
+    """StyleGAN2 with Fourier features (rows B to E), E by default.
+
+    `architecture` is "orig" or "skip": the skips of "resnet" have no margin. `input` is
+    one of fourier_input.INPUTS, `lowpass`, of upsampling, one of lowpass.DESIGNS, whose
+    `filter_size` is that of Kaiser filters; `margin` is in pixels at every resolution;
+    magnitude_ema_beta=None leaves inputs of convolutions as they are. The rest is as in
+    make_synthesis.
+    """
+    given = dict(locals())
+    known = {"input": fourier_input.INPUTS, "lowpass": lowpass_designs.DESIGNS}
+    settings.check_known(given, architecture=("orig", "skip"), **known)
+    return _make(given)
+
+
+ARCHITECTURES = ("orig", "skip", "resnet")
+# What a StyleGAN2 has by its nature and one with Fourier features may choose.
+OF_STYLEGAN2 = {
+    "input": "constant",
+    "noise": True,
+    "margin": 0,
+    "lowpass": "bilinear",
+    "filter_size": 6,
+    "magnitude_ema_beta": None,
+    "output_scale": 1.0,
+}
+
+
+def _make(given: dict) -> Synthesis:
+    settings.check_sizes(given, "img_channels", "channel_base", "channel_max")
+    settings.check_sizes(given, "filter_size")
+    settings.check_not_negative(given, "margin")
+    settings.check_known(given, remat=rematerialization.REMAT)
+    half_precision.check(given)
+    own = {name: given.pop(name) for name in ("conv_clamp", "remat")}
+    own |= {name: given.pop(name) for name in ("input", "output_scale")}
+    layers = stylegan2_plan.make_plan(**given)
+    return Synthesis(layers, given["architecture"], **own)

@@ -1,43 +1,59 @@
 """Configurations: plain nested dicts {section: {key: value}}.
 
-A config file is a Python file with `get_config(arg=None)` that returns an
-ml_collections.ConfigDict. A section holds keyword arguments of exactly one function,
+A section holds keyword arguments of exactly one function,
 and a schema {section: function} says which. Where the program itself passes some of
-the function's arguments, the schema holds (function, "name", "name", ...).
-Sequences are tuples, whether they come from a config file or from JSON.
+the function's arguments, the schema holds (function, "name", "name", ...); where the
+section has sections of its own, their schema; where its setting "kind" chooses the
+function, Kinds. Settings are called "section.key", of inner sections
+"section.inner.key". Sequences are tuples, whether they come from a config file or from
+JSON.
 """
 
-import ast
-import contextlib
-import difflib
-import importlib.util
+import dataclasses
 import inspect
 import json
-import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from afgan_jax.networks import settings
+from afgan_jax.runs import config_files, config_values
+
 Config = dict[str, dict[str, Any]]
-Schema = Mapping[str, Callable | tuple]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kinds:
+    """A section that holds "kind" and arguments of the function of this kind."""
+
+    functions: Mapping[str, Callable]
+    default: str
+
+
+Schema = Mapping[str, Callable | tuple | Kinds | Mapping]
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+naming = settings.naming
 
 
 def load(
     spec: str, overrides: Mapping[str, Any] | None = None, schema: Schema | None = None
 ) -> Config:
-    """Returns the config that `spec`, "path.py" or "path.py:arg", describes.
+    """Returns the config that `spec`, such as "earth64" or "my.py:arg", describes.
 
     With a schema, keys that the file leaves out get the function's own defaults, so
     that a saved config states everything, and the result is checked. Overrides
     {"train.batch_size": 8} come last; text is read as the type of what it replaces.
     Raises ValueError for a missing file, an unknown key, a missing or mistyped value.
     """
-    config = _execute(spec)
+    config = config_values.plain(config_files.execute(spec))
+    overrides = dict(overrides or {})
+    kinds = {k: overrides.pop(k) for k in list(overrides) if k.endswith(".kind")}
+    for name, value in kinds.items():  # first: they say what else there is
+        config = _override(config, name, value, schema)
     if schema is not None:
         check(config, schema, complete=not overrides)
         config = _with_types(complete(config, schema), schema)
-    for name, value in (overrides or {}).items():
-        _override(config, name, value, schema or {})
+    for name, value in overrides.items():
+        config = _override(config, name, value, schema)
     if schema is not None:
         check(config, schema)
     return config
@@ -48,18 +64,14 @@ def check(config: Config, schema: Schema, *, complete: bool = True) -> None:
 
     complete=False looks for unknown keys only.
     """
-    for section, values in config.items():
-        if not isinstance(values, Mapping):
-            raise ValueError(f"config section {section!r} is not a section of keys")
-        if section not in schema:
-            raise ValueError(_unknown(section, schema))
-        allowed = _parameters(schema, section)
-        for key in values:
-            if key not in allowed:
-                raise ValueError(_unknown(f"{section}.{key}", schema))
-    for section in schema if complete else ():
-        stated = config.get(section, {})
-        for key, parameter in _parameters(schema, section).items():
+    sections = _sections(config, schema)
+    for name in _stated(config, sections):
+        section, _, key = name.rpartition(".")
+        if key not in sections.get(section, ()):
+            raise ValueError(_unknown(name, config, schema))
+    for section, parameters in sections.items() if complete else ():
+        stated = _section(config, section)
+        for key, parameter in parameters.items():
             if parameter.default is parameter.empty and key not in stated:
                 raise ValueError(
                     f"the config does not set {section}.{key}; state it in the config "
@@ -67,16 +79,25 @@ def check(config: Config, schema: Schema, *, complete: bool = True) -> None:
                 )
 
 
-@contextlib.contextmanager
-def naming(section: str) -> Iterator[None]:
-    """Names the section in a ValueError that begins with one of its keys, "key=..."."""
+def check_saved(config: Config, schema: Schema, where: str) -> Config:
+    """Returns the completed config of an older run, read from `where`.
+
+    Raises ValueError if it is of another version, whose settings are not these.
+    """
     try:
-        yield
+        check(config, schema)
     except ValueError as error:
-        key, equals, _ = str(error).partition("=")
-        if not (equals and key.isidentifier()):
-            raise
-        raise ValueError(f"{section}.{error}") from error
+        raise ValueError(
+            f"{where} is of another version of this program: {error}. Use the version"
+            " that wrote it, or train again"
+        ) from None
+    return complete(config, schema)
+
+
+def value(config: Config, name: str) -> Any:
+    """The setting of this name."""
+    section, _, key = name.rpartition(".")
+    return _section(config, section)[key]
 
 
 def difference(old: Config, new: Config) -> list[str]:
@@ -99,31 +120,7 @@ def to_json(config: Config) -> str:
 
 def from_json(text: str) -> Config:
     """Returns the config that to_json wrote."""
-    return _plain(json.loads(text))
-
-
-def _execute(spec: str) -> Config:
-    path, colon, arg = spec.partition(".py:")
-    path = Path(path + ".py" if colon else path)
-    if path.suffix != ".py" or not path.is_file():
-        beside = [str(other) for other in path.parent.glob("*.py")]
-        raise ValueError(f"there is no config file {path}{_nearest(str(path), beside)}")
-    module_spec = importlib.util.spec_from_file_location("afgan_config", path)
-    module = importlib.util.module_from_spec(module_spec)
-    try:
-        module_spec.loader.exec_module(module)
-        config = module.get_config(arg) if arg else module.get_config()
-    except (SyntaxError, AttributeError, ImportError, NameError, TypeError) as error:
-        raise ValueError(f"the config file {path} is broken: {error}") from error
-    return _plain(config.to_dict() if hasattr(config, "to_dict") else config)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return tuple(_plain(item) for item in value)
-    return value
+    return config_values.plain(json.loads(text))
 
 
 def _flat(values: Mapping, prefix: str = "") -> dict[str, Any]:
@@ -132,105 +129,140 @@ def _flat(values: Mapping, prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping) and (value or not prefix):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = _plain(value)
+            flat[prefix + key] = config_values.plain(value)
     return flat
 
 
-def _parameters(schema: Schema, section: str) -> dict[str, inspect.Parameter]:
+def _sections(
+    config: Config, schema: Schema, prefix: str = ""
+) -> dict[str, dict[str, inspect.Parameter]]:
+    """{name of a section: the parameters that it may set}, inner sections by path.
+
+    Raises ValueError for a section that is none and for a kind that is unknown.
+    """
+    found = {}
+    for name, entry in schema.items():
+        name = prefix + name
+        if isinstance(entry, Mapping):
+            found |= _sections(config, entry, f"{name}.")
+        elif isinstance(entry, Kinds):
+            kind = _section(config, name).get("kind", entry.default)
+            with naming(name):
+                settings.check_known({"kind": kind}, kind=entry.functions)
+            chosen = inspect.Parameter("kind", KEYWORD, default=entry.default)
+            chosen = chosen.replace(annotation=str)
+            found[name] = {"kind": chosen, **_parameters(entry.functions[kind])}
+        else:
+            _section(config, name)
+            found[name] = _parameters(entry)
+    return found
+
+
+def _stated(config: Mapping, sections: Iterable[str], prefix: str = "") -> list[str]:
+    """Names of all settings, and of what is neither a setting nor a section."""
+    names = []
+    for key, value in config.items():
+        name = prefix + key
+        if name in sections:
+            names += [f"{name}.{inner}" for inner in value]
+        elif any(section.startswith(f"{name}.") for section in sections):
+            names += _stated(value, sections, f"{name}.")
+        else:
+            names.append(name)
+    return names
+
+
+def _parameters(entry: Callable | tuple) -> dict[str, inspect.Parameter]:
     """The parameters of a section's function that a config may set."""
-    entry = schema.get(section)
-    if entry is None:
-        return {}
     function, *given = entry if isinstance(entry, tuple) else (entry,)
     parameters = dict(inspect.signature(function).parameters)
-    by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, KEYWORD
     assert all(p.kind in by_name for p in parameters.values()), function
     return {name: p for name, p in parameters.items() if name not in given}
 
 
+def _section(config: Config, name: str) -> Mapping[str, Any]:
+    """The section of this name, {} if there is none."""
+    found = config
+    for part in filter(None, name.split(".")):
+        found = found.get(part, {})
+        if not isinstance(found, Mapping):
+            raise ValueError(f"config section {name!r} is not a section of keys")
+    return found
+
+
+def _with(config: Config, name: str, values: Mapping[str, Any]) -> Config:
+    """The config with another section of this name."""
+    first, dot, rest = name.partition(".")
+    inner = _with(_section(config, first), rest, values) if dot else dict(values)
+    return {**config, first: inner}
+
+
 def complete(config: Config, schema: Schema) -> Config:
     """Returns the config with the functions' own defaults for what it leaves out."""
-    filled = dict(config)
-    for section in schema:
+    filled = config
+    for section, parameters in _sections(config, schema).items():
         defaults = {
-            key: _plain(parameter.default)
-            for key, parameter in _parameters(schema, section).items()
+            key: config_values.plain(parameter.default)
+            for key, parameter in parameters.items()
             if parameter.default is not parameter.empty
         }
-        filled[section] = defaults | config.get(section, {})
+        filled = _with(filled, section, defaults | _section(config, section))
     return filled
 
 
-def _override(config: Config, name: str, value: Any, schema: Schema) -> None:
-    section, _, key = name.partition(".")
-    parameter = _parameters(schema, section).get(key)
-    if parameter is None and key not in config.get(section, {}):
-        raise ValueError(_unknown(name, schema, config))
-    old = config.get(section, {}).get(key)
-    config.setdefault(section, {})[key] = _typed(name, value, _kinds(parameter, old))
+def _override(config: Config, name: str, value: Any, schema: Schema | None) -> Config:
+    section, _, key = name.rpartition(".")
+    values = _section(config, section)
+    parameter = _sections(config, schema or {}).get(section, {}).get(key)
+    if parameter is None and (schema or key not in values):
+        raise ValueError(_unknown(name, config, schema or {}))
+    value = config_values.typed(name, value, parameter, values.get(key))
+    return _with(config, section, {**values, key: value})
 
 
 def _with_types(config: Config, schema: Schema) -> Config:
-    return {
-        section: {
-            key: _typed(f"{section}.{key}", value, _kinds(parameter, value))
-            for key, value in values.items()
-            for parameter in (_parameters(schema, section)[key],)
+    for section, parameters in _sections(config, schema).items():
+        values = {
+            key: config_values.typed(f"{section}.{key}", value, parameters[key], value)
+            for key, value in _section(config, section).items()
         }
-        for section, values in config.items()
-    }
+        config = _with(config, section, values)
+    return config
 
 
-def _kinds(parameter: inspect.Parameter | None, old: Any) -> set[type]:
-    """Types that a setting may have: as annotated, or else that of its old value."""
-    if parameter is None or parameter.annotation is parameter.empty:
-        return {type(old)}
-    kinds = set(typing.get_args(parameter.annotation)) or {parameter.annotation}
-    return kinds if all(isinstance(kind, type) for kind in kinds) else {type(old)}
+def _unknown(name: str, config: Config, schema: Schema) -> str:
+    """Says what `name`, of a setting or a section, was probably meant to be."""
+    sections = _sections(config, schema) or {k: _flat(v) for k, v in config.items()}
+    section, _, key = name.rpartition(".")
+    if section in sections and (wrong := _of_another_kind(name, config, schema)):
+        return wrong
+    known = [f"{other}.{inner}" for other in sections for inner in sections[other]]
+    if any(other.startswith(f"{name}.") for other in known):
+        return f"{name} is a section; name one of its settings, {name}.KEY"
+    elsewhere = [other for other in known if other.endswith(f".{key}")]
+    inside = [other for other in known if other.startswith(f"{section}.")]
+    if section and (elsewhere or inside):
+        return (
+            f"unknown setting {name}{config_files.nearest(name, elsewhere or inside)}"
+        )
+    wrong = section or name
+    return f"unknown config section {wrong!r}{config_files.nearest(wrong, sections)}"
 
 
-def _typed(name: str, value: Any, kinds: set[type]) -> Any:
-    """Returns value as one of `kinds`, reading text as what it spells."""
-    if isinstance(value, str) and str not in kinds:
-        value = _read(value)
-    value = _plain(value)
-    if kinds == {type(None)} or type(value) in kinds:
-        return value
-    if float in kinds and type(value) is int:
-        return float(value)
-    names = {kind.__name__.replace("NoneType", "none") for kind in kinds}
-    allowed = " or ".join(sorted(names))
-    raise ValueError(f"{name} must be {allowed}, not {value!r}")
-
-
-def _read(text: str) -> Any:
-    words = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def _unknown(name: str, schema: Schema, config: Config | None = None) -> str:
-    """Says what `name`, "section" or "section.key", was probably meant to be."""
-    keys = {section: set(_parameters(schema, section)) for section in schema}
-    for section, values in (config or {}).items():
-        keys[section] = keys.get(section, set()) | set(values)
-    section, dot, key = name.partition(".")
-    elsewhere = [f"{other}.{key}" for other in keys if key in keys[other]]
-    if elsewhere or (dot and section in keys):
-        inside = [f"{section}.{other}" for other in keys.get(section, ())]
-        return f"unknown setting {name}{_nearest(name, elsewhere or inside)}"
-    if section in keys:
-        return f"{section} is a section; name one of its settings, {section}.KEY"
-    return f"unknown config section {section!r}{_nearest(section, keys)}"
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    names = list(names)
-    match = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if match:
-        return f"; did you mean {match[0]}?"
-    return f"; there are {', '.join(sorted(names))}" if names else ""
+def _of_another_kind(name: str, config: Config, schema: Schema) -> str | None:
+    """Says for what kinds a setting is that the section's own kind does not have."""
+    section, _, key = name.rpartition(".")
+    entry = schema
+    for part in section.split("."):
+        entry = entry.get(part) if isinstance(entry, Mapping) else None
+    if not isinstance(entry, Kinds):
+        return None
+    kind = _section(config, section).get("kind", entry.default)
+    others = [k for k, f in entry.functions.items() if key in _parameters(f)]
+    if not others:
+        return None
+    return (
+        f"{name} does not apply to {section}.kind={kind!r}, but to"
+        f" {' and '.join(others)}: remove it"
+    )

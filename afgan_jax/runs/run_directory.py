@@ -30,7 +30,7 @@ from afgan_jax.runs import retention as retentions
 # how often it reports, where the same data is, what computes the same results.
 FREE_SETTINGS = (
     "data.path",
-    "generator.remat",
+    "generator.synthesis.remat",
     "discriminator.remat",
     "updates.implementation",
     "pictures.batch",
@@ -43,9 +43,6 @@ FREE_SETTINGS = (
     "checkpoints.keep",
     "checkpoints.keep_every_kimg",
 )
-
-# Settings of older runs that are no more, and only changed rounding.
-RETIRED = ("updates.accumulate",)
 
 CLASSES = "classes.json"  # names of classes, where the set has them
 
@@ -285,15 +282,11 @@ def _compare_configs(
 ) -> list[str]:
     """Returns the free settings that differ; raises ValueError if others do."""
     old = _read_config(path)
-    if schema is not None:
-        old = config_lib.complete(old, schema)
-    differing = [
-        line
-        for line in config_lib.difference(old, config)
-        if line.partition(":")[0] not in RETIRED
-    ]
     if not checkpoints.saved_steps(path / "checkpoints"):
-        return differing  # nothing was trained with the old settings
+        return config_lib.difference(old, config)  # nothing was trained with the old
+    if schema is not None:
+        old = config_lib.check_saved(old, schema, f"{path}/config.json")
+    differing = config_lib.difference(old, config)
     fixed = [line for line in differing if line.partition(":")[0] not in FREE_SETTINGS]
     if fixed:
         raise ValueError(

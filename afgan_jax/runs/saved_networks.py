@@ -1,14 +1,22 @@
 """Networks out of run directories: made from the settings, with weights of a step."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from afgan_jax.networks import discriminator, generator
+from afgan_jax.networks import discriminator, generator, mapping
 from afgan_jax.runs import config as config_lib
 from afgan_jax.runs import run_directory
+
+# The sections of a config that networks are made from.
+SCHEMA = {
+    "generator": {
+        "mapping": (mapping.make_mapping, "num_ws"),
+        "synthesis": config_lib.Kinds(generator.SYNTHESES, generator.DEFAULT_KIND),
+    },
+    "discriminator": discriminator.make_discriminator,
+}
 
 
 def split_step(source: str) -> tuple[str, int | None]:
@@ -24,11 +32,12 @@ def load_generator(
 ) -> tuple[Any, Any, int]:
     """Returns (G, variables, step) with the averaged weights of a run's checkpoint.
 
-    `changes` replace settings of the generator that leave its variables' shapes alone,
-    such as kernel="none". Reads nothing else of the checkpoint.
+    `changes` replace settings of its synthesis network that leave the shapes of
+    variables alone, such as lowpass="none". Reads nothing else of the checkpoint.
     """
     run = run_directory.Run.open(path)
-    G = _made(run, "generator", generator.make_generator, changes)
+    settings = generator.changed(settings_of(run, "generator"), **changes)
+    G = generator.make_generator(**settings)
     step, variables = _restored(run, "G_ema", G, step)
     return G, variables, step
 
@@ -38,21 +47,19 @@ def load_discriminator(
 ) -> tuple[Any, Any, int]:
     """Returns (D, variables, step) of a run's checkpoint, and reads nothing else."""
     run = run_directory.Run.open(path)
-    D = _made(run, "discriminator", discriminator.make_discriminator, {})
+    D = discriminator.make_discriminator(**settings_of(run, "discriminator"))
     step, variables = _restored(run, "D", D, step)
     return D, variables, step
 
 
-def _made(run: run_directory.Run, section: str, make, changes: Mapping[str, Any]):
-    """The network that the run's config and `changes` to it describe."""
-    settings = {section: run.config.get(section, {})}
-    try:
-        config_lib.check(settings, {section: make})
-    except ValueError as error:
-        raise ValueError(
-            f"{run.path / 'config.json'} is of another version of this program: {error}"
-        ) from None
-    return make(**settings[section] | changes)
+def settings_of(run: run_directory.Run, section: str) -> dict[str, Any]:
+    """All settings of a run's network: a section of SCHEMA.
+
+    Raises ValueError if the run is of another version of this program.
+    """
+    stated = {section: run.config.get(section, {})}
+    where = str(run.path / "config.json")
+    return config_lib.check_saved(stated, {section: SCHEMA[section]}, where)[section]
 
 
 def _restored(

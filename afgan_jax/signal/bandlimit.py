@@ -39,7 +39,7 @@ class Design:
     cutoff: float = 0.7
     stopband: float = 1.1
     taps: int = 6
-    window: str = "kaiser"
+    lowpass: str = "kaiser"  # its window: one of filters.WINDOWS
     radial: bool = False
 
 
@@ -128,6 +128,9 @@ def make_filter(
             f"cutoff={design.cutoff}, stopband={design.stopband}, taps={design.taps}:"
             " give 0 < cutoff < stopband, and at least 1 tap"
         )
+    if design.lowpass not in filters.WINDOWS:
+        known = sorted(filters.WINDOWS)
+        raise ValueError(f"lowpass={design.lowpass!r} is unknown: use one of {known}")
     if not 1 <= factor < math.inf:
         raise ValueError(f"factor={factor} must be at least 1 and finite")
     if factor == 1:
@@ -135,7 +138,7 @@ def make_filter(
     taps = round(design.taps * factor)
     taps += (taps - (factor if odd is None else odd)) % 2
     cutoff, half_width = design.cutoff / 2, (design.stopband - design.cutoff) / 2
-    shape = {"window": design.window, "radial": design.radial}
+    shape = {"window": design.lowpass, "radial": design.radial}
     return filters.lowpass(taps, cutoff, half_width, factor, **shape)
 
 

@@ -28,20 +28,21 @@ SETTINGS = {
     "losses.blur_init_sigma": 0.0,
     "updates.ema_rampup": None,
 }
-NETWORKS = {
-    "generator": generator.make_generator,
-    "discriminator": discriminator.make_discriminator,
-}
+SCHEMA = saved_networks.SCHEMA
 # Settings of networks under which the same weights make the same images and logits,
 # but for rounding and the make-up of a batch.
 FREE_SETTINGS = (
-    *(f"{name}.{key}" for name in NETWORKS for key in ("conv_clamp", "dtype")),
-    *(f"{name}.{key}" for name in NETWORKS for key in ("num_half_res", "remat")),
-    "generator.w_avg_beta",
-    "generator.magnitude_ema_beta",
+    *(
+        f"{section}.{key}"
+        for section in ("generator.synthesis", "discriminator")
+        for key in ("conv_clamp", "dtype", "num_half_res", "remat")
+    ),
+    "generator.mapping.w_avg_beta",
+    "generator.synthesis.magnitude_ema_beta",
     "discriminator.mbstd_group_size",
     "discriminator.mbstd_layout",
 )
+C_DIMS = ("generator.mapping.c_dim", "discriminator.c_dim")
 RECORD = "transfer.txt"  # in the new run, says what was taken over
 
 
@@ -54,7 +55,7 @@ class Donor:
     """
 
     path: Path
-    settings: config_lib.Config  # of NETWORKS
+    settings: config_lib.Config  # of SCHEMA
     shapes: dict  # of transfer.PARTS
     read: Callable[[dict], tuple[str, dict]]
 
@@ -72,7 +73,7 @@ def find(text: str) -> Donor:
 
 def _run(text: str, path: str, step: int | None) -> Donor:
     with run_directory.Run.open(path) as run:
-        settings = {name: run.config.get(name, {}) for name in NETWORKS}
+        settings = {name: run.config.get(name, {}) for name in SCHEMA}
         steps = run.steps()
         if not steps or step not in (None, *steps):
             raise ValueError(
@@ -116,14 +117,11 @@ def _snapshot(path: Path) -> Donor:
 
 def _describe(settings: config_lib.Config, what: str) -> tuple[config_lib.Config, dict]:
     """All settings of networks, and the shapes of their variables."""
-    try:
-        config_lib.check(settings, NETWORKS)
-    except ValueError as error:
-        raise ValueError(
-            f"{what} is of another version of this program: {error}"
-        ) from None
-    settings = config_lib.complete(settings, NETWORKS)
-    networks = [make(**settings[name]) for name, make in NETWORKS.items()]
+    settings = config_lib.check_saved(settings, SCHEMA, what)
+    networks = (
+        generator.make_generator(**settings["generator"]),
+        discriminator.make_discriminator(**settings["discriminator"]),
+    )
     G, D = jax.eval_shape(
         functools.partial(states.initialize, G=networks[0], D=networks[1]),
         jax.random.key(0),
@@ -150,9 +148,10 @@ def check(
     the donor has none, unless `partial`.
     """
     rows = transfer.match(donor.shapes, shapes)
-    ours = {name: settings[name] for name in NETWORKS}
-    new_labels = all(donor.settings[n]["c_dim"] == 0 < ours[n]["c_dim"] for n in ours)
-    free = {*FREE_SETTINGS, *(f"{n}.c_dim" for n in ours if new_labels)}
+    ours = {name: settings[name] for name in SCHEMA}
+    value = config_lib.value
+    new_labels = all(value(donor.settings, c) == 0 < value(ours, c) for c in C_DIMS)
+    free = {*FREE_SETTINGS, *(C_DIMS if new_labels else ())}
     differing = [
         line
         for line in config_lib.difference(donor.settings, ours)
@@ -186,7 +185,7 @@ def begin(
     take = functools.partial(transfer.begin, rows=rows)
     fresh = program.init(key)
     parts = jax.jit(take, out_shardings=program.replicated)(_parts(fresh), weights)
-    stated = [f"{name}={_value(settings, name)}" for name in SETTINGS]
+    stated = [f"{name}={config_lib.value(settings, name)}" for name in SETTINGS]
     record = (
         f"weights of {source}, with {', '.join(stated)}\n"
         f"tensors of G, D and G_ema:\n{transfer.table(rows)}\n"
@@ -217,13 +216,10 @@ def _refusal(donor: Donor, differing: list[str], misfits: list) -> str:
             " --partial to take over the others"
         )
     names = [line.partition(":")[0] for line in differing]
-    flags = [f"--config.{name}={_value(donor.settings, name)}" for name in names]
+    flags = [
+        f"--config.{name}={config_lib.value(donor.settings, name)}" for name in names
+    ]
     return (
         f"--init-from={donor.path} has other networks: {', '.join(differing)}; {lost}:"
         f" pass {' '.join(flags)} or --partial to take over what fits"
     )
-
-
-def _value(settings: config_lib.Config, name: str) -> Any:
-    section, key = name.split(".")
-    return settings[section][key]

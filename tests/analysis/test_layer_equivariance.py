@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from PIL import Image
 
 from afgan_jax import __main__
 from afgan_jax.analysis import layer_equivariance
 from afgan_jax.cli import probe as verb
 from afgan_jax.data import archive
-from afgan_jax.networks import generator, lowpass
+from afgan_jax.networks import lowpass
 from afgan_jax.runs import run_directory
 from afgan_jax.signal import fourier
 
@@ -116,7 +117,7 @@ def test_maps_that_are_not_finite_are_named_and_zeros_are_not_judged():
 
 def sabotaged(changes, **settings):
     """An untrained generator in which some layers are other than planned."""
-    G = generator.make_generator(**(TINY | settings))
+    G = tiny.make_generator(**(TINY | settings))
     specs = [
         dataclasses.replace(spec, **changes.get(i, {}))
         for i, spec in enumerate(G.synthesis.layers)
@@ -134,8 +135,8 @@ def named(G):
 
 SABOTAGES = {
     # The down filter alone is replaced by nearest decimation.
-    "nearest": {"kernel": "nearest"},
-    "none": {"kernel": "none"},
+    "nearest": {"lowpass": "nearest"},
+    "none": {"lowpass": "none"},
     "no oversampling": {"act_up": 1},
 }
 
@@ -150,8 +151,8 @@ SLOW += [(sabotage, *row) for sabotage in SABOTAGES for row in ((0, T), (3, R))]
     [*FAST, *(pytest.param(*row, marks=pytest.mark.slow) for row in SLOW)],
 )
 def test_the_sabotaged_layer_is_named(monkeypatch, sabotage, layer, settings):
-    nearest = lowpass.KERNELS["kaiser"][0], lowpass.KERNELS["none"][1]
-    monkeypatch.setitem(lowpass.KERNELS, "nearest", nearest)
+    nearest = lowpass.DESIGNS["kaiser"][0], lowpass.DESIGNS["none"][1]
+    monkeypatch.setitem(lowpass.DESIGNS, "nearest", nearest)
     found, rows = named(sabotaged({layer: SABOTAGES[sabotage]}, **settings))
     assert found == layer
     for i, row in enumerate(rows[1:]):
@@ -164,7 +165,7 @@ def test_the_sabotaged_layer_is_named(monkeypatch, sabotage, layer, settings):
 
 @pytest.mark.slow
 def test_p4_follows_shifts_and_is_not_named():
-    found, rows = named(generator.make_generator(**TINY, symmetry="p4"))
+    found, rows = named(tiny.make_generator(**TINY, symmetry="p4"))
     assert found is None and len(rows) == 6
     assert min(row["shift"] for row in rows) > 47  # as below
 
@@ -174,8 +175,8 @@ def test_no_layer_of_an_intact_run_is_named(tmp_path, capsys):
     images = np.zeros([4, 32, 32, 3], np.uint8)
     archive.write_archive(tmp_path / "a.zip", images, labels=[0, 1, 1, 0])
     data = {"path": str(tmp_path / "a.zip"), "use_labels": True}
-    G = generator.make_generator(**settings)
-    config = {"generator": settings, "data": data}
+    G = tiny.make_generator(**settings)
+    config = {"generator": tiny.sections(**settings), "data": data}
     with run_directory.Run.create_or_open(tmp_path / "run", config) as run:
         run.save(1, {"G_ema": G.initialize(jax.random.key(0)), "rest": np.ones(3)})
     out = tmp_path / "deep" / "out"
@@ -194,11 +195,11 @@ def test_no_layer_of_an_intact_run_is_named(tmp_path, capsys):
 
 
 def test_stylegan2_has_nothing_to_probe(tmp_path, capsys):
-    settings = {"resolution": 16, "synthesis": "stylegan2", "z_dim": 8, "w_dim": 8}
+    settings = {"resolution": 16, "kind": "stylegan2", "z_dim": 8, "w_dim": 8}
     settings |= {"channel_base": 64, "channel_max": 8}
-    G = generator.make_generator(**settings)
+    G = tiny.make_generator(**settings)
     with run_directory.Run.create_or_open(
-        tmp_path / "a", {"generator": settings}
+        tmp_path / "a", {"generator": tiny.sections(**settings)}
     ) as run:
         run.save(1, {"G_ema": G.initialize(jax.random.key(0)), "rest": np.ones(3)})
     flags = [f"--run={tmp_path / 'a'}", f"--outdir={tmp_path / 'out'}"]

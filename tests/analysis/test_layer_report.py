@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from scipy import signal
 
 from afgan_jax.analysis import feature_maps, layer_report
-from afgan_jax.networks import generator, lowpass, plan
+from afgan_jax.networks import lowpass, plan
 from afgan_jax.signal import fourier
 
 R = {"conv_kernel": 1, "radial": True}
@@ -18,7 +19,7 @@ BOTH = pytest.mark.parametrize("settings", [{}, R], ids=["T", "R"])
 
 @BOTH
 def test_the_staircase_is_the_schedule_of_the_paper(settings):
-    rows = plan.rows(plan.make_plan(resolution=256, **settings))
+    rows = plan.rows(tiny.make_plan(resolution=256, **settings))
     assert (
         len(rows) == 15
         and [row["critical"] for row in rows] == [False] * 12 + [True] * 3
@@ -41,7 +42,7 @@ def test_the_staircase_is_the_schedule_of_the_paper(settings):
 
 @BOTH
 def test_every_response_is_as_quiet_as_it_was_designed(settings):
-    rows = layer_report.filter_bank(plan.make_plan(resolution=256, **settings))
+    rows = layer_report.filter_bank(tiny.make_plan(resolution=256, **settings))
     assert [row["name"] for row in rows if not row["up"]] == [rows[-1]["name"]]
     drawn = [row[side] for row in rows[:-1] for side in ("up", "down")]
     assert len(drawn) == 28
@@ -62,7 +63,7 @@ def test_every_response_is_as_quiet_as_it_was_designed(settings):
 
 @BOTH
 def test_taps_and_response_drawn_are_those_of_the_layer(settings):
-    spec = plan.make_plan(resolution=64, **settings)[7]
+    spec = tiny.make_plan(resolution=64, **settings)[7]
     (row,) = layer_report.filter_bank([spec])
     for side, taps in (("up", spec.up_filter), ("down", spec.down_filter)):
         found = row[side]
@@ -78,7 +79,7 @@ def test_taps_and_response_drawn_are_those_of_the_layer(settings):
 def test_a_radial_response_is_alike_along_the_diagonal_and_another_is_not():
     apart = []
     for settings in ({}, R):
-        spec = plan.make_plan(resolution=64, **settings)[6]
+        spec = tiny.make_plan(resolution=64, **settings)[6]
         found = layer_report.filter_bank([spec])[0]["down"]
         before = np.array(found["frequencies"]) < 0.8 * found["stopband"]
         curves = np.array([found["response"], found["diagonal"]])[:, before]
@@ -87,14 +88,14 @@ def test_a_radial_response_is_alike_along_the_diagonal_and_another_is_not():
 
 
 def test_other_filters_have_no_attenuation_by_design():
-    first, *_ = layer_report.filter_bank(plan.make_plan(resolution=64, kernel="none"))
+    first, *_ = layer_report.filter_bank(tiny.make_plan(resolution=64, lowpass="none"))
     assert first["up"]["designed"] is None and first["down"] is None
     assert first["up"]["attenuation"] < 20
 
 
 def layer(**changes):
     """A layer of the middle of T or R at 64 pixels."""
-    spec = plan.make_plan(resolution=64, channel_max=8, channel_base=512, margin=10)[6]
+    spec = tiny.make_plan(resolution=64, channel_max=8, channel_base=512, margin=10)[6]
     return dataclasses.replace(spec, **changes)
 
 
@@ -128,17 +129,17 @@ def test_a_sabotaged_filter_takes_nothing_out(sabotage, monkeypatch):
     def wide(n, factor, band, rate, radial):
         return np.array([0.0, 1.0, 0.0])
 
-    up, _ = lowpass.KERNELS["kaiser"]
-    down = {"nearest": lowpass.KERNELS["none"][1], "wide": wide}[sabotage]
-    monkeypatch.setitem(lowpass.KERNELS, "sabotaged", (up, down))
-    row = spectra_of(layer(kernel="sabotaged"))
+    up, _ = lowpass.DESIGNS["kaiser"]
+    down = {"nearest": lowpass.DESIGNS["none"][1], "wide": wide}[sabotage]
+    monkeypatch.setitem(lowpass.DESIGNS, "sabotaged", (up, down))
+    row = spectra_of(layer(lowpass="sabotaged"))
     assert row["removed"] == pytest.approx(0, abs=0.1)
-    (found,) = layer_report.filter_bank([layer(kernel="sabotaged")])
+    (found,) = layer_report.filter_bank([layer(lowpass="sabotaged")])
     assert found["down"] is None or found["down"]["attenuation"] < 1
 
 
 def test_waves_lie_in_their_disc_and_are_sines():
-    G = generator.make_generator(
+    G = tiny.make_generator(
         resolution=16, z_dim=8, w_dim=8, num_layers=4, channel_max=8, margin=4
     )
     drawn = fourier.sample_waves(jax.random.key(0), 8, 2.0)

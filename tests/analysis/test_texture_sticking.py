@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from afgan_jax.analysis import texture_sticking
-from afgan_jax.networks import generator
 
 R = 48
 AXIS = (np.arange(R) + 0.5) / R - 0.5
@@ -70,8 +70,8 @@ def test_an_untrained_generator_sticks_without_its_filters():
     settings = {"resolution": 32, "z_dim": 8, "w_dim": 8, "num_layers": 6}
     settings |= {"channel_base": 512, "channel_max": 16}
     found = {}
-    for kernel in ("kaiser", "none"):
-        G = generator.make_generator(**settings, kernel=kernel)
+    for lowpass in ("kaiser", "none"):
+        G = tiny.make_generator(**settings, lowpass=lowpass)
         variables = jax.jit(G.initialize)(jax.random.key(0))
         draw = jax.jit(lambda v, z, t, G=G: G.apply(v, z, transform=t))
 
@@ -79,7 +79,7 @@ def test_an_untrained_generator_sticks_without_its_filters():
             return draw(variables, z, transform)
 
         z = jax.random.normal(jax.random.key(1), (4, 8))
-        found[kernel] = texture_sticking.measure(render, [z], resolution=32, reach=4)
+        found[lowpass] = texture_sticking.measure(render, [z], resolution=32, reach=4)
     # Measured: follows 1.00, stays 1e-6 with the filters; follows 0.17, stays 0.33.
     assert found["kaiser"].score < 0.001
     assert found["kaiser"].follows == pytest.approx(1, abs=0.01)

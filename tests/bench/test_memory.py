@@ -7,12 +7,12 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+import tiny
 
 from afgan_jax import cli
 from afgan_jax.__main__ import main
 from afgan_jax.bench import memory
 from afgan_jax.cli import assembly
-from afgan_jax.networks import generator
 from afgan_jax.runs import config
 from afgan_jax.training import step
 
@@ -64,13 +64,20 @@ def test_dry_run_prints_layers_counts_and_memory_and_writes_nothing(
     assert "--dry-run writes nothing" in capsys.readouterr().err
 
 
-def test_stylegan2_is_described_by_its_blocks():
-    G = generator.make_generator(
-        resolution=16, synthesis="stylegan2", channel_base=64, dtype="bfloat16"
+def test_stylegan2_is_described_layer_by_layer():
+    G = tiny.make_generator(
+        resolution=16,
+        kind="stylegan2",
+        channel_base=64,
+        dtype="bfloat16",
+        architecture="orig",
     )
     assert [line.split() for line in G.synthesis.describe().splitlines()] == [
-        ["name", "size", "channels"],
-        ["b4", "4", "16", "bfloat16"],
-        ["b8", "8", "8", "bfloat16"],
-        ["b16", "16", "4", "bfloat16"],
+        ["name", "size", "up", "in", "->", "out", "channels"],
+        ["b4/conv1", "4", "1", "16", "->", "16", "noise", "bfloat16"],
+        ["b8/conv0", "8", "2", "16", "->", "8", "noise", "bfloat16"],
+        ["b8/conv1", "8", "1", "8", "->", "8", "noise", "bfloat16"],
+        ["b16/conv0", "16", "2", "8", "->", "4", "noise", "bfloat16"],
+        ["b16/conv1", "16", "1", "4", "->", "4", "noise", "bfloat16"],
+        ["b16/torgb", "16", "1", "4", "->", "3", "bfloat16"],
     ]

@@ -154,20 +154,21 @@ def test_the_suggested_command_is_a_configuration(
         if name.startswith("config.")
     }
     settings = config.load(words["config"], overrides, cli.schema())
-    for section in ("generator", "discriminator"):
-        assert settings[section]["resolution"] == resolution
-        assert settings[section]["img_channels"] == channels
-        assert settings[section]["c_dim"] == (3 if labels else 0)
+    for section in ("generator.synthesis", "discriminator"):
+        assert config.value(settings, f"{section}.resolution") == resolution
+        assert config.value(settings, f"{section}.img_channels") == channels
+    for section in ("generator.mapping", "discriminator"):
+        assert config.value(settings, f"{section}.c_dim") == (3 if labels else 0)
     found = archive.Archive.open(
         settings["data"]["path"],
         resolution=settings["data"]["resolution"],
         use_labels=settings["data"]["use_labels"],
     )
-    assert found.label_dim == settings["generator"]["c_dim"]
+    assert found.label_dim == settings["generator"]["mapping"]["c_dim"]
 
 
 def test_batches_and_resolutions_are_those_of_the_configurations():
     for spec, batch, resolution in advice.CONFIGS.values():
         settings = config.load(spec, {}, cli.schema())
         assert settings["updates"]["batch_size"] == batch
-        assert settings["generator"]["resolution"] == resolution
+        assert settings["generator"]["synthesis"]["resolution"] == resolution

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.networks import filtered, stylegan2
+from afgan_jax.networks import conv_layer, filtered
 from afgan_jax.signal import bandlimit
 
 SIZE = 16
@@ -53,12 +53,12 @@ def test_what_filtered_layers_make_follows_a_shift():
 
 
 @pytest.mark.parametrize("change", [{}, {"down": 2}, {"up": 2}, {"activation": "tanh"}])
-def test_layers_with_filters_without_and_of_stylegan2_share_parameters(change):
+def test_layers_with_filters_without_and_of_conv_layer_share_parameters(change):
     x = jnp.ones((2, 8, 8, 3))
     layers = [
         filtered.FilteredConv(4, **change),
         filtered.FilteredConv(4, design=None, **change),
-        stylegan2.ConvLayer(4, 3, **change),
+        conv_layer.ConvLayer(4, 3, **change),
     ]
     made = [jax.eval_shape(n.init_with_output, jax.random.key(0), x) for n in layers]
     assert made[0] == made[1] == made[2]

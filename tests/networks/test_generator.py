@@ -6,10 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from jax.test_util import check_grads
 
 from afgan_jax.metrics import equivariance
-from afgan_jax.networks import discriminator, generator, layers
+from afgan_jax.networks import (
+    discriminator,
+    generator,
+    minibatch_stddev,
+    modulation,
+    protocol,
+    rematerialization,
+)
 from afgan_jax.signal import affine, bandlimit
 
 SMALL = {"z_dim": 16, "w_dim": 16, "channel_base": 1024, "channel_max": 32}
@@ -17,7 +25,7 @@ R = {"conv_kernel": 1, "radial": True, "channel_base": 2048, "channel_max": 64}
 
 
 def initialize(**settings):
-    G = generator.make_generator(**(SMALL | settings))
+    G = tiny.make_generator(**(SMALL | settings))
     return G, G.initialize(jax.random.key(0))
 
 
@@ -53,7 +61,7 @@ def test_r_follows_translation_and_rotation():
 
 @pytest.mark.slow
 def test_without_low_pass_filters_translation_is_not_followed():
-    psnr = equivariance_of(("eqt_int",), kernel="none")
+    psnr = equivariance_of(("eqt_int",), lowpass="none")
     assert psnr["eqt_int"] < 35
 
 
@@ -61,7 +69,7 @@ TINY = {"resolution": 16, "num_layers": 4, "margin": 4, "channel_max": 8}
 
 
 @functools.cache
-def tiny():
+def small():
     """A generator of four layers with labels, averages away from their start."""
     G, variables = initialize(**TINY, c_dim=3)
     w_avg = jnp.linspace(-1, 1, 16)
@@ -74,7 +82,7 @@ def latents(n=2):
 
 
 def test_truncation_moves_the_first_ws_towards_their_average():
-    G, variables = tiny()
+    G, variables = small()
     mapped = functools.partial(G.apply, variables, *latents(), method="map")
     ws, w_avg = mapped(), variables["buffers"]["mapping"]["w_avg"]
     assert ws.shape == (2, 6, 16)
@@ -88,7 +96,7 @@ def test_truncation_moves_the_first_ws_towards_their_average():
 
 
 def test_labels_change_the_image_and_their_scale_does_not():
-    G, variables = tiny()
+    G, variables = small()
     z, c = latents()
     mapped = functools.partial(G.apply, variables, method="map")
     ws = mapped(z, c)
@@ -97,7 +105,7 @@ def test_labels_change_the_image_and_their_scale_does_not():
 
 
 def test_image_of_a_call_is_the_synthesis_of_its_ws():
-    G, variables = tiny()
+    G, variables = small()
     z, c = latents()
     ws = G.apply(variables, z, c, 0.7, method="map")
     images = G.apply(variables, z, c, 0.7)
@@ -107,7 +115,7 @@ def test_image_of_a_call_is_the_synthesis_of_its_ws():
 
 
 def test_each_sample_may_have_its_own_transform():
-    G, variables = tiny()
+    G, variables = small()
     z, c = latents()
     moves = affine.user_transform(jnp.array([0.3, -1.0]), jnp.array([0.1, 0.0]))
     together = G.apply(variables, z, c, transform=moves)
@@ -117,7 +125,7 @@ def test_each_sample_may_have_its_own_transform():
 
 
 def test_averages_move_only_when_asked():
-    G, variables = tiny()
+    G, variables = small()
     z, c = latents()
     _, still = G.apply(variables, z, c, mutable=["buffers"])
     _, moved = G.apply(variables, z, c, update_emas=True, mutable=["buffers"])
@@ -135,13 +143,13 @@ def test_averages_move_only_when_asked():
     [(None, "got none per sample, .* c_dim=3"), (jnp.zeros((2, 4)), "got 4 numbers")],
 )
 def test_wrong_labels_are_refused(c, message):
-    G, variables = tiny()
+    G, variables = small()
     with pytest.raises(ValueError, match=message):
         G.apply(variables, latents()[0], c)
 
 
 def test_wrong_latents_are_refused():
-    G, variables = tiny()
+    G, variables = small()
     with pytest.raises(ValueError, match="z has 5 numbers .* z_dim=16"):
         G.apply(variables, jnp.zeros((2, 5)), latents()[1])
 
@@ -149,40 +157,63 @@ def test_wrong_latents_are_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"synthesis": "sg2"}, "synthesis='sg2' is unknown: use one of"),
-        ({"architecture": "resnet"}, "architecture does not apply"),
-        ({"synthesis": "stylegan2", "radial": True}, "radial does not apply"),
-        ({"synthesis": "stylegan2", "symmetry": "p4"}, "layers have no group axis"),
+        ({"kind": "sg2"}, "synthesis.kind='sg2' is unknown: use one of alias_free, s"),
         ({"symmetry": "p5"}, "symmetry='p5' is unknown: use one of none, p4"),
-        ({"synthesis": "stylegan2", "noise": True}, "noise does not apply"),
-        ({"synthesis": "stylegan2_fourier", "act_up": 1}, "act_up does not apply"),
         (
-            {"synthesis": "stylegan2_fourier", "architecture": "resnet"},
-            "architecture='resnet' is unknown: use one of .'orig', 'skip'",
+            {"kind": "stylegan2_fourier", "architecture": "resnet"},
+            "architecture='resnet' is unknown: use one of orig, skip",
         ),
         (
             {"schedule": "octaves", "num_layers": 9},
-            "num_layers does not apply to schedule='octaves'",
+            "synthesis.num_layers=9 does not apply to schedule='octaves'",
         ),
-        ({"input": "constant"}, "input='constant' is unknown: use one of .'fourier'"),
-        ({"magnitude_ema_beta": None}, "magnitude_ema_beta=None: alias-free layers"),
+        ({"input": "constant"}, "input='constant' is unknown: use one of fourier, f"),
         (
-            {"synthesis": "stylegan2", "architecture": "x"},
+            {"kind": "stylegan2", "architecture": "x"},
             "architecture='x' is unknown",
         ),
+        ({"z_dim": 0}, "mapping.z_dim=0 must be at least 1"),
         (
-            {"synthesis": "stylegan2", "resolution": 36},
+            {"kind": "stylegan2", "resolution": 36},
             "resolution=36 is not supported",
         ),
     ],
 )
-def test_settings_that_do_not_apply_are_refused(settings, message):
+def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        generator.make_generator(**({"resolution": 64} | settings))
+        tiny.make_generator(**({"resolution": 64} | settings))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"architecture": "orig"},
+        {"kind": "stylegan2", "radial": True},
+        {"kind": "stylegan2", "symmetry": "p4"},
+        {"kind": "stylegan2", "noise": True},
+        {"kind": "stylegan2_fourier", "act_up": 1},
+    ],
+)
+def test_settings_of_another_kind_are_no_arguments(settings):
+    name = list(settings)[-1]
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+        tiny.make_generator(resolution=64, **settings)
+
+
+@pytest.mark.parametrize("kind", generator.SYNTHESES)
+def test_every_kind_offers_what_a_synthesis_network_has_to(kind):
+    network = tiny.make_generator(kind=kind, resolution=32).synthesis
+    assert isinstance(network, protocol.SynthesisNetwork)
+    assert all(isinstance(spec, protocol.Layer) for spec in network.layers)
+    assert [row["name"] for row in network.rows()] == [s.name for s in network.layers]
+    for before, after in zip(network.layers, network.layers[1:]):
+        if not before.is_rgb:
+            assert before.out_size == after.in_size
+            assert before.out_channels == after.in_channels
 
 
 def test_stylegan2_has_no_transform():
-    G, variables = initialize(resolution=16, synthesis="stylegan2", channel_base=64)
+    G, variables = initialize(resolution=16, kind="stylegan2", channel_base=64)
     with pytest.raises(ValueError, match="no transform"):
         G.apply(variables, latents()[0], transform=jnp.eye(3), noise="none")
 
@@ -194,8 +225,8 @@ def test_alias_free_modulation_does_not_depend_on_the_scale_of_styles():
         jax.random.normal(key, shape)
         for key, shape in zip(keys, [(2, 5, 5, 4), (3, 3, 4, 6), (2, 4)])
     )
-    y = layers.modulated_conv(x, w, styles)
-    faint = layers.modulated_conv(x, 1e-3 * w, 1e-3 * styles)
+    y = modulation.modulated_conv(x, w, styles)
+    faint = modulation.modulated_conv(x, 1e-3 * w, 1e-3 * styles)
     np.testing.assert_allclose(faint, y, rtol=0, atol=1e-5 * np.abs(y).max())
 
 
@@ -205,7 +236,7 @@ def test_minibatch_stddev_is_that_of_each_group(layout):
     x = np.zeros((6, 2, 2, 4), np.float32)
     group = [3, 4, 5] if layout == "contiguous" else [1, 3, 5]
     x[group, ..., 2:] = np.array([1, 3, 5])[:, None, None, None]  # variance 8/3
-    y = np.asarray(layers.minibatch_stddev(jnp.asarray(x), 3, 2, layout))
+    y = np.asarray(minibatch_stddev.minibatch_stddev(jnp.asarray(x), 3, 2, layout))
     np.testing.assert_array_equal(y[..., :4], x)
     others = [n for n in range(6) if n not in group]
     expected = np.tile([0.0, np.sqrt(8 / 3)], (3, 2, 2, 1))
@@ -218,13 +249,13 @@ def test_minibatch_stddev_of_all_samples_is_numpys():
     x = np.random.default_rng(0).normal(size=(6, 3, 4, 5)).astype(np.float32)
     expected = x.std(axis=0).mean()
     for size, n in ((None, 6), (8, 6), (6, 6)):
-        y = layers.minibatch_stddev(jnp.asarray(x[:n]), size)
+        y = minibatch_stddev.minibatch_stddev(jnp.asarray(x[:n]), size)
         np.testing.assert_allclose(y[..., 5], expected, rtol=1e-5)
 
 
 def test_minibatch_stddev_refuses_a_part_of_a_group():
     with pytest.raises(ValueError, match="batch of 6 .* mbstd_group_size=4"):
-        layers.minibatch_stddev(jnp.zeros((6, 4, 4, 3)), 4)
+        minibatch_stddev.minibatch_stddev(jnp.zeros((6, 4, 4, 3)), 4)
 
 
 def make_discriminator(**settings):
@@ -237,7 +268,7 @@ def make_discriminator(**settings):
     [
         ({"architecture": "x"}, "architecture='x' is unknown: use one of"),
         ({"mbstd_layout": "x"}, "mbstd_layout='x' is unknown: use one of"),
-        ({"filters": "x"}, "filters='x' is unknown: use one of"),
+        ({"lowpass": "x"}, "lowpass='x' is unknown: use one of"),
         ({"resolution": 36}, "resolution=36 is not supported"),
         ({"resolution": 16384}, "resolution=16384 is not supported"),
     ],
@@ -266,9 +297,9 @@ def test_filters_are_in_every_block_and_leave_parameters_alone(
 
     monkeypatch.setattr(bandlimit, "activate", noting)
     made = []
-    for filters in ({}, {"filters": "bilinear"}, {"filters": "kaiser"}):
+    for lowpass in ({}, {"lowpass": "bilinear"}, {"lowpass": "kaiser"}):
         assert not sizes
-        D = make_discriminator(architecture=architecture, **filters)
+        D = make_discriminator(architecture=architecture, **lowpass)
         x = jnp.zeros((4, 16, 16, 3))
         made.append(jax.eval_shape(D.init_with_output, jax.random.key(0), x))
     assert made[0] == made[1] == made[2]
@@ -278,7 +309,7 @@ def test_filters_are_in_every_block_and_leave_parameters_alone(
 @pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_gradient_penalty_of_an_alias_free_discriminator_is_that_of_differences():
-    D = make_discriminator(filters="kaiser", channel_base=32, channel_max=2)
+    D = make_discriminator(lowpass="kaiser", channel_base=32, channel_max=2)
     images = jax.random.normal(jax.random.key(1), (2, 16, 16, 3), jnp.float64)
     variables = jax.jit(D.init)(jax.random.key(0), images)
     params = jax.tree.map(lambda a: a.astype(jnp.float64), variables["params"])
@@ -303,12 +334,12 @@ def test_discriminator_refuses_other_images_and_missing_labels():
 
 
 MAKERS = {
-    "t": functools.partial(generator.make_generator, **SMALL | TINY),
-    "r": functools.partial(generator.make_generator, **SMALL | R | TINY),
-    "p4": functools.partial(generator.make_generator, **SMALL | TINY, symmetry="p4"),
+    "t": functools.partial(tiny.make_generator, **SMALL | TINY),
+    "r": functools.partial(tiny.make_generator, **SMALL | R | TINY),
+    "p4": functools.partial(tiny.make_generator, **SMALL | TINY, symmetry="p4"),
     "a": functools.partial(
-        generator.make_generator,
-        **SMALL | {"resolution": 16, "synthesis": "stylegan2", "channel_max": 8},
+        tiny.make_generator,
+        **SMALL | {"resolution": 16, "kind": "stylegan2", "channel_max": 8},
     ),
     "d": functools.partial(
         discriminator.make_discriminator,
@@ -318,7 +349,7 @@ MAKERS = {
     ),
 }
 # With filters from the image to 4x4; its programs take long to compile.
-MAKERS["d_kaiser"] = functools.partial(MAKERS["d"], filters="kaiser")
+MAKERS["d_kaiser"] = functools.partial(MAKERS["d"], lowpass="kaiser")
 
 
 def loss_of(make, **settings):
@@ -387,7 +418,7 @@ def kept(loss, params) -> int:
 )
 def test_recomputing_keeps_less_and_changes_no_gradient(make):
     make, sizes = MAKERS[make], {}
-    for remat in layers.REMAT:
+    for remat in rematerialization.REMAT:
         sizes[remat] = kept(*loss_of(make, remat=remat))
         _, found = outputs_and_gradients(make, remat=remat)
         assert distance(found, outputs_and_gradients(make)[1]) < 1e-5
@@ -400,7 +431,7 @@ def test_recomputing_alias_free_layers_of_D_changes_no_gradient():
     """In float64: rounding turns a sign that leaky ReLU takes its slope from."""
     jax.clear_caches()  # of constants that earlier tests have traced in float32
     sizes, found = {}, {}
-    for remat in layers.REMAT:
+    for remat in rematerialization.REMAT:
         loss, params = loss_of(MAKERS["d_kaiser"], remat=remat)
         params = jax.tree.map(lambda a: a.astype(jnp.float64), params)
         sizes[remat] = kept(loss, params)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from afgan_jax.metrics import equivariance
 from afgan_jax.networks import alias_free, generator
@@ -20,7 +21,7 @@ TINY = {"resolution": 16, "z_dim": 8, "w_dim": 8, "channel_base": 64, "channel_m
 def make(arg, **changes):
     """G of a row, of 16 pixels and at most 8 channels."""
     settings = config.load(f"{ABLATION}:{arg}")["generator"]
-    return generator.make_generator(**settings | TINY | changes)
+    return generator.make_generator(**tiny.changed(settings, **TINY | changes))
 
 
 @functools.cache
@@ -182,7 +183,7 @@ def test_fixed_fourier_features_are_the_same_for_all_ws():
 def test_noise_of_alias_free_layers_is_drawn_anew_only_when_asked():
     specs = make("t:noise").synthesis.layers
     assert [spec.noise for spec in specs] == [True] * 14 + [False]
-    layer = alias_free.SynthesisLayer(specs[0])
+    layer = alias_free.SynthesisLayer(specs[0], None, 0.999)
     x, w = jnp.ones((2, *specs[0].in_size, specs[0].in_channels)), jnp.ones((2, 8))
     variables = layer.init(jax.random.key(0), x, w)
     size = specs[0].in_size[0] + 2  # what a 3x3 convolution makes of it

@@ -1,13 +1,15 @@
 """Layers in half precision: what is summed over many pixels is summed in float32."""
 
+import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
-from afgan_jax.networks import layers, stylegan2
+from afgan_jax.networks import conv_layer, modulation, stylegan2
 from afgan_jax.signal import filters, nonlinearity
 
 SIZE = (4, 64, 64, 8)  # 16384 pixels: bfloat16 stops counting at 256
@@ -25,16 +27,18 @@ def filtered(x, bias):
 
 def modulated(x, s):
     w = jax.random.normal(jax.random.key(2), (1, 1, 8, 8))
-    return layers.modulated_conv(x, w, s, demodulate=False)
+    return modulation.modulated_conv(x, w, s, demodulate=False)
 
 
 def noisy(x, strength):
-    return layers.add_scaled(x, jax.random.normal(jax.random.key(3), SIZE), strength)
+    return modulation.add_scaled(
+        x, jax.random.normal(jax.random.key(3), SIZE), strength
+    )
 
 
 BROADCAST = {  # function of x and of what is broadcast to its pixels
     "filtered_bias": (filtered, jnp.zeros(8)),
-    "bias": (stylegan2.add, jnp.zeros(8)),
+    "bias": (conv_layer.add, jnp.zeros(8)),
     "styles": (modulated, jnp.ones((4, 8)) + jnp.arange(8.0) / 8),
     "noise_strength": (noisy, jnp.float32(0.1)),
 }
@@ -59,7 +63,9 @@ def test_gradients_of_what_all_pixels_share_are_summed_in_float32(name, dtype, o
 def test_constant_noise_may_be_of_each_image():
     keys = jax.random.split(jax.random.key(0), 4)
     x, w, noise = (jax.random.normal(k, s) for k, s in zip(keys, NOISED))
-    layer = stylegan2.SynthesisLayer(4)
+    spec = tiny.make_generator(kind="stylegan2", resolution=16).synthesis.layers[0]
+    spec = dataclasses.replace(spec, in_channels=3, out_channels=4)
+    layer = stylegan2.SynthesisLayer(spec, None)
     variables = layer.init(keys[3], x, w)
     variables["params"]["noise_strength"] = jnp.asarray(0.5)
 

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
-from afgan_jax.networks import alias_free, generator, layers, p4, plan
+from afgan_jax.networks import alias_free, modulation, p4
 from afgan_jax.signal import affine
 
 PLAN = {"resolution": 16, "num_layers": 4, "num_critical": 1, "margin": 4}
@@ -58,7 +59,7 @@ def group_convolution(x, w):
 def test_a_demodulated_convolution_is_that_of_the_definition(float64, k):
     """Of unit gain: fan-in counts the directions."""
     x, w, s = normal(0, 2, 6, 5, 4, 2), normal(1, k, k, 4, 2, 3), normal(2, 2, 2)
-    found = layers.modulated_conv(
+    found = modulation.modulated_conv(
         jnp.asarray(x.reshape(2, 6, 5, 8)),
         p4.expand_kernel(jnp.asarray(w), "p4"),
         p4.replicate(jnp.asarray(s), "p4"),
@@ -84,8 +85,8 @@ def test_replicas_average_to_what_they_are_of():
 def test_the_image_layer_has_unit_gain():
     """Of 256 independent inputs, 64 a direction; weights are drawn, hence 0.2."""
     sizes = {"channel_base": 4096, "channel_max": 64}
-    spec = plan.make_plan(**PLAN | sizes, symmetry="p4")[-1]
-    layer = alias_free.SynthesisLayer(spec)
+    spec = tiny.make_plan(**PLAN | sizes, symmetry="p4")[-1]
+    layer = alias_free.SynthesisLayer(spec, 256.0, 0.999)
     x = jnp.asarray(normal(0, 1, *spec.in_size, 4 * spec.in_channels), jnp.float32)
     w = jnp.zeros((1, 8))  # styles are 1
     y = jax.jit(layer.init_with_output)(jax.random.key(0), x, w)[0]
@@ -105,7 +106,7 @@ def as_if_trained(G):
 
 def unmoved_and_turned(**settings):
     """(images, maps of layers by name, magnitudes): [2 N ...] with the input turned."""
-    G = generator.make_generator(**TINY | settings)
+    G = tiny.make_generator(**TINY | settings)
     variables = as_if_trained(G)
 
     @jax.jit
@@ -159,8 +160,8 @@ def test_images_of_t_do_not_turn(exact):
 def test_derivatives_are_those_of_differences(exact):
     """Of the whole layer, along a line through its parameters, input and w."""
     sizes = {"channel_base": 16, "margin": 1}
-    spec = plan.make_plan(**PLAN | sizes, symmetry="p4")[1]
-    layer = alias_free.SynthesisLayer(spec, conv_clamp=None)
+    spec = tiny.make_plan(**PLAN | sizes, symmetry="p4")[1]
+    layer = alias_free.SynthesisLayer(spec, None, 0.999)
     shapes = jax.ShapeDtypeStruct((1, *spec.in_size, 4 * spec.in_channels), float)
     shapes = (shapes, jax.ShapeDtypeStruct((1, 3), float))
     params = jax.eval_shape(layer.init, jax.random.key(0), *shapes)["params"]
@@ -193,7 +194,7 @@ def test_p4_has_the_published_number_of_parameters():
     many as before; affine layers and the mix of Fourier features, without directions,
     have a half and a quarter.
     """
-    G = generator.make_generator(
+    G = tiny.make_generator(
         resolution=256, channel_base=2**13, channel_max=256, symmetry="p4"
     )
     params = jax.eval_shape(G.initialize, jax.random.key(0))["params"]

@@ -24,9 +24,9 @@ def make(config: str):
     assert config in index.get("configs", {}), f"the group losses has no {config}"
     entry = index["configs"][config]
     official.only([entry["noise_mode"]], NOISE, f"noise of {config}:")
-    settings = published.settings(entry["G_kwargs"])
-    if arrays(config).under("G/synthesis.b4."):
-        settings["synthesis"] = "stylegan2"
+    constant = arrays(config).under("G/synthesis.b4.")
+    kind = "stylegan2" if constant else "alias_free"
+    settings = published.generator_settings(entry["G_kwargs"], kind)
     return generator.make_generator(**settings), NOISE[entry["noise_mode"]]
 
 

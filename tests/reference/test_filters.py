@@ -1,13 +1,12 @@
 """Low-pass designs against the recorded taps; which layer uses which design."""
 
-import inspect
 import re
 
 import numpy as np
 import pytest
 
 from afgan_jax.interop import names as published
-from afgan_jax.networks import plan
+from afgan_jax.networks import generator
 from afgan_jax.signal import filters
 from reference import official
 
@@ -32,9 +31,8 @@ def settings(network):
     """Of the recorded plan by this name; else <T or R>_<resolution> says it all."""
     for case in official.index("schedule")["cases"]:
         if case["id"] == network:
-            found = published.settings(case["kwargs"])
-            names = inspect.signature(plan.make_plan).parameters
-            return {name: value for name, value in found.items() if name in names}
+            kwargs = case["kwargs"]
+            return published.generator_settings(kwargs, "alias_free")["synthesis"]
     found = re.fullmatch(r"([TR])_(\d+)", network)
     assert found, f"no runner for the plan {network!r}: schedule does not have it"
     of_config = {
@@ -47,7 +45,7 @@ def settings(network):
 
 @pytest.mark.parametrize("network", sorted(INDEX.get("layer_filters", {})))
 def test_plan_gives_each_layer_its_recorded_filters(network):
-    layers = plan.make_plan(**settings(network))
+    layers = generator.make_generator({}, settings(network)).synthesis.layers
     rows = INDEX["layer_filters"][network]
     assert [spec.name for spec in layers] == [row["layer"] for row in rows]
     arrays = official.Arrays("filters", INDEX["file"])

@@ -55,12 +55,12 @@ def compiled_ramp(case) -> tuple[float, float]:
 def recorded_setup(config: str, ramp: tuple[float, float]) -> objectives.Setup:
     entry = INDEX["configs"][config]
     G, noise = generators.make(config)
-    D_settings = published.settings(entry["D_kwargs"])
+    D_settings = published.discriminator_settings(entry["D_kwargs"])
     loss = entry["loss_kwargs"]
     official.only(loss, LOSS_SETTINGS, f"losses of {config}:")
     return objectives.Setup(
         G=G,
-        D=discriminator.make_discriminator(**D_settings, mbstd_layout="interleaved"),
+        D=discriminator.make_discriminator(**D_settings),
         r1_gamma=loss["r1_gamma"],
         pl_weight=loss.get("pl_weight", 0),
         pl_batch_shrink=loss.get("pl_batch_shrink", 2),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from afgan_jax.interop import names as published
-from afgan_jax.networks import discriminator, generator, layers
+from afgan_jax.networks import discriminator, generator, minibatch_stddev
 from reference import official
 
 CASES = {case["id"]: case for case in official.index("networks")["cases"]}
@@ -42,16 +42,13 @@ def close(actual, recorded, row, name, scale=None):
 
 def make_generator(case):
     kwargs = case["params"]["kwargs"]
-    if case["kind"] == "stylegan2_generator":
-        return generator.make_generator(
-            synthesis="stylegan2", **published.settings(kwargs)
-        )
-    return generator.make_generator(**published.settings(kwargs))
+    kind = "stylegan2" if case["kind"] == "stylegan2_generator" else "alias_free"
+    return generator.make_generator(**published.generator_settings(kwargs, kind))
 
 
 def make_discriminator(case):
     return discriminator.make_discriminator(
-        mbstd_layout="interleaved", **published.settings(case["params"]["kwargs"])
+        **published.discriminator_settings(case["params"]["kwargs"])
     )
 
 
@@ -283,7 +280,7 @@ def check_statistics_channels(D, arrays, features):
     x, _ = features["b8"]["__call__"][0]
     if D.architecture == "skip":
         x = x + features["b4"]["fromrgb"]["__call__"][0]
-    x = layers.minibatch_stddev(
+    x = minibatch_stddev.minibatch_stddev(
         x, D.mbstd_group_size, D.mbstd_num_channels, D.mbstd_layout
     )
     found = official.nchw(x[:, :1, :1, -D.mbstd_num_channels :])

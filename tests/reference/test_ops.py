@@ -12,8 +12,18 @@ import numpy as np
 import pytest
 
 from afgan_jax.interop import names as published
-from afgan_jax.networks import alias_free, layers, plan, stylegan2
-from afgan_jax.signal import activations, nonlinearity, resample
+from afgan_jax.networks import (
+    alias_free,
+    conv_layer,
+    dense,
+    fourier_input,
+    minibatch_stddev,
+    modulation,
+    plan,
+    stylegan2,
+    stylegan2_plan,
+)
+from afgan_jax.signal import activations, conv_resample, nonlinearity, resample
 from afgan_jax.signal.backends import dispatch
 from reference import official
 
@@ -201,7 +211,7 @@ def modulated_conv2d_sg3(params, inputs):
     padding = params.get("padding", 0)  # one number or [vertical, horizontal]
     demodulate = params.get("demodulate", True)
     return lambda i: image(
-        layers.modulated_conv(
+        modulation.modulated_conv(
             official.nhwc(i["x"]),
             published.to_ours("w", i["w"]),
             i["s"],
@@ -213,7 +223,7 @@ def modulated_conv2d_sg3(params, inputs):
 
 
 def resampling(params, inputs):
-    """Arguments of layers.conv_resample."""
+    """Arguments of conv_resample.conv_resample."""
     return {
         "f": taps(params, inputs.pop("f", None)),
         "up": params.get("up", 1),
@@ -228,7 +238,7 @@ def modulated_conv2d_sg2(params, inputs):
     demodulate = params.get("demodulate", True)
 
     def run(inputs):
-        y = layers.modulated_conv(
+        y = modulation.modulated_conv(
             official.nhwc(inputs["x"]),
             published.to_ours("w", inputs["w"]),
             inputs["s"],
@@ -248,7 +258,7 @@ def conv2d_resample(params, inputs):
     def run(inputs):
         x = jnp.split(official.nhwc(inputs["x"]), groups, axis=3)
         w = jnp.split(published.to_ours("w", inputs["w"]), groups, axis=3)
-        y = [layers.conv_resample(*pair, **settings) for pair in zip(x, w)]
+        y = [conv_resample.conv_resample(*pair, **settings) for pair in zip(x, w)]
         return image(jnp.concatenate(y, axis=3))
 
     return run
@@ -257,25 +267,25 @@ def conv2d_resample(params, inputs):
 def minibatch_std(params, inputs):
     groups = params["group_size"], params.get("num_channels", 1)
     return lambda i: image(
-        layers.minibatch_stddev(official.nhwc(i["x"]), *groups, "interleaved")
+        minibatch_stddev.minibatch_stddev(official.nhwc(i["x"]), *groups, "interleaved")
     )
 
 
 def normalize_2nd_moment(params, inputs):
     axis = params.get("dim", 1)
-    return lambda i: {"y": layers.normalize_2nd_moment(i["x"], axis)}
+    return lambda i: {"y": dense.normalize_2nd_moment(i["x"], axis)}
 
 
 def fully_connected(params, inputs):
     settings = params.take()
     return lambda i: {
-        "y": layers.dense(i["x"], i["weight"].T, i.get("bias"), **settings)
+        "y": dense.dense(i["x"], i["weight"].T, i.get("bias"), **settings)
     }
 
 
 def synthesis_input_sg3(params, inputs):
     init = params["init"]
-    module = alias_free.FourierInput(
+    module = fourier_input.FourierInput(
         init["channels"], size(init["size"]), init["sampling_rate"], init["bandwidth"]
     )
     return lambda i: image(module.apply(published.variables(i), i["w"], i["transform"]))
@@ -295,6 +305,7 @@ def synthesis_layer_sg3(params, inputs):
         conv_kernel=1 if init["is_torgb"] else init.get("conv_kernel", 3),
         filter_size=init.get("filter_size", 6),
         act_up=init.get("lrelu_upsampling", 2),
+        lowpass="kaiser",
         radial=init.get("use_radial_filters", False),
         is_rgb=init["is_torgb"],
         is_critical=init["is_critically_sampled"],
@@ -335,7 +346,7 @@ def band(init, side):
 
 def conv2d_layer_sg2(params, inputs):
     init, forward = params["init"], params["forward"].take()
-    module = stylegan2.ConvLayer(
+    module = conv_layer.ConvLayer(
         init["out_channels"],
         init["kernel_size"],
         clamp=init.get("conv_clamp"),
@@ -346,11 +357,28 @@ def conv2d_layer_sg2(params, inputs):
     )
 
 
+def layer_sg2(init, inputs, up, is_rgb=False):
+    _, channels, _, size = inputs["x"].shape
+    return stylegan2_plan.LayerSpec(
+        name="layer",
+        in_channels=channels,
+        out_channels=init["out_channels"],
+        rate=float(size * up),
+        up=up,
+        conv_kernel=1 if is_rgb else 3,
+        margin=0,
+        lowpass="bilinear",
+        filter_size=6,
+        magnitude_ema_beta=None,
+        noise=not is_rgb,
+        is_rgb=is_rgb,
+    )
+
+
 def synthesis_layer_sg2(params, inputs):
     init, forward = params["init"], params["forward"]
-    module = stylegan2.SynthesisLayer(
-        init["out_channels"], init.get("up", 1), clamp=init.get("conv_clamp")
-    )
+    spec = layer_sg2(init, inputs, init.get("up", 1))
+    module = stylegan2.SynthesisLayer(spec, init.get("conv_clamp"))
     noise, gain = forward["noise_mode"], forward.get("gain", 1.0)
     return lambda i: image(
         module.apply(published.variables(i), official.nhwc(i["x"]), i["w"], noise, gain)
@@ -359,7 +387,9 @@ def synthesis_layer_sg2(params, inputs):
 
 def to_rgb_sg2(params, inputs):
     init = params["init"]
-    module = stylegan2.ToRGB(init["out_channels"], init.get("conv_clamp"))
+    module = stylegan2.ToRGB(
+        layer_sg2(init, inputs, 1, is_rgb=True), init.get("conv_clamp")
+    )
     return lambda i: image(
         module.apply(published.variables(i), official.nhwc(i["x"]), i["w"])
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from afgan_jax.interop import names as published
-from afgan_jax.networks import discriminator, generator, layers
+from afgan_jax.networks import discriminator, generator, half_precision
 from reference import official
 
 CASES = official.index("schedule")["cases"]
@@ -23,7 +23,7 @@ def generator_shapes(G):
 
 
 def check_stylegan3(case):
-    G = generator.make_generator(**published.settings(case["kwargs"]), dtype="bfloat16")
+    G = half("alias_free", case["kwargs"])
     params = generator_shapes(G)
     layers = G.synthesis.layers
     first = layers[0]
@@ -80,31 +80,32 @@ def check_counts(recorded, params):
 
 
 def check_stylegan2(case):
-    half = {"dtype": "bfloat16", "synthesis": "stylegan2"}
-    G = generator.make_generator(**published.settings(case["kwargs"]), **half)
+    G = half("stylegan2", case["kwargs"])
     params = generator_shapes(G)
     assert case["num_ws"] == G.synthesis.num_ws
     for row in case["blocks"]:
         assert row["num_params"] == count(params["synthesis"][row["name"]])
-        check_dtype(row, G.synthesis)
+        found = {s.dtype for s in G.synthesis.layers if s.block == row["name"]}
+        assert found == {"bfloat16" if row["use_fp16"] else "float32"}
     check_counts(case["params"], params)
 
 
-def check_dtype(row, net):
-    half = (net.resolution, net.dtype, net.num_half_res)
-    found = layers.dtype_at(row["resolution"], *half)
-    assert row["use_fp16"] == (found == "bfloat16"), row["name"]
+def half(kind, kwargs):
+    settings = published.generator_settings(kwargs, kind)
+    return generator.make_generator(**generator.changed(settings, dtype="bfloat16"))
 
 
 def check_discriminator(case):
     D = discriminator.make_discriminator(
-        **published.settings(case["kwargs"]), dtype="bfloat16"
+        **published.discriminator_settings(case["kwargs"]), dtype="bfloat16"
     )
     images = jnp.zeros((1, D.resolution, D.resolution, D.img_channels))
     c = jnp.zeros((1, D.c_dim)) if D.c_dim else None
     params = jax.eval_shape(D.init, jax.random.key(0), images, c)["params"]
     for row in case["blocks"]:
-        check_dtype(row, D)
+        at = (row["resolution"], D.resolution, D.dtype, D.num_half_res)
+        found = half_precision.dtype_at(*at)
+        assert row["use_fp16"] == (found == "bfloat16"), row["name"]
         block = params[row["name"]]
         assert row["num_params"] == count(block)
         for conv in ("conv0", "conv1", "fromrgb", "skip"):

@@ -24,6 +24,23 @@ def train(state, *, total_kimg, metrics, name="", evaluate):
 SCHEMA = {"generator": make_generator, "train": (train, "state", "evaluate")}
 
 
+def make_round(*, radius=1.0, size):
+    pass
+
+
+def make_square(*, side=2.0, size: int):
+    pass
+
+
+NESTED = {
+    "net": {
+        "mapping": make_generator,
+        "shape": config.Kinds({"round": make_round, "square": make_square}, "round"),
+    }
+}
+NET = {"net": {"mapping": {"resolution": 8}, "shape": {"size": 1}}}
+
+
 @pytest.fixture
 def spec(tmp_path):
     (tmp_path / "small.py").write_text(FILE)
@@ -149,3 +166,56 @@ def test_difference_lists_each_changed_setting():
         "a.x: 1 -> 2",
     ]
     assert config.difference(old, old) == []
+
+
+def nested(tmp_path, overrides=None, **shape):
+    net = {"net": {**NET["net"], "shape": NET["net"]["shape"] | shape}}
+    (tmp_path / "net.py").write_text(f"def get_config():\n    return {net}\n")
+    return config.load(str(tmp_path / "net.py"), overrides, NESTED)
+
+
+def test_inner_sections_are_completed_by_the_functions_of_their_kind(tmp_path):
+    found = nested(tmp_path)
+    mapping = {"resolution": 8, "margin": 10, "sizes": (), "labels": None}
+    assert found["net"]["mapping"] == mapping
+    assert found["net"]["shape"] == {"kind": "round", "radius": 1.0, "size": 1}
+    found = nested(tmp_path, kind="square")
+    assert found["net"]["shape"] == {"kind": "square", "side": 2.0, "size": 1}
+
+
+def test_an_override_reaches_inner_sections_and_their_kind(tmp_path):
+    changes = {"net.shape.side": "3", "net.shape.kind": "square"}
+    found = nested(tmp_path, changes | {"net.mapping.margin": "4"})
+    assert found["net"]["shape"] == {"kind": "square", "side": 3.0, "size": 1}
+    assert config.value(found, "net.mapping.margin") == 4
+    assert config.difference(NET, found)[0] == "net.mapping.labels: unset -> None"
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (
+            {"net.shape.kind": "oval"},
+            "net.shape.kind='oval' is unknown: use one of rou",
+        ),
+        ({"net.shape.side": 3}, "net.shape.side does not apply to net.shape.kind='rou"),
+        ({"net.shape.side": 3}, "but to square: remove it"),
+        ({"net.shape.raduis": 3}, "net.shape.raduis; did you mean net.shape.radius?"),
+        ({"net.margin": 3}, "net.margin; did you mean net.mapping.margin?"),
+        ({"net.shape": 3}, "net.shape is a section; name one of its settings"),
+        ({"net": 3}, "net is a section; name one of its settings"),
+    ],
+)
+def test_a_wrong_override_of_an_inner_section_is_one_line(tmp_path, overrides, message):
+    with pytest.raises(ValueError) as error:
+        nested(tmp_path, overrides)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_flat_sections_of_an_older_version_are_told_so():
+    old = {"net": {"resolution": 8, "shape": "round"}}
+    with pytest.raises(ValueError, match="^a.json is of another version .* wrote it"):
+        config.check_saved(old, NESTED, "a.json")
+    old = {"net": {"resolution": 8}}
+    with pytest.raises(ValueError, match="net.resolution; did you mean net.mapping.r"):
+        config.check_saved(old, NESTED, "a.json")

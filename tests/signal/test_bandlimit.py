@@ -285,8 +285,8 @@ def test_radial_designs_cut_alike_in_all_directions_with_odd_factors_too():
             "cutoff=0.7, stopband=0.5, taps=6: give 0 < cutoff < stopband",
         ),
         (
-            lambda x: bandlimit.upsample(x, 2, bandlimit.Design(window="hann")),
-            "window='hann' is unknown",
+            lambda x: bandlimit.upsample(x, 2, bandlimit.Design(lowpass="hann")),
+            "lowpass='hann' is unknown",
         ),
     ],
 )

@@ -5,11 +5,11 @@ import pathlib
 ABLATION = pathlib.Path(__file__).parents[2] / "configs" / "ablation.py"
 SETTINGS = {
     "data.resolution": 16,
-    "generator.resolution": 16,
-    "generator.z_dim": 8,
-    "generator.w_dim": 8,
-    "generator.channel_base": 64,
-    "generator.channel_max": 4,
+    "generator.synthesis.resolution": 16,
+    "generator.mapping.z_dim": 8,
+    "generator.mapping.w_dim": 8,
+    "generator.synthesis.channel_base": 64,
+    "generator.synthesis.channel_max": 4,
     "discriminator.resolution": 16,
     "discriminator.channel_base": 64,
     "discriminator.channel_max": 4,

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from training import collectives
 
 from afgan_jax.augment import control
-from afgan_jax.networks import discriminator, generator
+from afgan_jax.networks import discriminator
 from afgan_jax.training import losses, objectives, step
 from afgan_jax.training import state as states
 
@@ -132,7 +133,7 @@ def test_images_are_blurred_before_they_are_augmented():
 @functools.cache
 def make_setup(**augment):
     sizes = {"resolution": 16, "channel_base": 64, "channel_max": 4}
-    G = generator.make_generator(
+    G = tiny.make_generator(
         **sizes, z_dim=4, w_dim=4, num_layers=3, num_critical=1, margin=4
     )
     D = discriminator.make_discriminator(**sizes, mbstd_group_size=2)

@@ -11,14 +11,14 @@ from training.smoke import SMOKE, checkpoint, settings
 from afgan_jax import __main__
 from afgan_jax.runs import run_directory, saved_networks
 
-KAISER = "--config.discriminator.filters=kaiser"
+KAISER = "--config.discriminator.lowpass=kaiser"
 
 
 @pytest.mark.slow
 def test_two_ticks_against_filters_are_trained_resumed_and_measured(
     images, tmp_path, capsys
 ):
-    filters = {"discriminator.filters": "kaiser"}
+    filters = {"discriminator.lowpass": "kaiser"}
     folder = tmp_path / "run"
     for kimg in (0.032, 0.064):
         smoke.train(folder, settings(images, kimg, **filters))
@@ -31,7 +31,7 @@ def test_two_ticks_against_filters_are_trained_resumed_and_measured(
     name = "['D']['params']['b16']['conv1']['weight']"
     D, variables, step = saved_networks.load_discriminator(folder)
     assert (
-        D.filters == "kaiser" and step == run_directory.Run.open(folder).latest_step()
+        D.lowpass == "kaiser" and step == run_directory.Run.open(folder).latest_step()
     )
     found = variables["params"]["b16"]["conv1"]["weight"]
     np.testing.assert_array_equal(found, weights[name])
@@ -40,7 +40,7 @@ def test_two_ticks_against_filters_are_trained_resumed_and_measured(
     flags = "--images=16", "--batch=8", f"--json={tmp_path / 'new' / 'critic.json'}"
     assert __main__.main(["critic", f"--run={folder}", *flags]) == 0
     report = json.loads((tmp_path / "new" / "critic.json").read_text())
-    assert report["filters"] == "kaiser" and report["images"] == 16
+    assert report["lowpass"] == "kaiser" and report["images"] == 16
     (row,) = report["networks"].values()
     assert set(row) == {"moving", "kink", "among"} and row["moving"] > row["kink"] > 0
     moving = 100 * row["moving"] / row["among"]
@@ -73,8 +73,8 @@ def test_untrained_critics_are_compared_and_memory_is_told(images, capsys):
         (["--run=a", "--images=20"], "--images=20 must be a multiple of --batch=16"),
         (["--run=a", "--json=."], "--json=. is a folder; name a file"),
         (
-            [f"--config={SMOKE}", "--config.discriminator.filters=box"],
-            "discriminator.filters='box' is unknown: use one of ('bilinear', 'kaiser')",
+            [f"--config={SMOKE}", "--config.discriminator.lowpass=box"],
+            "discriminator.lowpass='box' is unknown: use one of bilinear, kaiser",
         ),
     ],
 )

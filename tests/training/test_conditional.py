@@ -35,7 +35,7 @@ KINDS = {  # labels of 24 images, what a run says of them, two to generate
 }
 # Two programs to compile instead of three.
 CHEAP = {"losses.r1_gamma": 0.0, "updates.D_reg_interval": None}
-USED = {"data.use_labels": True, "generator.c_dim": 3, "discriminator.c_dim": 3}
+USED = {"data.use_labels": True, "generator.mapping.c_dim": 3, "discriminator.c_dim": 3}
 
 
 def labelled(path, labels) -> str:
@@ -114,13 +114,13 @@ def test_no_labels_are_no_warning(monkeypatch, images, tmp_path, capsys):
     [
         (
             {"data.use_labels": True},
-            "generator.c_dim=0 .* pass --config.generator.c_dim"
+            "generator.mapping.c_dim=0 .* pass --config.generator.mapping.c_dim"
             "=3 --config.discriminator.c_dim=3$",
         ),
         (USED | {"data.use_labels": False}, "c_dim=3 .*c_dim=0, or .*use_labels=True"),
         (
-            USED | {"generator.c_dim": 2},
-            "generator.c_dim=2 .* --config.generator.c_dim=3",
+            USED | {"generator.mapping.c_dim": 2},
+            "generator.mapping.c_dim=2 .* --config.generator.mapping.c_dim=3",
         ),
     ],
 )

@@ -136,7 +136,7 @@ def test_a_run_from_noise_is_no_transfer(images, trained, tmp_path, begun):
 def test_labels_are_added(images, trained, tmp_path, begun):
     labels = [f"--config.data.path={images / 'labelled.zip'}"]
     labels += ["--config.data.use_labels=True"]
-    labels += [f"--config.{name}.c_dim=2" for name in init_from.NETWORKS]
+    labels += [f"--config.{name}=2" for name in init_from.C_DIMS]
     state, _ = begun(images, tmp_path, f"--init-from={trained}", *labels)
     old = leaves(trained, 5)["params"]["mapping"]["fc0"]["weight"]
     for G in (state.G, state.G_ema):
@@ -146,7 +146,7 @@ def test_labels_are_added(images, trained, tmp_path, begun):
 
 
 def shapes(settings):
-    networks = [make(**settings[name]) for name, make in init_from.NETWORKS.items()]
+    networks = cli.make_networks(settings)
     initialize = functools.partial(states.initialize, G=networks[0], D=networks[1])
     G, D = jax.eval_shape(initialize, jax.random.key(0))
     return {"G": G, "D": D, "G_ema": G}
@@ -155,11 +155,17 @@ def shapes(settings):
 @pytest.mark.parametrize(
     "changes, refused",
     [
-        ({"generator.conv_clamp": None, "discriminator.mbstd_group_size": 4}, False),
-        ({"generator.c_dim": 2, "discriminator.c_dim": 2}, False),
-        ({"generator.c_dim": 2}, True),
-        ({"generator.resolution": 32, "discriminator.resolution": 32}, True),
-        ({"generator.radial": True}, True),
+        (
+            {
+                "generator.synthesis.conv_clamp": None,
+                "discriminator.mbstd_group_size": 4,
+            },
+            False,
+        ),
+        ({"generator.mapping.c_dim": 2, "discriminator.c_dim": 2}, False),
+        ({"generator.mapping.c_dim": 2}, True),
+        ({"generator.synthesis.resolution": 32, "discriminator.resolution": 32}, True),
+        ({"generator.synthesis.radial": True}, True),
     ],
 )
 def test_only_other_functions_of_the_same_images_need_partial(
@@ -181,11 +187,15 @@ def test_only_other_functions_of_the_same_images_need_partial(
     "flags, message",
     [
         (
-            ["--config.generator.channel_max=4"],
+            ["--config.generator.synthesis.channel_max=4"],
             "tensors do not fit, such as G/buffers/synthesis/input/freqs: pass"
-            " --config.generator.channel_max=8 or --partial to take over what fits",
+            " --config.generator.synthesis.channel_max=8 or --partial to take over what"
+            " fits",
         ),
-        (["--config.generator.filter_size=4"], "generator.filter_size: 6 -> 4; 0"),
+        (
+            ["--config.generator.synthesis.filter_size=4"],
+            "generator.synthesis.filter_size: 6 -> 4; 0",
+        ),
         (["--config.losses.freeze_d=99"], "freeze_d=99 must be 0 to 7"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 
 import jax
 import pytest
+import tiny
 from training import least
 
 from afgan_jax import cli
@@ -66,12 +67,13 @@ def test_rows_are_trained_measured_drawn_and_resumed(
 def test_rows_are_compared_at_equal_contrast():
     cli.parse(ladder.FLAGS, ["--workdir=x", "--samples=4", "--batch=2"])
     settings = config.load(f"{least.ABLATION}:f", {}, cli.schema())["generator"]
-    tiny = {"resolution": 16, "z_dim": 8, "channel_base": 64, "channel_max": 8}
-    dull = generator.make_generator(**settings | tiny)
-    bright = generator.make_generator(**settings | tiny | {"output_scale": 8.0})
+    sizes = {"resolution": 16, "z_dim": 8, "channel_base": 64, "channel_max": 8}
+    dull = tiny.changed(settings, **sizes)
+    bright = generator.make_generator(**generator.changed(dull, output_scale=8.0))
+    dull = generator.make_generator(**dull)
     variables = dull.initialize(jax.random.key(0))
     one, other = ladder.measure(dull, variables), ladder.measure(bright, variables)
-    scale = 8.0 / settings["output_scale"]
+    scale = 8.0 / settings["synthesis"]["output_scale"]
     assert other["contrast"] == pytest.approx(scale * one["contrast"], rel=1e-4)
     for kind in ladder.KINDS:
         assert other[kind] == pytest.approx(one[kind], abs=1e-2)

@@ -14,7 +14,7 @@ from afgan_jax.runs import run_directory
 pytestmark = pytest.mark.slow
 
 TICKS = {"train.total_kimg": 0.016, "train.tick_kimg": 0.008}
-FLEXIBLE = {"generator.num_layers": 4, "generator.num_critical": 1}
+FLEXIBLE = {"generator.synthesis.num_layers": 4, "generator.synthesis.num_critical": 1}
 
 
 def train(arg: str, images, workdir, *flags: str) -> int:

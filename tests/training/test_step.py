@@ -8,9 +8,10 @@ import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from training import collectives
 
-from afgan_jax.networks import discriminator, generator
+from afgan_jax.networks import discriminator
 from afgan_jax.training import draws, phases, step
 
 BATCH = 8
@@ -18,7 +19,7 @@ BATCH = 8
 
 @functools.cache
 def make_setup(**losses):
-    G = generator.make_generator(
+    G = tiny.make_generator(
         resolution=16,
         z_dim=8,
         w_dim=8,

@@ -10,14 +10,14 @@ from training.smoke import SMOKE, checkpoint, settings
 
 from afgan_jax.__main__ import main
 
-P4 = {"generator.symmetry": "p4"}
+P4 = {"generator.synthesis.symmetry": "p4"}
 
 
 @pytest.mark.slow
 def test_p4_trains_and_resumes_and_its_pictures_turn(images, tmp_path, capsys):
     run = tmp_path / "parts"
     dry = [f"--config.{name}={value}" for name, value in settings(images, 1).items()]
-    dry += ["--config.generator.symmetry=p4", "--dry-run"]
+    dry += ["--config.generator.synthesis.symmetry=p4", "--dry-run"]
     assert main(["train", f"--config={SMOKE}", f"--workdir={run}", *dry]) == 0
     assert "  p4\n" in capsys.readouterr().out and not run.exists()
 

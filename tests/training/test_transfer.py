@@ -6,14 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
-from afgan_jax.networks import discriminator, generator, mapping
+from afgan_jax.networks import discriminator, mapping
 from afgan_jax.training import state as states
 from afgan_jax.training import transfer
 
 SIZES = {"channel_base": 128, "channel_max": 8}
 ALIAS_FREE = SIZES | {"z_dim": 8, "w_dim": 6, "num_layers": 4, "margin": 4}
-STYLEGAN2 = SIZES | {"z_dim": 8, "w_dim": 6, "synthesis": "stylegan2"}
+STYLEGAN2 = SIZES | {"z_dim": 8, "w_dim": 6, "kind": "stylegan2"}
 
 
 @functools.cache
@@ -22,7 +23,7 @@ def shapes(form: str, resolution: int = 16, c_dim: int = 0, **more):
     settings = {"alias_free": ALIAS_FREE, "stylegan2": STYLEGAN2}[form] | common | more
     make = functools.partial(
         states.initialize,
-        G=generator.make_generator(**settings),
+        G=tiny.make_generator(**settings),
         D=discriminator.make_discriminator(**SIZES, **common),
     )
     G, D = jax.eval_shape(make, jax.random.key(0))

@@ -1,0 +1,30 @@
+"""Which feature maps are computed in half precision."""
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from afgan_jax.networks import settings as checks
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def dtype_at(rate: float, resolution: int, dtype: str, num_half_res: int) -> str:
+    """`dtype` for the `num_half_res` highest resolutions, float32 below them."""
+    return dtype if rate * 2**num_half_res > resolution else "float32"
+
+
+def cast(x: Array, dtype: str) -> Array:
+    """x in half precision, or in float32 at least."""
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    return x.astype(wide if dtype == "float32" else dtype)
+
+
+def check(settings: checks.Settings) -> None:
+    """Raises ValueError for an unknown dtype, and for float16 unclamped."""
+    checks.check_known(settings, dtype=DTYPES)
+    checks.check_not_negative(settings, "num_half_res")
+    if settings["dtype"] == "float16" and settings["conv_clamp"] is None:
+        raise ValueError(
+            "dtype='float16' overflows without conv_clamp: set conv_clamp to 256, or"
+            " dtype to 'bfloat16'"
+        )

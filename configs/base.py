@@ -1,0 +1,134 @@
+"""What configurations share, as nested dicts to be merged; no configuration itself."""
+
+from ml_collections import ConfigDict
+
+OMIT = object()  # as a value: takes out what was there
+EARTH_BATCH = 8
+
+
+def published(
+    path: str,
+    resolution: int,
+    *,
+    r1_gamma: float,
+    batch: int = 32,
+    total_kimg: int = 25000,
+    channel_base: int = 2**15,
+    D_lr: float = 0.002,
+) -> dict:
+    """The setting of the paper for a set of images, whatever the generator."""
+    sizes = {
+        "resolution": resolution,
+        "channel_base": channel_base,
+        "channel_max": 512,
+    }
+    return {
+        "data": {"path": path, "resolution": resolution, "mirror": True},
+        "generator": {"synthesis": sizes},
+        "discriminator": sizes,
+        "losses": {"r1_gamma": r1_gamma},
+        "updates": {
+            "batch_size": batch,
+            "G_lr": 0.0025,
+            "D_lr": D_lr,
+            "D_reg_interval": 16,
+            "ema_kimg": 10 * batch / 32,
+        },
+        "train": {"total_kimg": total_kimg},
+    }
+
+
+def config_t(batch: int) -> dict:
+    """What T states beside its setting: the defaults are the rest."""
+    return {"generator": {"synthesis": {"magnitude_ema_beta": average(batch)}}}
+
+
+def config_r(channel_base: int) -> dict:
+    """What R changes of T with this channel_base: equivariance to rotation."""
+    changes = {"conv_kernel": 1, "radial": True}
+    sizes = {"channel_base": 2 * channel_base, "channel_max": 1024}
+    return {"generator": {"synthesis": changes | sizes}}
+
+
+def blur(batch: int) -> dict:
+    """Of D's images as R has it: 200 kimg at batch 32, longer with the batch."""
+    return {"losses": {"blur_init_sigma": 10.0, "blur_fade_kimg": 200 * batch / 32}}
+
+
+def average(batch: int, kimg: float = 20.0) -> float:
+    """magnitude_ema_beta for this half-life."""
+    return 0.5 ** (batch / (kimg * 1000))
+
+
+def earth(resolution: int) -> dict:
+    """A training on the Earth that a CPU is enough for, whatever the generator."""
+    return {
+        "data": {"path": "earth", "resolution": resolution, "mirror": True},
+        "discriminator": {
+            "resolution": resolution,
+            "channel_base": 1024,
+            "channel_max": 64,
+        },
+        "updates": {
+            "batch_size": EARTH_BATCH,
+            "G_lr": 0.004,
+            "D_lr": 0.002,
+            "ema_kimg": 1.0,
+            "ema_rampup": 0.1,
+        },
+        "pictures": {"rows": 6, "columns": 10},
+        "train": {
+            "total_kimg": 48,
+            "tick_kimg": 0.4,
+            "checkpoint_ticks": 1,
+            "image_ticks": 10,
+        },
+    }
+
+
+def small_r(resolution: int, **sizes) -> dict:
+    """R at small width: half the layers, filters of 4 taps per factor instead of 6, a
+    narrower margin, and averages as short as the training."""
+    settings = {
+        "resolution": resolution,
+        "channel_base": 1536,
+        "num_critical": 1,
+        "margin": 5,
+        "filter_size": 4,
+        "conv_kernel": 1,
+        "radial": True,
+        "magnitude_ema_beta": average(EARTH_BATCH, 1.0),
+    }
+    mapping = {"z_dim": 64, "w_dim": 64}
+    return {"generator": {"mapping": mapping, "synthesis": settings | sizes}}
+
+
+def merged(config: dict, *changes: dict) -> dict:
+    """The config with these changes, the last ones foremost."""
+    config = {
+        key: merged(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+    }
+    for change in changes:
+        for key, value in change.items():
+            if value is OMIT:
+                config.pop(key, None)
+            elif isinstance(value, dict):
+                config[key] = merged(config.get(key, {}), value)
+            else:
+                config[key] = value
+    return config
+
+
+def choose(file: str, configurations: dict, arg: str | None):
+    """configurations[arg], None for the first. Raises ValueError if there is none."""
+    name = next(iter(configurations)) if arg is None else arg
+    if name not in configurations:
+        known = ", ".join(f":{other}" for other in configurations)
+        raise ValueError(f"{file}:{name} is unknown: use one of {known}")
+    return configurations[name]
+
+
+def make(*parts: dict) -> ConfigDict:
+    """The configuration that these make when merged."""
+    return ConfigDict(merged({}, *parts))
