@@ -160,6 +160,19 @@ def test_commands_can_be_given(readme, tmp_path, monkeypatch, capsys):
     capsys.readouterr()
 
 
+def test_commands_in_scripts_and_docstrings_can_be_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    homes = ("launch/*.sh", "configs/*.py", "afgan_jax/cli/*.py")
+    files = [file for home in homes for file in sorted(ROOT.glob(home))]
+    calls = []
+    for file in files:
+        text = re.sub(r"\\+\n", " ", file.read_text()).replace("$run", "runs/earth")
+        calls += re.findall(rf"^\s*{CALL} (.*)$", text, re.M)
+    assert len(calls) > 20
+    for call in calls:
+        check_call(shlex.split(call))
+
+
 def check_call(argv: list[str]) -> None:
     """Reads a call of this program without making it, and its config."""
     if argv == ["--help"]:
