@@ -2,20 +2,23 @@
 
 model = afgan_jax.load("runs/earth")        # a run, RUN@STEP, or a published snapshot
 model.images(seeds=[0, 1], psi=0.7)         # uint8 [N H W C]
+afgan_jax.analysis.equivariance(model, samples=200).decibels
 """
 
 import importlib
 
 _PUBLIC = {"load": "afgan_jax.model", "Model": "afgan_jax.model"}
-__all__ = list(_PUBLIC)
+__all__ = [*_PUBLIC, "analysis"]
 
 
 def __getattr__(name: str):
     # JAX is imported when a name is first used, not by `import afgan_jax`.
+    if name == "analysis":
+        return importlib.import_module("afgan_jax.analysis")
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted([*globals(), *_PUBLIC])
+    return sorted([*globals(), *__all__])

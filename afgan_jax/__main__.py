@@ -20,13 +20,9 @@ from afgan_jax.cli import command
 VERBS = {
     "train": ("afgan_jax.cli.train", "train a generator, or resume training it"),
     "generate": ("afgan_jax.cli.generate", "write images of a trained generator"),
-    "equivariance": ("afgan_jax.cli.equivariance", "measure and show equivariance"),
-    "probe": ("afgan_jax.cli.probe", "measure equivariance layer by layer"),
-    "explain": ("afgan_jax.cli.explain", "draw its bands, filters, waves and maps"),
+    "analyze": ("afgan_jax.cli.analyze", "measure and show equivariance, layers, D"),
     "metrics": ("afgan_jax.cli.metrics", "FID, KID, PPL, EQ-T and others of a run"),
-    "spectra": ("afgan_jax.cli.spectra", "average power spectra of pictures"),
-    "sticking": ("afgan_jax.cli.sticking", "measure and show texture sticking"),
-    "critic": ("afgan_jax.cli.critic", "measure how D's logits depend on shifts"),
+    "spectra": ("afgan_jax.cli.spectra", "average power spectra of images"),
     "ladder": ("afgan_jax.cli.ladder", "train and measure all rows of the paper"),
     "dataset": (
         "afgan_jax.cli.dataset",

@@ -43,6 +43,16 @@ def load(source: str | os.PathLike) -> "Model":
     return Model(G, variables, settings, names, f"{path}@{step}")
 
 
+def untrained(settings: dict[str, Any], *, has_weights: bool = True) -> "Model":
+    """A generator of these settings, arguments of make_generator, before training.
+
+    has_weights: False leaves them out, for what looks at the layers alone.
+    """
+    G = generator.make_generator(**generator.changed(settings, **FLOAT32))
+    variables = jax.jit(G.initialize)(jax.random.key(0)) if has_weights else {}
+    return Model(G, variables, dict(settings), None, "untrained")
+
+
 def _from_snapshot(path: Path) -> "Model":
     settings, arrays = snapshot.read(path, ("G_ema",))["G_ema"]
     G = generator.make_generator(**generator.changed(settings, **FLOAT32))
@@ -210,7 +220,7 @@ class Model:
             ws = self.ws(seeds, z=z, label=label, psi=psi)
         elif seeds is not None or z is not None or label is not None or psi != 1:
             raise ValueError("ws are given: leave out seeds, z, label and psi")
-        return np.asarray(pixels.to_uint8(self.synthesize(ws, **motion)))
+        return pixels.to_uint8(self.synthesize(ws, **motion))
 
     def without_filters(self) -> "Model":
         """The same weights with the low-pass filters off, as in an ordinary GAN.

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "augment": {"signal"},
     "viz": {"signal"},
     "metrics": {"errors", "signal", "interop"},
-    "analysis": {"signal", "networks", "metrics"},
+    "analysis": {"errors", "signal", "networks", "metrics", "model", "viz"},
     "runs": {"networks"},
     "training": {"errors", "networks", "augment", "signal", "viz", "runs", "interop"},
     "bench": {"errors", "networks", "signal", "metrics", "viz"},
@@ -31,7 +31,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "flax": ("networks", "analysis", "metrics", "training.state", "runs"),
     "orbax": ("runs.checkpoints",),
-    "absl": ("cli", "runs.config"),
+    "absl": (),
     "tyro": ("cli.command", "cli.flags"),
     "ml_collections": ("cli", "runs.config"),
     "matplotlib": ("viz.plot",),

@@ -1,15 +1,16 @@
 """Where verbs have the classes of a conditional generator's pictures from."""
 
+import dataclasses
 import json
 import types
 
 import numpy as np
 import pytest
 import tiny
-from absl import flags
 
-from afgan_jax import __main__, cli
-from afgan_jax.cli import labels
+from afgan_jax import __main__
+from afgan_jax import model as models
+from afgan_jax.cli import sources
 from afgan_jax.data import archive
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (6, 16, 16, 3)).astype(np.uint8)
@@ -25,27 +26,33 @@ def sets(tmp_path_factory):
     return folder
 
 
-def chosen(sets, *arguments, c_dim=2, path="own.zip", data=None):
-    values = flags.FlagValues()
-    labels.define(values)
-    cli.parse(values, list(arguments))
-    settings = {"path": str(sets / path), "mirror": True, "use_labels": True}
-    run = types.SimpleNamespace(
-        path=sets / "run", config={"data": settings}, class_names=lambda: ("cat", "dog")
-    )
-    data = None if data is None else str(sets / data)
-    return labels.choose(values, run, c_dim, data).tolist()
+@pytest.fixture
+def chosen(sets, monkeypatch):
+    def choose(class_=None, label=None, *, c_dim=2, path="own.zip", data=None):
+        settings = {"path": str(sets / path), "mirror": True, "use_labels": True}
+        run = types.SimpleNamespace(path=sets / "run", config={"data": settings})
+        monkeypatch.setattr(sources, "run_of", lambda model: (run, 3))
+        sizes = {"resolution": 16, "num_layers": 4, "c_dim": c_dim}
+        model = models.untrained(tiny.sections(**sizes), has_weights=False)
+        model = dataclasses.replace(model, class_names=("cat", "dog"))
+        data = None if data is None else str(sets / data)
+        return sources.classes(model, class_, label, data).tolist()
+
+    return choose
 
 
-def test_classes_are_named_or_come_from_a_set(sets):
+def test_classes_are_named_or_come_from_a_set(sets, chosen):
     first, second = [1, 0], [0, 1]
-    assert chosen(sets) == [first, first, first, second, first, first]
-    assert chosen(sets, path="gone.zip", data="own.zip") == chosen(sets)
-    assert chosen(sets, "--class=1", path="gone.zip") == [second]
-    assert chosen(sets, "--class=dog", path="gone.zip") == [second]
-    assert chosen(sets, "--label=0.5,2", path="gone.zip") == [[0.5, 2]]
-    assert chosen(sets, c_dim=0, path="gone.zip") == [[]]
-    assert [labels.are_in(f"{sets}/{n}.zip") for n in ("own", "bare")] == [True, False]
+    assert chosen() == [first, first, first, second, first, first]
+    assert chosen(path="gone.zip", data="own.zip") == chosen()
+    assert chosen("1", path="gone.zip") == [second]
+    assert chosen("dog", path="gone.zip") == [second]
+    assert chosen(label=[0.5, 2], path="gone.zip") == [[0.5, 2]]
+    assert chosen(c_dim=0, path="gone.zip") == [[]]
+    assert [sources.has_labels(f"{sets}/{n}.zip") for n in ("own", "bare")] == [
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -62,13 +69,13 @@ def test_classes_are_named_or_come_from_a_set(sets):
             {"data": "other.zip"},
             "are 3 numbers, the generator takes 2; pass",
         ),
-        (["--class=2"], {}, "--class=2 must be one of 0 to 1 or cat, dog"),
-        (["--class=1"], {"c_dim": 0}, "--class=1, but this generator knows no labels"),
+        (["2"], {}, "class_='2' must be one of .*cat, dog"),
+        (["1"], {"c_dim": 0}, "class_='1' is for generators with labels"),
     ],
 )
-def test_labels_that_are_not_there_are_asked_for(sets, arguments, where, message):
+def test_labels_that_are_not_there_are_asked_for(chosen, arguments, where, message):
     with pytest.raises(ValueError, match=message):
-        chosen(sets, *arguments, **where)
+        chosen(*arguments, **where)
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +90,13 @@ def stranded(tmp_path_factory):
 @pytest.mark.parametrize(
     "verb",
     [
-        ["equivariance"],
+        ["analyze", "equivariance"],
         ["metrics", "--metrics=eqt8_int"],
-        ["probe"],
-        ["sticking"],
-        ["spectra", "stats", "--num=2"],
+        ["analyze", "layer-equivariance"],
+        ["analyze", "sticking"],
+        ["spectra", "stats", "--samples=2"],
     ],
-    ids=lambda verb: verb[0],
+    ids=lambda verb: " ".join(verb[:2]),
 )
 def test_a_set_that_is_gone_is_one_line(stranded, verb, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -106,7 +113,9 @@ def test_equivariance_of_a_class_is_measured_and_shown(stranded, sets, tmp_path)
     for name, flag in (("a", "--class=0"), ("b", "--class=1"), ("c", "--data=own.zip")):
         flag = flag.replace("own", str(sets / "own"))
         flags = [flag, "--samples=4", "--frames=2", f"--outdir={tmp_path / name}"]
-        assert __main__.main(["equivariance", f"--run={stranded}", *flags]) == 0
+        assert (
+            __main__.main(["analyze", "equivariance", f"--run={stranded}", *flags]) == 0
+        )
         found[name] = json.loads((tmp_path / name / "equivariance.json").read_text())
     decibels = [report["filters on"]["eqt_int"] for report in found.values()]
     assert len(set(decibels)) == 3 and min(decibels) > 25  # untrained, measured 40

@@ -177,3 +177,12 @@ def test_reading_a_config_opens_no_checkpoint_manager(run):
 def test_importing_the_package_imports_no_jax():
     code = "import sys, afgan_jax; assert 'jax' not in sys.modules; afgan_jax.load"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_analysis_is_imported_when_it_is_used():
+    code = (
+        "import sys, afgan_jax; from afgan_jax import analysis\n"
+        "assert 'jax' not in sys.modules and afgan_jax.analysis is analysis\n"
+        "assert callable(analysis.equivariance) and callable(analysis.layers)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -83,7 +83,7 @@ def _motions(G, batch: int, repeats: int, naive: bool) -> Iterator[clock.Row]:
 
 
 def _clock_motion(G, kind: str, batch: int, repeats: int) -> tuple[int, float]:
-    """(images, median seconds) of two batches, each with a motion of its own."""
+    """(images, median seconds) of two batches, each image with its own motion."""
     over = sharding.BatchSharding.over(batch)
     # A network of its own, so that it is traced with the wishes of now.
     subject = evaluator.Subject(over, None, _network(G), {}, cache.Store(None))

@@ -215,4 +215,4 @@ def draw_scaling(path: str | os.PathLike, rows: list[dict], title: str) -> None:
         rate = points[-1][1] / panels[scale][-1][1]
         guides[scale] = [(x, gflop / rate) for x, gflop in points]
     labels = {"ylabel": "seconds an image", "guide": "needed arithmetic"}
-    plot.log_panels(path, panels, guides, **labels, title=title)
+    plot.save(path, plot.log_panels(panels, guides, **labels, title=title))

@@ -1,98 +1,5 @@
 """The verbs of the command line, a module each, and how their flags are read."""
 
-import math
-import os
-import tempfile
-from pathlib import Path
-
-from absl import flags as absl_flags
-
-MOST_NUMBERS = 100_000  # in one flag
-
-
-def parse(
-    values: absl_flags.FlagValues, argv: list[str], *, required: tuple = ()
-) -> dict:
-    """Sets the flags from argv and returns the config overrides among them.
-
-    An override is --config.section.key=value, accepted where there is a flag --config;
-    it comes back as {"section.key": "value"}.
-    Raises ValueError for an unknown, malformed or missing flag.
-    """
-    overrides, plain = {}, []
-    for argument in argv:
-        name, equals, value = argument.lstrip("-").partition("=")
-        if "config" in values and name.startswith("config."):
-            if not equals:
-                raise ValueError(f"write {argument}=VALUE, with an equals sign")
-            overrides[name.removeprefix("config.")] = value
-        else:
-            plain.append(argument)
-    values.unparse_flags()
-    for name in values:
-        values[name].unparse()
-    try:
-        _, *rest = values(["afgan_jax", *plain])
-    except absl_flags.Error as error:
-        raise ValueError(f"{error} (--help lists the flags)") from None
-    if rest:
-        raise ValueError(f"{rest[0]!r} is not a flag; write --name=value")
-    require(values, *required)
-    return overrides
-
-
-def require(values: absl_flags.FlagValues, *names: str) -> None:
-    """Raises ValueError for a flag among these that is not given."""
-    for name in names:
-        if values[name].value is None:
-            raise ValueError(f"--{name} is missing: {values[name].help}")
-
-
-def parse_ranges(flag: str, text: str) -> list[int]:
-    """Returns the numbers that "0-15" or "1,3,5-7" names, each once, in that order."""
-    found = {}
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ValueError(f"--{flag}={text}: {part!r} is no range like 0-15")
-        low, high = int(first), int(last or first)
-        if not low <= high < 2**32:
-            raise ValueError(f"--{flag}={text}: {part!r} must rise, below 2**32")
-        if high - low + len(found) >= MOST_NUMBERS:
-            raise ValueError(f"--{flag}={text}: give at most {MOST_NUMBERS} at a time")
-        found |= dict.fromkeys(range(low, high + 1))
-    return list(found)
-
-
-def check_finite(flag: str, value: float) -> None:
-    """Raises ValueError for infinity and for what is no number."""
-    if not math.isfinite(value):
-        raise ValueError(f"--{flag}={value} must be a finite number")
-
-
-def check_writable(flag: str, folder: str | os.PathLike) -> None:
-    """Raises ValueError if the folder is not there and cannot be made, or is closed."""
-    home = Path(folder).expanduser().absolute()
-    while not home.exists():
-        home = home.parent
-    if not home.is_dir():
-        raise ValueError(f"--{flag}: {home} is a file; name a folder for {folder}")
-    try:
-        # Rights alone do not tell: a superuser has them on read-only disks as well.
-        tempfile.TemporaryFile(dir=home).close()
-    except OSError as error:
-        raise ValueError(
-            f"--{flag}: nothing can be written in {home} ({error.strerror}); name"
-            f" another place than {folder}"
-        ) from error
-
-
-def check_file(flag: str, file: str | os.PathLike) -> None:
-    """Raises ValueError if a file could not be written there."""
-    if Path(file).is_dir():
-        raise ValueError(f"--{flag}={file} is a folder; name a file")
-    check_writable(flag, Path(file).parent)
-
 
 def schema() -> dict:
     """The sections of a config: the function whose arguments each one holds.
@@ -137,27 +44,6 @@ def make_networks(settings: dict) -> tuple:
     with config.naming("discriminator"):
         D = discriminator.make_discriminator(**settings["discriminator"])
     return G, D
-
-
-def open_network(values: absl_flags.FlagValues, **changes):
-    """The pictures.Network of the generator that --run and --step name.
-
-    Its classes are those of --class, --label or --data, by default of the run's set.
-    `changes` are those of `saved_networks.load_generator`.
-    """
-    import jax
-
-    from afgan_jax.cli import labels
-    from afgan_jax.metrics import samples
-    from afgan_jax.runs import run_directory, saved_networks
-
-    path, step = values.run, values.step
-    G, variables, _ = saved_networks.load_generator(
-        path, step, dtype="float32", **changes
-    )
-    data = values.data if "data" in values else None
-    classes = labels.choose(values, run_directory.Run.open(path), G.mapping.c_dim, data)
-    return samples.of_generator(G, variables, classes, jax.random.key(0))
 
 
 def fill_in(settings: dict) -> list[str]:

@@ -251,7 +251,8 @@ def make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
 
     exact = generator.changed(settings["generator"], dtype="float32")
     G = generator.make_generator(**exact)
-    fakes = samples.of_generator(G, {}, archive.labels, jax.random.key(0))
+    labels = archive.labels[: archive.mirrored]  # each image once, as `reals` has it
+    fakes = samples.of_generator(G, {}, labels, jax.random.key(0))
     over = sharding.BatchSharding.over(settings["metrics"]["batch"])
     store = cache.Store(weights.cache_folder() / "metrics")
     subject = evaluator.Subject(over, reals, fakes, {}, store)

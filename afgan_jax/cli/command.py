@@ -23,11 +23,6 @@ def run(module, verb: str, argv: list[str]) -> None:
 
     Raises ValueError, in one line that names the flag, for what cannot be.
     """
-    if hasattr(module, "FLAGS"):
-        if any(flag in ("-h", "-help", "--help") for flag in argv):
-            print(f"{module.__doc__}\n{module.FLAGS.module_help(module.__name__)}")
-            return
-        return module.main(argv)
     call = read(module, verb, argv)
     if call is None:
         return
@@ -75,6 +70,9 @@ def _read(function: Callable, argv: list[str], name: str, text: str):
         return None
     words, named = arguments
     if changes:
+        if named["config"] is None:
+            name = next(iter(changes))
+            raise ValueError(f"--config.{name} is for --config, which is not given")
         named["config"] = dataclasses.replace(named["config"], changes=changes)
     return functools.partial(function, *words, **named)
 

@@ -69,6 +69,12 @@ def positional(metavar: str) -> Any:
     return Annotated[str, tyro.conf.Positional, about]
 
 
+def positionals(metavar: str) -> Any:
+    """The type of words without a flag, one or more."""
+    about = tyro.conf.arg(metavar=metavar, help="")
+    return Annotated[tuple[str, ...], tyro.conf.Positional, about]
+
+
 def switch(help: str) -> Any:
     """The type of what is on or off; --no-NAME switches off what is on by default."""
     return Annotated[bool, tyro.conf.arg(help=help, help_behavior_hint="")]
@@ -96,8 +102,8 @@ def count(name: str, help: str, least: int = 1) -> Any:
     return flag(name, int | None, read, "N", help)
 
 
-def number(name: str, help: str) -> Any:
-    """The type of a finite number."""
+def number(name: str, help: str, least: float = -math.inf) -> Any:
+    """The type of a finite number, `least` or more."""
 
     def read(text):
         try:
@@ -106,9 +112,11 @@ def number(name: str, help: str) -> Any:
             value = math.nan
         if not math.isfinite(value):
             raise ValueError("must be a finite number")
+        if value < least:
+            raise ValueError(f"must be {least:g} or more")
         return value
 
-    return flag(name, float, read, "X", help)
+    return flag(name, float | None, read, "X", help)
 
 
 def folder(name: str, help: str) -> Any:
@@ -231,18 +239,25 @@ class Configuration:
     spec: str
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return self.spec
+
 
 _RUN = "run directory, RUN@STEP or published snapshot (.pkl)"
 Run = flag("run", str, _filled, "SOURCE", _RUN)
 OptionalRun = flag("run", str | None, _filled, "SOURCE", _RUN)
 Step = count("step", "checkpoint of the run; default: newest", least=0)
-Config = flag(
-    "config",
-    Configuration,
-    lambda text: Configuration(_filled(text)),
-    "NAME[:ARG]",
-    "settings by name or file, such as earth64 or mine.py:r;"
-    " --config.SECTION.KEY=VALUE changes one",
+_CONFIG = "settings by name or file, such as earth64 or mine.py:r;"
+_CONFIG += " --config.SECTION.KEY=VALUE changes one"
+
+
+def _configuration(text: str) -> Configuration:
+    return Configuration(_filled(text))
+
+
+Config = flag("config", Configuration, _configuration, "NAME[:ARG]", _CONFIG)
+OptionalConfig = flag(
+    "config", Configuration | None, _configuration, "NAME[:ARG]", _CONFIG
 )
 Workdir = flag("workdir", Path, writable, "FOLDER", "run directory, new or resumed")
 Data = text("data", "real images: zip or folder", "SET")

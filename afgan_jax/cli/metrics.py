@@ -84,7 +84,7 @@ def main(
         if found.decibels is not None:
             decibels[metric.name] = found.decibels
     if plot:
-        plots.decibels(plot, decibels, results)
+        plots.save(plot, plots.decibels(decibels, results))
 
 
 def of_model(run, step, class_, label, data):

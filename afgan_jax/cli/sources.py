@@ -12,6 +12,17 @@ def load(run: str, step: int | None = None):
     return model.load(run if step is None else f"{run}@{step}")
 
 
+def configured(config, *, has_weights: bool = True):
+    """The untrained Model of --config; see model.untrained."""
+    from afgan_jax import model
+    from afgan_jax.cli import assembly
+    from afgan_jax.runs import config as configs
+
+    settings = assembly.configured(config)
+    with configs.naming("generator"):
+        return model.untrained(settings["generator"], has_weights=has_weights)
+
+
 def run_of(model):
     """(the run, the step) that a Model comes from; None for both of a snapshot."""
     from afgan_jax.runs import run_directory, saved_networks
@@ -52,14 +63,10 @@ def classes(model, class_: str | None, numbers: list[float] | None, data: str | 
     if model.c_dim == 0 or class_ is not None or numbers is not None:
         chosen = model.c(label(model, class_, numbers), 1)
         return np.zeros((1, 0), np.float32) if chosen is None else chosen
-    path = data
+    run, _ = (None, None) if data is not None else run_of(model)
+    path = run.config["data"]["path"] if run is not None else data
     try:
-        if data is None:
-            path, found = _labels_of_run(model)
-        else:
-            from afgan_jax.data import archive
-
-            found = archive.Archive.open(data, use_labels=True).labels
+        found = _labels(run, data)
     except (ValueError, OSError) as error:
         where = f"classes are drawn as in the set {path or 'of the run'}"
         raise ValueError(f"{where}, but: {error}; {HOW}") from None
@@ -71,11 +78,15 @@ def classes(model, class_: str | None, numbers: list[float] | None, data: str | 
     return found
 
 
-def _labels_of_run(model):
-    run, _ = run_of(model)
+def _labels(run, data: str | None):
+    """Those of a set, or of a run's set."""
+    from afgan_jax.data import archive
+
+    if data is not None:
+        return archive.Archive.open(data, use_labels=True).labels
     if run is None:
         raise ValueError("a snapshot does not say on which set it was trained")
-    return run.config["data"]["path"], open_set(run, use_labels=True).labels
+    return open_set(run, use_labels=True).labels
 
 
 def open_set(run, **changes):
@@ -91,3 +102,51 @@ def has_labels(data: str) -> bool:
     from afgan_jax.data import files, labels, paths
 
     return labels.read_table(files.Files(paths.resolve(data))) is not None
+
+
+def discriminators(run: str | None, step: int | None, config, seeds):
+    """(D, its set, (name, function of (images, labels)) of networks).
+
+    One is that of --run and --step; of --config they are untrained, one a seed.
+    """
+    import jax
+
+    from afgan_jax.data import sets
+    from afgan_jax.metrics import weights
+    from afgan_jax.networks import discriminator
+    from afgan_jax.runs import config as configs
+    from afgan_jax.runs import run_directory, saved_networks
+
+    if run is not None:
+        path, at = saved_networks.split_step(run)
+        D, variables, step = saved_networks.load_discriminator(path, step or at)
+        archive = open_set(run_directory.Run.open(path))
+        networks = [(f"step {step}", variables)]
+    else:
+        from afgan_jax.cli import assembly
+
+        settings = assembly.configured(config)
+        with configs.naming("discriminator"):
+            D = discriminator.make_discriminator(**settings["discriminator"])
+        data = settings["data"] | {"mirror": False}
+        archive = sets.open_set(cache_dir=weights.cache_folder() / "sets", **data)
+        networks = [(f"seed {s}", D.initialize(jax.random.key(s))) for s in seeds]
+    apply = jax.jit(D.apply)
+
+    def logits(variables):
+        return lambda images, c: apply(variables, images, c if D.c_dim else None)
+
+    return D, archive, [(name, logits(v)) for name, v in networks]
+
+
+def spread(archive, count: int, batch: int) -> list:
+    """Batches of (images in [-1, 1], labels), spread evenly over a set."""
+    import numpy as np
+
+    if len(archive) < count:
+        raise ValueError(f"--count={count}: the set has {len(archive)} images")
+    numbers = np.linspace(0, len(archive) - 1, count).astype(int)
+    images, labels = (np.stack(a) for a in zip(*(archive[int(i)] for i in numbers)))
+    images = images.astype(np.float32) / 127.5 - 1
+    parts = count // batch
+    return list(zip(np.split(images, parts), np.split(labels, parts)))

@@ -1,32 +1,41 @@
 """EQ-T, EQ-T_frac and EQ-R: how exactly images follow a motion of the input, in dB.
 
-A batch is rendered unmoved and with its input moved by one amount (a shift t in units
+A sample is rendered unmoved and with its input moved by an amount (a shift t in units
 of the image size, right and down, or an angle in radians, counterclockwise). The moved
-render is compared with the unmoved one moved as a picture (`signal.warp`):
+render is compared with the unmoved one moved as an image (`signal.warp`):
 
     PSNR = 10 log10(2^2 * sum of mask / sum of mask * (reference - render)^2)
 
-over all batches, pixels and channels at once, 2 being the range of [-1, 1]. Images are
+over all samples, pixels and channels at once, 2 being the range of [-1, 1]. Images are
 not clipped. EQ-T_frac and EQ-R of a perfect network are finite: the reference
 interpolation has a finite filter.
+
+Sample i has latents, a label and motions of its own, drawn from the seed and i: the
+result does not depend on the batch, the devices or the kinds asked for. (The published
+program moves the samples of a batch alike.) Everything is computed in float32, with
+products in full precision.
 
 Source: Alias-Free GAN, App. E.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Float64
+from jaxtyping import Array, Float, Float64, Int
 
+from afgan_jax.metrics.samples import Network
+from afgan_jax.metrics.sharding import BatchSharding
 from afgan_jax.signal import affine, warp
 
 Images = Float[Array | np.ndarray, "N H W C"]
 Errors = tuple[Float64[np.ndarray, " N"], Float64[np.ndarray, " N"]]
 Shift = Sequence[Real] | Float[np.ndarray, "2"]
-Render = Callable[[Any, Float[Array, "3 3"]], Images]
+Sums = Float64[np.ndarray, "num_samples 2"]
+Render = Callable[[Int[np.ndarray, " N"], Float[Array, "N 3 3"]], Images]
 
 MAX_SHIFT = 0.125
 
@@ -47,53 +56,85 @@ def measure(
     seed: int,
     resolution: int,
     kinds: Sequence[str] = ("eqt_int", "eqt_frac", "eqr"),
-) -> dict[str, float]:
-    """PSNR in dB by kind, from random latents and one random motion a batch.
+) -> dict[str, Sums]:
+    """(squared error, mask) sums of each sample by kind; `psnr` makes them dB.
 
-    `render(key, transform)` draws `batch_size` latents from the key and returns their
-    images under the user transform; the same key comes with every motion of a batch.
-    The published setting is 50000 samples in batches of 4. Raises ValueError for an
-    unknown kind, or where the images leave nothing to compare.
+    `render(numbers, transforms)` are the images of samples by number, each under a user
+    transform; the same numbers come with every motion of theirs. The published setting
+    is 50000 samples. Raises ValueError for an unknown kind.
     """
     _check(kinds, num_samples, batch_size)
-    batches = -(-num_samples // batch_size)
-    keys = jax.random.split(jax.random.key(seed), batches)
-    amounts = draw_amounts(batches, seed=seed, resolution=resolution, kinds=kinds)
-    sums = sample_errors(render, keys, amounts)
-    return {kind: psnr(s[:num_samples]) for kind, s in sums.items()}
+    drawn = amounts(num_samples, seed=seed, resolution=resolution, kinds=kinds)
+    return sample_errors(render, drawn, batch_size=batch_size)
 
 
-def draw_amounts(
-    batches: int, *, seed: int, resolution: int, kinds: Sequence[str]
+def measure_network(
+    network: Network, sharding: BatchSharding, *, seed: int = 0, **options
+) -> dict[str, Sums]:
+    """The sums of a generator's samples, drawn by all devices; options as `measure`."""
+    draw = _compiled(network.draw, sharding)
+    variables = sharding.everywhere(network.variables)
+
+    def render(numbers, transforms):
+        images = draw(variables, transforms[sharding.mine], numbers[sharding.mine])
+        return images.addressable_data(0)
+
+    options |= {"batch_size": sharding.batch, "resolution": network.resolution}
+    return measure(render, seed=seed, **options)
+
+
+def amounts(
+    num_samples: int, *, seed: int, resolution: int, kinds: Sequence[str]
 ) -> dict[str, list]:
-    """Amounts by kind, one a batch; asking for fewer kinds leaves the others' alone."""
-    rngs = {k: np.random.default_rng([seed, list(KINDS).index(k)]) for k in kinds}
+    """Amounts by kind, one a sample, each drawn from the seed, the kind and its number.
+
+    So more samples, or other kinds, leave those of the first ones as they are.
+    """
+    places = {kind: list(KINDS).index(kind) for kind in kinds}
     return {
-        k: [KINDS[k].draw(rng, resolution) for _ in range(batches)]
-        for k, rng in rngs.items()
+        kind: [
+            KINDS[kind].draw(np.random.default_rng([seed, place, i]), resolution)
+            for i in range(num_samples)
+        ]
+        for kind, place in places.items()
     }
 
 
+@jax.default_matmul_precision("highest")
 def sample_errors(
-    render: Render, latents: Iterable[Any], amounts: dict[str, Sequence]
-) -> dict[str, Float64[np.ndarray, "num_samples 2"]]:
-    """(squared error, mask) sums of each sample by kind.
-
-    `latents` yields what `render` takes first, batch by batch; batch i moves by
-    amounts[kind][i].
-    """
+    render: Render, amounts: Mapping[str, Sequence], *, batch_size: int
+) -> dict[str, Sums]:
+    """The sums of each sample by kind; sample i moves by amounts[kind][i]."""
+    count = len(next(iter(amounts.values())))
     sums = {kind: [] for kind in amounts}
-    identity = affine.translation(0.0, 0.0)
-    for i, batch in enumerate(latents):
-        orig = render(batch, identity)
+    still = np.broadcast_to(np.eye(3, dtype=np.float32), (batch_size, 3, 3))
+    for start in range(0, count, batch_size):
+        # The last batch is filled up by starting again, so that none is compiled anew.
+        numbers = np.arange(start, start + batch_size) % count
+        orig = np.asarray(render(numbers, still))
         for kind, values in amounts.items():
-            moved = render(batch, KINDS[kind].transform(values[i]))
-            errors = KINDS[kind].errors(orig, moved, values[i])
-            sums[kind].append(np.stack(errors, axis=1))
-    return {kind: np.concatenate(s) for kind, s in sums.items()}
+            chosen = [values[i] for i in numbers]
+            transforms = np.asarray(_transforms(kind, np.array(chosen)))
+            moved = np.asarray(render(numbers, transforms))
+            for i in range(min(batch_size, count - start)):
+                one = slice(i, i + 1)
+                found = KINDS[kind].errors(orig[one], moved[one], chosen[i])
+                sums[kind].append(np.concatenate(found))
+    return {kind: np.stack(rows) for kind, rows in sums.items()}
 
 
-def psnr(sums: Float64[np.ndarray, "num_samples 2"]) -> float:
+@functools.partial(jax.jit, static_argnums=0)
+def _transforms(kind: str, amounts: Array) -> Float[Array, "N 3 3"]:
+    return jax.vmap(KINDS[kind].transform)(amounts)
+
+
+@functools.cache
+def _compiled(draw: Callable, sharding: BatchSharding) -> Callable:
+    """Once for all kinds."""
+    return sharding.compile(lambda v, t, numbers: draw(v, numbers, t), rows=2)
+
+
+def psnr(sums: Sums) -> float:
     """Pooled PSNR in dB of (squared error, mask) sums; inf where the error is 0."""
     error, mask = sums.sum(axis=0)
     if mask == 0:
@@ -105,31 +146,18 @@ def psnr(sums: Float64[np.ndarray, "num_samples 2"]) -> float:
         return float(20 * np.log10(2) - 10 * np.log10(error / mask))
 
 
-def psnr_of_each(
-    sums: Float64[np.ndarray, "num_samples 2"],
-) -> Float64[np.ndarray, " num_samples"]:
+def psnr_of_each(sums: Sums) -> Float64[np.ndarray, " num_samples"]:
     """PSNR in dB of every sample: infinite where its error is 0, NaN without a mask."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return 20 * np.log10(2) - 10 * np.log10(sums[:, 0] / sums[:, 1])
 
 
 def confidence_interval(
-    sums: Float64[np.ndarray, "num_samples 2"],
-    *,
-    batch_size: int,
-    level: Real = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
+    sums: Sums, *, level: Real = 0.95, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Bootstrap interval of the pooled PSNR, in dB.
-
-    Whole batches are drawn again, since the samples of one share a motion.
-    """
-    starts = np.arange(0, len(sums), batch_size)
-    batches = np.add.reduceat(sums, starts)
-    rng = np.random.default_rng(seed)
-    chosen = rng.integers(len(batches), size=(resamples, len(batches)))
-    values = [psnr(batches[rows]) for rows in chosen]
+    """Bootstrap interval of the pooled PSNR, in dB."""
+    rng, n = np.random.default_rng(seed), len(sums)
+    values = [psnr(sums[rng.integers(n, size=n)]) for _ in range(resamples)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

@@ -47,21 +47,9 @@ class Subject:
 
     def motion_errors(self, kind: str, count: int) -> Float[np.ndarray, "N 2"]:
         """(squared error, mask) sums of each picture; see `equivariance`."""
-        network, spread = self.generator("equivariance", moves=True), self.spread
-        variables = spread.everywhere(network.variables)
-        draw = _compiled(spread, of_moved, network.draw)
-        batches = -(-count // spread.batch)
-
-        def render(start, transform):
-            numbers = np.arange(start, start + spread.batch)
-            images = draw(variables, transform, numbers[spread.mine])
-            return np.asarray(images.addressable_data(0))
-
-        amounts = equivariance.draw_amounts(
-            batches, seed=0, resolution=network.resolution, kinds=(kind,)
-        )
-        starts = range(0, batches * spread.batch, spread.batch)
-        return equivariance.sample_errors(render, starts, amounts)[kind][:count]
+        network = self.generator("equivariance", moves=True)
+        options = {"num_samples": count, "kinds": (kind,)}
+        return equivariance.measure_network(network, self.spread, **options)[kind]
 
     def path_lengths(self, count: int) -> Float[np.ndarray, " N"]:
         """Distances of `path_length`, in W between end points."""
@@ -159,11 +147,6 @@ def of_drawn(net: str, draw: Draw) -> Callable:
         return _features(net, params, pixels.to_uint8(draw(variables, numbers, None)))
 
     return run
-
-
-def of_moved(draw: Draw) -> Callable:
-    """run(variables, transform, numbers) -> pictures."""
-    return lambda variables, transform, numbers: draw(variables, numbers, transform)
 
 
 def of_paths(pairs, mapping, synthesize) -> Callable:

@@ -176,9 +176,8 @@ def _equivariance(kind: str) -> Callable:
     def find(metric: Metric, judged: Subject) -> Found:
         sums = judged.motion_errors(kind, metric.samples)
         values = {metric.name: equivariance.psnr(sums)}
-        batch = judged.spread.batch
-        if len(sums) > batch:  # one motion tells nothing of others
-            interval = equivariance.confidence_interval(sums, batch_size=batch)
+        if len(sums) > 1:
+            interval = equivariance.confidence_interval(sums)
             values |= zip((f"{metric.name}_low", f"{metric.name}_high"), interval)
         return Found(values, equivariance.psnr_of_each(sums))
 

@@ -33,7 +33,7 @@ class Network:
     `pairs(variables, numbers)` are latents and classes of path lengths, (z0, z1, c);
     `mapping(variables, z, c)` are ws. `synthesize(variables, ws, numbers)` are pictures
     with the noise of these numbers (None: the constant one); it takes also transform=,
-    if the input can be moved. transform is None, [3 3], or for `synthesize` [N 3 3].
+    if the input can be moved. transform is None, [3 3] or [N 3 3].
     shape: (H, W, C) of a picture. resolution: None if the input cannot be moved.
     """
 
@@ -108,6 +108,20 @@ def of_generator(
         n if G.synthesis.can_move else None,
     )
     return Network(constants, draw, shape, motion, pairs, mapping, synthesize)
+
+
+def of_model(
+    model, labels: Any | Float[np.ndarray, "M c_dim"] | None = None, *, seed: int = 0
+) -> Network:
+    """The samples of an afgan_jax.Model, by number.
+
+    labels: one for all, as Model.c takes it, or rows to draw from; None for a model
+    without. Raises ValueError for labels that the model does not take.
+    """
+    rows = labels if np.ndim(labels) == 2 else model.c(labels, 1)
+    rows = np.zeros((1, 0), np.float32) if rows is None else np.asarray(rows)
+    key = jax.random.key(seed)
+    return of_generator(model.network, model.variables, rows, key)
 
 
 def _draw_noise(variables: dict, keys: Array) -> dict:

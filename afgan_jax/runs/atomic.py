@@ -1,9 +1,12 @@
 """Files that are either complete or not there at all."""
 
+import io
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 def write(path: Path, data: str | bytes) -> None:
@@ -18,6 +21,14 @@ def write(path: Path, data: str | bytes) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Writes an npz of these arrays, and the folder if it is not there."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write(path, content.getvalue())
 
 
 def write_json(path: Path, content: Any) -> None:

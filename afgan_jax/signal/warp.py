@@ -117,18 +117,19 @@ def bandlimit_filter(
     1/up^2, so that flat images stay flat. `design_radius` (pixels) is the extent of the
     circular convolution; cutoffs are relative to each grid's Nyquist frequency.
     """
-    half = design_radius * up - 1
-    x = np.fft.ifftshift(np.arange(-half, half + 1)) / up  # 0 first, as the FFT has it
+    half, keep = design_radius * up - 1, radius * up - 1
+    whole = np.arange(-half, half + 1)
+    # Only the taps kept are computed, each from the whole circle.
+    apart = np.subtract.outer(np.arange(-keep, keep + 1), whole)
+    x, apart = whole / up, ((apart + half) % len(whole) - half) / up
     m = np.asarray(matrix, np.float64)
     x_out, y_out = (m[i, 0] * x[None, :] + m[i, 1] * x[:, None] for i in (0, 1))
-    ideal = _convolve_circular(
-        np.sinc(cutoff_in * x),
+    ideal = _convolve(
+        np.sinc(cutoff_in * apart),
         np.sinc(cutoff_out * x_out) * np.sinc(cutoff_out * y_out),
     )
-    window = _convolve_circular(_lanczos(x, a), _lanczos(x_out, a) * _lanczos(y_out, a))
-    taps = np.fft.fftshift(ideal * window)
-    keep = radius * up - 1
-    taps = taps[half - keep : half + keep + 1, half - keep : half + keep + 1]
+    window = _convolve(_lanczos(apart, a), _lanczos(x_out, a) * _lanczos(y_out, a))
+    taps = ideal * window
     phases = np.pad(taps, (0, 1)).reshape(2 * radius, up, 2 * radius, up)
     phases = phases / (phases.sum(axis=(0, 2), keepdims=True) * up**2)
     return phases.reshape(2 * radius * up, -1)[:-1, :-1]
@@ -258,13 +259,14 @@ def _mirrored_shift(size, pixels):
 
 
 def _lanczos(x, a):
-    return np.where(np.abs(x) < a, np.sinc(x / a), 0.0)
+    window, inside = np.zeros_like(x), np.abs(x) < a
+    window[inside] = np.sinc(x[inside] / a)
+    return window
 
 
-def _convolve_circular(line, image):
-    """Circular convolution of outer(line, line) with image."""
-    spectrum = np.outer(np.fft.fft(line), np.fft.rfft(line)) * np.fft.rfft2(image)
-    return np.fft.irfft2(spectrum, s=image.shape)
+def _convolve(lines, image):
+    """Convolution of a separable filter with image; lines [taps S] of either axis."""
+    return lines @ image @ lines.T
 
 
 def _rotation(angle):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax.augment import control
+from afgan_jax.signal import pixels
 from afgan_jax.viz import grid
 
 STRENGTHS = (0.2, 0.5, 1.0)
@@ -34,6 +35,6 @@ def write(path: Path, augment: control.Control, archive, p: Sequence[float]) -> 
     run = jax.jit(augment.augment)
     keys = jax.random.split(jax.random.key(0), len(p))
     seen = [run(key, images, jnp.float32(x)) for key, x in zip(keys, p)]
-    rows = [real, *(grid.to_uint8(np.asarray(images)) for images in seen)]
+    rows = [real, *(pixels.to_uint8(np.asarray(images)) for images in seen)]
     captions = ["real images", *(f"what D sees at p = {x:g}" for x in p)]
     grid.save_png(path, grid.strip(rows, captions))

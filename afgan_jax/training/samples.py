@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from afgan_jax.signal import pixels
 from afgan_jax.training import ranges
 from afgan_jax.viz import grid
 
@@ -66,7 +67,7 @@ class Snapshots:
             z, c = jnp.asarray(self._z[rows]), jnp.asarray(self._c[rows])
             pictures.append(np.asarray(self._render(variables, z, c)))
         images = np.concatenate(pictures)[: len(self._z)]
-        return self._save(name, grid.to_uint8(images))
+        return self._save(name, pixels.to_uint8(images))
 
     def _save(self, name: str, images: np.ndarray) -> Path | None:
         if jax.process_index() != 0:

@@ -1,7 +1,7 @@
 """Grids and strips of images, PNG and GIF files.
 
-Images come in as float32 NHWC in [-1, 1]; pictures are uint8 [H W C], C = 1 or 3. Files
-appear whole or not at all.
+Images are uint8 [N H W C] (`signal.pixels.to_uint8`), C = 1 or 3. Files appear whole or
+not at all.
 """
 
 import os
@@ -10,19 +10,13 @@ from numbers import Real
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 Picture = UInt8[np.ndarray, "_H _W _C"]
 Images = UInt8[np.ndarray, "_N _H _W _C"]
 
 CAPTION_HEIGHT = 14
-
-
-def to_uint8(images: Float[np.ndarray, "*N H W C"]) -> UInt8[np.ndarray, "*N H W C"]:
-    """rint((x + 1) * 127.5), clipped to 0 .. 255."""
-    x = np.rint((np.asarray(images, np.float32) + 1) * 127.5)
-    return np.clip(x, 0, 255).astype(np.uint8)
 
 
 def grid_size(resolution: int | tuple[int, int]) -> tuple[int, int]:

@@ -1,13 +1,11 @@
-"""Images that explain the steps of an alias-free generator, each a PNG.
+"""Figures that explain the steps of an alias-free generator.
 
-They are drawn from plain numbers, as `networks.anatomy` finds them: frequencies in
+They are drawn from plain numbers, as `analysis.layer_report` finds them: frequencies in
 cycles per canvas width, gains and powers in dB. Blue is what a layer reads or what goes
 up, red what it makes or what comes down.
 """
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -21,7 +19,7 @@ LOWEST = -120.0  # dB that are drawn
 SHOWN = 112  # pixels of a feature map
 
 
-def staircase(path: str | os.PathLike, rows: Sequence[Mapping]) -> Path:
+def staircase(rows: Sequence[Mapping]) -> plot.Figure:
     """Cutoff, stopband and half of the sampling rates over the layers, as steps."""
     figure, (axis,) = plot.panels(1, 1, (4.0 + 0.5 * len(rows), 4.2))
     x, edges = np.arange(len(rows)), np.arange(len(rows) + 1) - 0.5
@@ -44,7 +42,7 @@ def staircase(path: str | os.PathLike, rows: Sequence[Mapping]) -> Path:
     axis.grid(True, alpha=0.3)
     axis.set_title("bands and sampling rates", loc="left")
     figure.legend(loc="outside right upper")
-    return plot.save(path, figure)
+    return figure
 
 
 # column: (label, factor, look of the line), from the top down
@@ -57,7 +55,7 @@ STAIRS = {
 }
 
 
-def filter_bank(path: str | os.PathLike, rows: Sequence[Mapping]) -> Path:
+def filter_bank(rows: Sequence[Mapping]) -> plot.Figure:
     """Impulse and frequency response of each layer's filters, two layers a line.
 
     Layers without filters are left out. Raises ValueError if no layer has one.
@@ -84,7 +82,7 @@ def filter_bank(path: str | os.PathLike, rows: Sequence[Mapping]) -> Path:
             axis.tick_params(labelsize="small")
     handles, labels = _legend(axes[1::2])
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
-    return plot.save(path, figure)
+    return figure
 
 
 def _impulse(axis, side: str, found: Mapping, colour: str) -> None:
@@ -136,7 +134,7 @@ def _legend(axes) -> tuple[list, list]:
     return list(found.values()), list(found)
 
 
-def spectra(path: str | os.PathLike, rows: Sequence[Mapping]) -> Path:
+def spectra(rows: Sequence[Mapping]) -> plot.Figure:
     """Spectra before, inside and after each layer's nonlinearity, three a line."""
     figure, axes = plot.panels(len(rows), 3, (4.2, 2.8), sharey=True)
     for row, axis in zip(rows, axes):
@@ -161,7 +159,7 @@ def spectra(path: str | os.PathLike, rows: Sequence[Mapping]) -> Path:
         axis.set_ylabel("power, dB")
     handles, labels = _legend(axes)
     figure.legend(handles, labels, loc="outside upper center", ncols=3)
-    return plot.save(path, figure)
+    return figure
 
 
 NYQUIST = "Nyquist frequency of the output"
@@ -181,12 +179,11 @@ def _title(row: Mapping) -> str:
 
 
 def waves(
-    path: str | os.PathLike,
     found: Mapping,
     maps: Float[np.ndarray, "waves H W"],
     mixed: Float[np.ndarray, "channels H W"],
     channels: Sequence[int],
-) -> Path:
+) -> plot.Figure:
     """The disc of frequencies, some of the waves, and what the first layer is given."""
     count = max(len(channels), 1)
     figure = plot.blank((5.2 + 1.5 * count, 4.4))
@@ -215,7 +212,7 @@ def waves(
             _image(axis, image, f"{name} {number}", found)
     right.supxlabel("canvas widths", fontsize="small")
     right.suptitle("waves, and below channels of their learned mix as layer 0 reads it")
-    return plot.save(path, figure)
+    return figure
 
 
 def _image(axis, image, title: str, found: Mapping) -> None:
@@ -230,8 +227,8 @@ def _image(axis, image, title: str, found: Mapping) -> None:
 
 
 def feature_maps(
-    path: str | os.PathLike, rows: Sequence[Mapping], maps: Mapping[str, np.ndarray]
-) -> Path:
+    rows: Sequence[Mapping], maps: Mapping[str, np.ndarray]
+) -> UInt8[np.ndarray, "_H _W 3"]:
     """Maps [H W C] by layer, a line each: blue below 0, red above, the canvas framed.
 
     Each map has a range of its own.
@@ -247,10 +244,7 @@ def feature_maps(
             f" {row['size'][1]}x{row['size'][0]} samples, canvas {row['rate']:g},"
             f" rms {row['rms']:.2g}"
         )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    grid.save_png(path, grid.strip(lines, captions, gap=4))
-    return path
+    return grid.strip(lines, captions, gap=4)
 
 
 def _coloured(

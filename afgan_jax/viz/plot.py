@@ -1,4 +1,4 @@
-"""Plots as PNG files. The one module that imports matplotlib."""
+"""Figures of numbers, and their PNG files. The one module that imports matplotlib."""
 
 import math
 import os
@@ -17,17 +17,16 @@ Curve = tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]
 
 
 def log_panels(
-    path: str | os.PathLike,
     panels: Mapping[str, Points],
     guides: Mapping[str, Points],
     *,
     ylabel: str,
     guide: str,
     title: str = "",
-) -> Path:
+) -> Figure:
     """A panel of (x, y) for each name, both axes in powers of two, under one title.
 
-    `guides` are drawn dashed and named `guide`; the file appears whole or not at all.
+    `guides` are drawn dashed and named `guide`.
     """
     figure, axes = _row(len(panels))
     for axis, (name, points) in zip(axes, panels.items()):
@@ -43,18 +42,16 @@ def log_panels(
         axis.legend()
     axes[0].set_ylabel(ylabel)
     figure.suptitle(title)
-    return save(path, figure, dpi=100)
+    return figure
 
 
 def curve_panels(
-    path: str | os.PathLike,
     panels: Mapping[str, Mapping[str, Curve]],
     *,
     xlabel: str,
     ylabel: str,
     ylim: tuple[float, float],
-    dpi: int = 100,
-) -> Path:
+) -> Figure:
     """A panel for each name, and in it a labelled line for each (x, y)."""
     figure, axes = _row(len(panels))
     for axis, (name, curves) in zip(axes, panels.items()):
@@ -67,18 +64,17 @@ def curve_panels(
         axis.grid(True, alpha=0.3)
         axis.legend()
     axes[0].set_ylabel(ylabel)
-    return save(path, figure, dpi=dpi)
+    return figure
 
 
 def histograms(
-    path: str | os.PathLike,
     panels: Mapping[str, Float[np.ndarray, " n"]],
     marks: Mapping[str, float],
     bands: Mapping[str, tuple[float, float]],
     *,
     xlabel: str,
     ylabel: str,
-) -> Path:
+) -> Figure:
     """A panel of how often values occur for each name, with a line at its mark.
 
     A name that has one of the `bands` has it behind the line. Values that are not
@@ -101,14 +97,12 @@ def histograms(
         axis.set_xlabel(xlabel)
         axis.grid(True, alpha=0.3)
     axes[0].set_ylabel(ylabel)
-    return save(path, figure)
+    return figure
 
 
 def decibels(
-    path: str | os.PathLike,
-    of_images: Mapping[str, Float[np.ndarray, " n"]],
-    results: Mapping[str, float],
-) -> Path:
+    of_images: Mapping[str, Float[np.ndarray, " n"]], results: Mapping[str, float]
+) -> Figure:
     """`histograms` of single images' dB, with each metric's result and interval.
 
     results: {name: dB}, and of the interval {name_low: dB, name_high: dB} if known.
@@ -118,11 +112,10 @@ def decibels(
         for name in of_images
         if f"{name}_low" in results
     }
-    return histograms(path, of_images, results, bands, xlabel="dB", ylabel="images")
+    return histograms(of_images, results, bands, xlabel="dB", ylabel="images")
 
 
 def heatmap(
-    path: str | os.PathLike,
     values: Float[np.ndarray, "S S"],
     ticks: Float[np.ndarray, " S"],
     *,
@@ -130,8 +123,7 @@ def heatmap(
     label: str,
     unit: str,
     title: str = "",
-    dpi: int = 100,
-) -> Path:
+) -> Figure:
     """Values as colours, cut to the range of `levels`, at which contours are drawn.
 
     `ticks` are the positions of rows and of columns; `label` names both axes.
@@ -149,21 +141,20 @@ def heatmap(
         bar.add_lines(axis.contour(ticks, ticks, values, crossed, **look))
     axis.set_aspect("equal")
     axis.set(xlabel=f"{label}, horizontal", ylabel=f"{label}, vertical", title=title)
-    return save(path, figure, dpi=dpi)
+    return figure
 
 
 def layers(
-    path: str | os.PathLike,
     names: Sequence[str],
     curves: Mapping[str, Sequence[float | None]],
     guides: Mapping[str, Sequence[float | None]],
     *,
     ylabel: str,
     title: str = "",
-) -> Path:
+) -> Figure:
     """A curve for each name of `curves`, over layers by name; None leaves a gap.
 
-    `guides` are dashed and lie on top. The file appears whole or not at all.
+    `guides` are dashed and lie on top.
     """
     figure = Figure(figsize=(2 + 0.6 * len(names), 4.5), layout="constrained")
     axis = figure.subplots()
@@ -176,19 +167,18 @@ def layers(
     axis.set_title(title)
     axis.grid(True, alpha=0.3)
     figure.legend(loc="outside right upper")
-    return save(path, figure, dpi=100)
+    return figure
 
 
 def mark_panels(
-    path: str | os.PathLike,
     panels: Mapping[str, Mapping[str, Mapping[str, float | None]]],
     *,
     order: Sequence[str],
     ylabel: str,
-) -> Path:
+) -> Figure:
     """A panel for each name, and in it marks {label: {item: y}} over the items.
 
-    Items stand in the given order. The file appears whole or not at all.
+    Items stand in the given order.
     """
     figure, axes = _row(len(panels))
     for axis, (name, series) in zip(axes, panels.items()):
@@ -201,7 +191,7 @@ def mark_panels(
         axis.grid(True, alpha=0.3)
     axes[0].set_ylabel(ylabel)
     axes[0].legend()
-    return save(path, figure)
+    return figure
 
 
 def blank(size: tuple[float, float]) -> Figure:

@@ -1,4 +1,4 @@
-"""Claims about networks.anatomy: the numbers drawn are those of the layers."""
+"""Claims about layer_report: the numbers drawn are those of the layers."""
 
 import dataclasses
 

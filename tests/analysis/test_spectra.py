@@ -26,22 +26,22 @@ def test_stats_are_those_of_all_pixels():
 def test_power_is_the_mean_over_images_whatever_the_batches():
     x = pictures()
     s = spectra.stats(batches(x))
-    count, found = spectra.mean_power(batches(x), s.mean, s.std, beta=3.0, interp=2)
-    assert count == 11
+    found = spectra.mean_power(batches(x), s.mean, s.std, beta=3.0, interp=2)
+    assert found.count == 11 and (found.beta, found.interp) == (3, 2)
     w = np.kaiser(8, 3.0)
     white = (x - s.mean) / s.std * np.outer(w, w)[..., None] / np.sum(w**2)
     F = np.fft.fft2(white, s=(16, 16), axes=(1, 2))
     expected = np.fft.fftshift(np.mean(np.abs(F) ** 2, axis=(0, 3)))
     # 1e-5: images and transform are float32.
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found.power, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_whitened_noise_has_a_mean_power_of_one():
     x = pictures(400)
     s = spectra.stats(batches(x, 50))
-    _, found = spectra.mean_power(batches(x, 50), s.mean, s.std, beta=0.0, interp=1)
+    found = spectra.mean_power(batches(x, 50), s.mean, s.std, beta=0.0, interp=1)
     # Whitening sets the mean of the power exactly; float32.
-    assert found.mean() == pytest.approx(1, rel=1e-5)
+    assert found.power.mean() == pytest.approx(1, rel=1e-5)
 
 
 def test_what_cannot_be_whitened_is_refused():
@@ -55,3 +55,15 @@ def test_what_cannot_be_whitened_is_refused():
         spectra.mean_power([], one, one)
     with pytest.raises(ValueError, match="there are no images"):
         spectra.stats([])
+
+
+def test_spectra_are_drawn_in_decibels():
+    noise = pictures(20, r=16)
+    found = spectra.stats(batches(noise))
+    power = spectra.mean_power(batches(noise), found.mean, found.std).power
+    (axis, bar) = spectra.heatmap(power, title="noise").axes
+    assert axis.get_title() == "noise" and bar.get_ylabel() == "dB"
+    figure = spectra.slices({"one": power, "two": 10 * power})
+    for axis in figure.axes:
+        one, two = axis.lines
+        np.testing.assert_allclose(two.get_ydata() - one.get_ydata(), 10, atol=1e-6)

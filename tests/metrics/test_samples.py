@@ -26,6 +26,13 @@ def test_bytes_are_cut_not_rounded():
         assert pixels.to_uint8(jnp.asarray(x)) == int(exact)
 
 
+def test_every_byte_survives_the_round_trip():
+    x = np.arange(256).reshape(1, 16, 16, 1)
+    back = pixels.to_uint8((x / 127.5 - 1).astype(np.float32))
+    assert isinstance(back, np.ndarray)
+    np.testing.assert_array_equal(back, x)
+
+
 def test_an_archive_is_named_by_its_pictures(tmp_path):
     images = np.random.RandomState(0).randint(0, 256, (5, 8, 8, 3)).astype(np.uint8)
     paths = [archive.write_archive(tmp_path / f"{i}.zip", images) for i in range(2)]

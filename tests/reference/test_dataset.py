@@ -9,6 +9,7 @@ from PIL import Image
 
 from afgan_jax.cli import dataset
 from afgan_jax.data import convert, sources
+from afgan_jax.signal import pixels
 from afgan_jax.viz import grid
 from reference import official
 
@@ -25,10 +26,10 @@ def arrays():
 def source_sets(arrays, tmp_path_factory):
     """The recorded sources as folders of PNGs, by name."""
     top = tmp_path_factory.mktemp("sources")
-    for name, pixels in arrays.under("source/").items():
+    for name, values in arrays.under("source/").items():
         path = top / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
+        Image.fromarray(values).save(path)
     for name, table in official.index("dataset")["source_labels"].items():
         if table is not None:
             (top / name / "dataset.json").write_text(json.dumps(table))
@@ -76,9 +77,9 @@ if CASES:
             assert json.loads(made.read("dataset.json")) == case["dataset_json"]
             expected = arrays.under(f"expected/{case['name']}/")
             assert len(expected) == len(members) - 1
-            for name, pixels in expected.items():
+            for name, want in expected.items():
                 with Image.open(made.open(name)) as image:
-                    np.testing.assert_array_equal(np.asarray(image), pixels)
+                    np.testing.assert_array_equal(np.asarray(image), want)
             if "zip" in case:
                 assert_same_bytes(made, official.folder() / "dataset" / case["zip"])
 
@@ -86,6 +87,5 @@ if CASES:
         images = official.nhwc(arrays["grid/input"])
         expected = arrays["grid/output_hwc"]
         columns = expected.shape[1] // images.shape[2]
-        np.testing.assert_array_equal(
-            grid.tile(grid.to_uint8(images), columns), expected
-        )
+        found = grid.tile(pixels.to_uint8(images), columns)
+        np.testing.assert_array_equal(found, expected)

@@ -99,19 +99,14 @@ def kinds(case):
 
 
 def recorded(case, kind):
-    """Recorded sums [num_samples 2] and motions, one a batch."""
+    """Recorded sums [num_samples 2] and motions, those of a batch being alike."""
     key, column = case["key"], kinds(case)[kind]
     motions = arrays()[f"{key}/{KINDS[kind][1]}"]
     motions = motions[:, 0] if kind == "eqr" else motions
     sums = arrays()[f"{key}/sums"][:, column : column + 2]
     assert len(sums) == case["num_samples"]
     assert len(motions) == -(-len(sums) // case["batch_size"])
-    return sums, list(motions)
-
-
-def batches(case, values):
-    size = case["batch_size"]
-    return [values[i : i + size] for i in range(0, case["num_samples"], size)]
+    return sums, list(np.repeat(motions, case["batch_size"], axis=0)[: len(sums)])
 
 
 def check_sums(found, want):
@@ -124,8 +119,9 @@ def check_sums(found, want):
 def test_recorded_renders_score_as_recorded(case):
     renders = ["orig", *(KINDS[kind][0] for kind in kinds(case))]
     left = iter([picture(f"{case['key']}/batch0/{name}") for name in renders])
-    amounts = {kind: recorded(case, kind)[1][:1] for kind in kinds(case)}
-    sums = equivariance.sample_errors(lambda *_: next(left), [None], amounts)
+    size = len(picture(f"{case['key']}/batch0/orig"))
+    amounts = {kind: recorded(case, kind)[1][:size] for kind in kinds(case)}
+    sums = equivariance.sample_errors(lambda *_: next(left), amounts, batch_size=size)
     for kind in kinds(case):
         want, _ = recorded(case, kind)
         check_sums(sums[kind], want[: case["batch_size"]])
@@ -141,14 +137,14 @@ def test_the_recorded_generator_scores_as_recorded(case):
     z, c = (np.float32(arrays()[f"{case['key']}/{name}"]) for name in ("z", "labels"))
 
     @jax.jit
-    def render(latents, transform):
-        z, c = latents
-        c = c if c.shape[1] else None
-        return G.apply(variables, z, c, transform=transform, **noise)
+    def render(numbers, transforms):
+        labels = jnp.asarray(c)[numbers] if c.shape[1] else None
+        latents = jnp.asarray(z)[numbers]
+        return G.apply(variables, latents, labels, transform=transforms, **noise)
 
     amounts = {kind: recorded(case, kind)[1] for kind in kinds(case)}
-    latents = zip(batches(case, z), batches(case, c), strict=True)
-    sums = equivariance.sample_errors(render, latents, amounts)
+    size = case["batch_size"]
+    sums = equivariance.sample_errors(render, amounts, batch_size=size)
     for kind in kinds(case):
         check_sums(sums[kind], recorded(case, kind)[0])
         db = equivariance.psnr(sums[kind])

@@ -1,4 +1,4 @@
-"""Training against an alias-free discriminator, and measuring it: the verb `critic`."""
+"""Training against an alias-free discriminator, and `analyze discriminator`."""
 
 import json
 import re
@@ -37,8 +37,8 @@ def test_two_ticks_against_filters_are_trained_resumed_and_measured(
     np.testing.assert_array_equal(found, weights[name])
 
     capsys.readouterr()
-    flags = "--images=16", "--batch=8", f"--json={tmp_path / 'new' / 'critic.json'}"
-    assert __main__.main(["critic", f"--run={folder}", *flags]) == 0
+    flags = "--count=16", "--batch=8", f"--out={tmp_path / 'new' / 'critic.json'}"
+    assert __main__.main(["analyze", "discriminator", f"--run={folder}", *flags]) == 0
     report = json.loads((tmp_path / "new" / "critic.json").read_text())
     assert report["lowpass"] == "kaiser" and report["images"] == 16
     (row,) = report["networks"].values()
@@ -52,8 +52,8 @@ def test_untrained_critics_are_compared_and_memory_is_told(images, capsys):
     data = f"--config={SMOKE}", f"--config.data.path={images}"
     kinks = {}
     for name, more in (("bilinear", ()), ("kaiser", (KAISER,))):
-        flags = "--images=16", "--batch=8", "--seeds=2"
-        assert __main__.main(["critic", *data, *flags, *more]) == 0
+        flags = "--count=16", "--batch=8", "--seeds=0-1"
+        assert __main__.main(["analyze", "discriminator", *data, *flags, *more]) == 0
         lines = re.findall(r"seed \d: moving .* kink (.*) %", capsys.readouterr().out)
         kinks[name] = [float(kink) for kink in lines]
         assert len(lines) == 2
@@ -67,11 +67,11 @@ def test_untrained_critics_are_compared_and_memory_is_told(images, capsys):
 @pytest.mark.parametrize(
     "words, message",
     [
-        ([], "pass either --config=FILE.py or --run=RUN"),
-        (["--run=a", "--config=b.py"], "pass either --config=FILE.py or --run=RUN"),
-        (["--run=a", KAISER], "a run has its settings"),
-        (["--run=a", "--images=20"], "--images=20 must be a multiple of --batch=16"),
-        (["--run=a", "--json=."], "--json=. is a folder; name a file"),
+        ([], "pass either --run=SOURCE or --config=NAME"),
+        (["--run=a", "--config=b.py"], "pass either --run=SOURCE or --config=NAME"),
+        (["--run=a", KAISER], "--config.discriminator.lowpass is for --config"),
+        (["--run=a", "--count=20"], "--count=20 must be a multiple of --batch=16"),
+        (["--run=a", "--out=."], "--out=. is a folder; name a file"),
         (
             [f"--config={SMOKE}", "--config.discriminator.lowpass=box"],
             "discriminator.lowpass='box' is unknown: use one of bilinear, kaiser",
@@ -79,6 +79,6 @@ def test_untrained_critics_are_compared_and_memory_is_told(images, capsys):
     ],
 )
 def test_bad_input_to_critic_is_one_line(words, message, capsys):
-    assert __main__.main(["critic", *words]) == 2
+    assert __main__.main(["analyze", "discriminator", *words]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1

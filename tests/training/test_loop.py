@@ -20,8 +20,8 @@ from training.smoke import ROOT, SMOKE, checkpoint, settings
 
 from afgan_jax.__main__ import main as cli_main
 from afgan_jax.runs import run_directory, saved_networks
+from afgan_jax.signal import pixels
 from afgan_jax.training import loop
-from afgan_jax.viz import grid
 
 ADA = {"augment.mode": "ada", "augment.interval": 3, "augment.adjust_kimg": 0.24}
 ADA |= {"augment.target": -0.9}  # p rises, whatever the first signs are
@@ -65,15 +65,16 @@ def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
     smoke.train(tmp_path / "run", settings(images, 0.008))
     G, variables, _ = saved_networks.load_generator(tmp_path / "run")
     z = jnp.asarray(np.random.RandomState(5).randn(1, 16), jnp.float32)
-    expected = grid.to_uint8(np.asarray(jax.jit(G.apply)(variables, z)))[0]
+    expected = pixels.to_uint8(np.asarray(jax.jit(G.apply)(variables, z)))[0]
 
     verbs = [
         ["generate", "--seeds=3-5", "--batch=2"],
-        ["equivariance", "--samples=4", "--frames=2"],
+        ["analyze equivariance", "--samples=4", "--frames=2"],
     ]
     for verb, *flags in verbs:
-        folders = [f"--run={tmp_path / 'run'}", f"--outdir={tmp_path / verb}"]
-        assert cli_main([verb, *folders, *flags]) == 0
+        folder = tmp_path / verb.split()[-1]
+        folders = [f"--run={tmp_path / 'run'}", f"--outdir={folder}"]
+        assert cli_main([*verb.split(), *folders, *flags]) == 0
     with Image.open(tmp_path / "generate" / "seed0005.png") as file:
         picture = np.asarray(file)
     # The same latent in another batch: rounding may cross one of 256 steps.

@@ -43,9 +43,15 @@ def test_a_row_is_planned_trained_shown_and_measured(row, images, tmp_path, caps
     moving = ["--rotate=10", "--translate=0.25,0"]
     shown = ["generate", f"--run={run}", f"--outdir={tmp_path}", "--seeds=0"]
     assert main(shown) == 0 and (tmp_path / "seed0000.png").exists()
-    measured = ["equivariance", f"--run={run}", f"--outdir={tmp_path}"]
+    measured = ["analyze", "equivariance", f"--run={run}", f"--outdir={tmp_path}"]
     measured += ["--samples=2", "--batch=2", "--frames=1", "--seed=0"]
-    probed = ["probe", f"--run={run}", f"--outdir={tmp_path}", "--samples=4"]
+    probed = [
+        "analyze",
+        "layer-equivariance",
+        f"--run={run}",
+        f"--outdir={tmp_path}",
+        "--samples=4",
+    ]
     ways = {"generate": [*shown, *moving], "equivariance": measured, "probe": probed}
     refused = {"a": set(ways)} | dict.fromkeys("bcde", {"probe"})
     for verb, line in ways.items():

@@ -45,6 +45,6 @@ def test_p4_trains_and_resumes_and_its_pictures_turn(images, tmp_path, capsys):
         assert np.abs(turned - np.rot90(upright)).max() <= 1
         assert np.abs(turned - upright).max() > 20
     flags = [f"--run={run}", f"--outdir={tmp_path}", "--samples=4", "--frames=2"]
-    assert main(["equivariance", *flags]) == 0
+    assert main(["analyze", "equivariance", *flags]) == 0
     measured = json.loads((tmp_path / "equivariance.json").read_text())
     assert set(measured["filters on"]) == {"eqt_int", "eqt_frac", "eqr"}

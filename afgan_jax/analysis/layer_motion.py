@@ -72,8 +72,8 @@ def measure(
     if not finite.all():
         name = layers[int(np.argmin(finite))].name
         raise ValueError(
-            f"probe: the map of layer {name} is not finite: the training diverged, so"
-            " choose an earlier checkpoint with --step"
+            f"the map of layer {name} is not finite: the training diverged, so choose"
+            " an earlier checkpoint"
         )
     with np.errstate(divide="ignore", invalid="ignore"):
         decibels = 10 * np.log10(sums[..., 1] / sums[..., 0])
@@ -184,7 +184,7 @@ def _reach(layers) -> float:
     if max(spans) <= 0:
         best = layers[int(np.argmax(spans))]
         raise ValueError(
-            f"probe: the maps of layer {best.name}, {best.size} samples, leave no point"
+            f"the maps of layer {best.name}, {best.size} samples, leave no point"
             f" {RADIUS} samples clear of the border; use a generator of a larger"
             " resolution or margin"
         )

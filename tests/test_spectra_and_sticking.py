@@ -1,4 +1,4 @@
-"""The verbs `spectra` and `sticking` on archives and on a run of a tiny generator."""
+"""The verbs `spectra` and `analyze sticking`, on archives and on a tiny run."""
 
 import json
 
@@ -44,7 +44,7 @@ def test_spectra_of_an_archive_and_a_run_become_pictures(
     assert "of all channels --mean=127" in capsys.readouterr().out
     calc = ("spectra", "calc", f"--stats={stats}", "--interp=2")
     done(*calc, f"--images={noise}", f"--out={reals}")
-    done(*calc, f"--run={trained}", "--num=8", f"--out={fakes}")
+    done(*calc, f"--run={trained}", "--samples=8", f"--out={fakes}")
     with np.load(reals) as found:
         db = 10 * np.log10(found["power"])
         assert found["power"].shape == (2 * R, 2 * R)
@@ -68,7 +68,7 @@ def test_spectra_of_an_archive_and_a_run_become_pictures(
 
 def test_published_numbers_whiten_as_one_channel(noise, tmp_path):
     out = tmp_path / "spectrum.npz"
-    flags = f"--images={noise}", "--num=4", "--interp=1", f"--out={out}"
+    flags = f"--images={noise}", "--max-images=4", "--interp=1", f"--out={out}"
     done("spectra", "calc", *flags, "--mean=112.684", "--std=69.509")
     with np.load(out) as found:
         assert found["count"] == 4 and found["mean"] == [112.684]
@@ -77,11 +77,11 @@ def test_published_numbers_whiten_as_one_channel(noise, tmp_path):
 @pytest.mark.parametrize(
     "words, message",
     [
-        ([], "spectra '': use one of stats, calc, heatmap, slices"),
-        (["stats", "a.zip"], "spectra stats takes no files, not ['a.zip']"),
-        (["slices"], "spectra slices takes files of calc, not []"),
-        (["stats"], "pass either --images=FOLDER_OR_ZIP or --run=RUN"),
-        (["stats", "--run=a"], "--num is missing: how many pictures the run makes"),
+        ([], "spectra '' is unknown; use one of stats, calc, heatmap, slices"),
+        (["stats", "a.zip"], "'a.zip' is not a flag"),
+        (["slices"], "name one or more FILES"),
+        (["stats"], "pass either --images=SET or --run=SOURCE"),
+        (["stats", "--run=a"], "--samples is missing: how many images are generated"),
         (["calc", "--images=a"], "pass either --stats=FILE"),
         (["calc", "--images=a", "--mean=3"], "pass either --stats=FILE"),
         (["calc", "--stats=b.npz"], "b.npz is not a file that `spectra stats` wrote"),
@@ -100,7 +100,7 @@ def test_bad_input_to_spectra_is_one_line(words, message, capsys, tmp_path):
 
 def test_sticking_is_shown_and_scored_with_filters_and_without(trained, tmp_path):
     flags = "--samples=3", "--batch=2", "--frames=5", "--image=1", "--drift=1"
-    done("sticking", f"--run={trained}", f"--outdir={tmp_path}", *flags)
+    done("analyze", "sticking", f"--run={trained}", f"--outdir={tmp_path}", *flags)
     report = json.loads((tmp_path / "sticking.json").read_text())
     on, off = report["filters on"], report["filters off"]
     for found in (on, off):
@@ -129,27 +129,26 @@ def test_stylegan2_has_spectra_and_no_sticking(tmp_path, capsys):
     ) as run:
         run.save(1, {"G_ema": jax.jit(G.initialize)(jax.random.key(0))})
     stats = tmp_path / "stats.npz"
-    done("spectra", "stats", f"--run={path}", "--num=3", f"--out={stats}")
+    done("spectra", "stats", f"--run={path}", "--samples=3", f"--out={stats}")
     with np.load(stats) as found:
         assert found["count"] == 3 and (found["std"] > 0).all()
-    assert __main__.main(["sticking", f"--run={path}"]) == 2
+    assert __main__.main(["analyze", "sticking", f"--run={path}"]) == 2
     assert "it has no input to move" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--run=a", "--image=16"], "--image=16 must be below --samples=16"),
         (["--run=a", "--pace=inf"], "--pace=inf must be a finite number"),
         (["--run=TINY", "--row=32"], "--row=32 must be below 32, the image's height"),
-        (["--run=TINY", "--reach=14"], "reach=14: use 1 to 13 pixels"),
+        (["--run=TINY", "--reach=14"], "--reach=14 does not fit: use 1 to 13 pixels"),
         (["--run=nowhere"], "there is no run in"),
     ],
 )
 def test_bad_input_to_sticking_is_one_line(trained, flags, message, capsys, tmp_path):
     flags = [flag.replace("TINY", str(trained)) for flag in flags]
     flags += [f"--outdir={tmp_path / 'out'}"]
-    assert __main__.main(["sticking", *flags]) == 2
+    assert __main__.main(["analyze", "sticking", *flags]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""Claims about metrics.sticking: textures that follow, that stick, and mixtures."""
+"""Claims about texture sticking: textures that follow, that stick, and mixtures."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tiny
 
-from afgan_jax.analysis import texture_sticking
+from afgan_jax import model as models
+from afgan_jax.analysis import sticking
 
 R = 48
 AXIS = (np.arange(R) + 0.5) / R - 0.5
@@ -33,7 +34,7 @@ def score(*, moving, stuck, reach=6, seeds=range(6)):
         image = moving * waves(seed, 2, 0.4 * R)(transform)
         return (image + stuck * waves(seed + 100, 2, 0.4 * R)(np.eye(3)))[None]
 
-    return texture_sticking.measure(render, seeds, resolution=R, reach=reach).score
+    return sticking.measure(render, seeds, resolution=R, reach=reach).score
 
 
 def test_a_texture_that_follows_scores_0_and_a_stuck_one_1():
@@ -55,14 +56,14 @@ def test_noise_at_fixed_pixels_over_a_soft_moving_picture_is_stuck():
         return (20 * waves(0, 0.5, 1.5)(transform) + noise)[None]
 
     # The picture has 400 times the noise's power, and little of it is detail.
-    assert texture_sticking.measure(render, [0], resolution=R, reach=6).score > 0.95
+    assert sticking.measure(render, [0], resolution=R, reach=6).score > 0.95
 
 
 def test_moving_against_the_input_neither_stays_nor_follows():
     def render(seed, transform):
         return waves(seed, 2, 0.4 * R)(np.linalg.inv(transform))[None]
 
-    found = texture_sticking.measure(render, range(6), resolution=R, reach=6)
+    found = sticking.measure(render, range(6), resolution=R, reach=6)
     assert found.stays < 0.15 and found.follows < 0.1  # what is left is chance
 
 
@@ -79,23 +80,31 @@ def test_an_untrained_generator_sticks_without_its_filters():
             return draw(variables, z, transform)
 
         z = jax.random.normal(jax.random.key(1), (4, 8))
-        found[lowpass] = texture_sticking.measure(render, [z], resolution=32, reach=4)
+        found[lowpass] = sticking.measure(render, [z], resolution=32, reach=4)
     # Measured: follows 1.00, stays 1e-6 with the filters; follows 0.17, stays 0.33.
     assert found["kaiser"].score < 0.001
     assert found["kaiser"].follows == pytest.approx(1, abs=0.01)
     assert found["none"].score > 0.4
 
 
-def test_pictures_of_a_row_are_streaks_or_hair():
-    moves = [texture_sticking.shift(u, R) for u in range(8)]
-    texture = waves(3, 2, 0.4 * R)
-    hair = texture_sticking.stack_row([np.stack([texture(t) for t in moves])], row=5)
-    still = [np.stack([texture(np.eye(3))] * n) for n in (3, 5)]  # in two batches
-    streaks = texture_sticking.stack_row(still, row=5)
-    assert hair.shape == streaks.shape == (8, R, 1)
-    np.testing.assert_array_equal(streaks, np.broadcast_to(streaks[:1], streaks.shape))
-    for t in range(8):  # 1e-4: float32 motions
-        np.testing.assert_allclose(hair[t, t:], hair[0, : R - t], atol=1e-4)
+def test_a_film_is_a_row_that_follows_the_motion():
+    settings = {"resolution": 32, "z_dim": 8, "w_dim": 8, "num_layers": 6}
+    model = models.untrained(
+        tiny.sections(**settings, channel_base=512, channel_max=16)
+    )
+    options = {"frames": 5, "pace": 2.0, "batch": 2}
+    whole = sticking.film(model, row=9, **options)
+    hair = whole.lines["the input moves"]
+    assert list(whole.lines) == ["the input moves"] and hair.shape == (5, 32, 3)
+    for t in range(1, 5):  # float32, and what an untrained network lets through
+        difference = hair[t, 2 * t :] - hair[0, : 32 - 2 * t]
+        assert np.std(difference) < 0.02 * np.std(hair)
+    found = sticking.film(model, row=9, drift=1.0, pace=0.0, frames=3)
+    still, drifting = found.lines.values()
+    np.testing.assert_allclose(still, np.broadcast_to(still[:1], still.shape))
+    other = sticking.film(model, image=1, row=9, frames=2, pace=0.0).lines
+    np.testing.assert_allclose(drifting[0], still[0], atol=1e-5)
+    np.testing.assert_allclose(drifting[2], other["the input moves"][0], atol=1e-5)
 
 
 def test_the_liveliest_row_has_most_detail_along_it():
@@ -103,12 +112,12 @@ def test_the_liveliest_row_has_most_detail_along_it():
     image[2, ::2] = 9  # too near the border
     image[17, ::2] = 1
     image[20] = 5  # flat
-    assert texture_sticking.liveliest_row(image) == 17
+    assert sticking.liveliest_row(image) == 17
 
 
 def test_too_far_or_flat_is_refused():
     flat = jnp.ones([1, 8, 12, 1])
-    with pytest.raises(ValueError, match="reach=4: use 1 to 3 pixels"):
-        texture_sticking.powers(lambda u: flat, reach=4)
+    with pytest.raises(ValueError, match="reach=4 does not fit: use 1 to 3 pixels"):
+        sticking.powers(lambda u: flat, reach=4)
     with pytest.raises(ValueError, match="no detail along their rows"):
-        texture_sticking.shares(texture_sticking.powers(lambda u: flat, reach=2))
+        sticking.shares(sticking.powers(lambda u: flat, reach=2))

@@ -1,4 +1,4 @@
-"""The verb `explain`, and `probe --filters`, on configs and on a tiny run."""
+"""The verb `analyze layers` on configs and on a tiny run."""
 
 import json
 
@@ -9,9 +9,9 @@ import pytest
 import tiny
 from PIL import Image
 
-from afgan_jax import __main__
-from afgan_jax.analysis import feature_maps, layer_report
-from afgan_jax.cli import explain
+from afgan_jax import __main__, analysis
+from afgan_jax import model as models
+from afgan_jax.analysis import feature_maps, inside, layer_report
 from afgan_jax.networks import generator, plan
 from afgan_jax.networks.conv_layer import BILINEAR
 from afgan_jax.runs import config, saved_networks
@@ -37,7 +37,7 @@ def read(path):
 
 def test_a_config_is_drawn_from_its_plan(tmp_path, capsys):
     flags = f"--config={SMOKE}", f"--outdir={tmp_path}"
-    done("explain", *flags, "--pictures=staircase,filters", "--layers=L3,L1")
+    done("analyze", "layers", *flags, "--parts=staircase,filters", "--layers=L3,L1")
     G = generator.make_generator(**config.load(SMOKE)["generator"])
     specs = (G.synthesis.layers[1],)  # that of the image, L3, has no filter
     out = capsys.readouterr().out
@@ -49,19 +49,23 @@ def test_a_config_is_drawn_from_its_plan(tmp_path, capsys):
     for name in ("staircase", "filters"):
         with Image.open(tmp_path / f"{name}.png") as image:
             assert image.width > 300 and len(set(image.convert("L").tobytes())) > 50
-    done("probe", "--filters", *flags, "--config.generator.synthesis.filter_size=4")
+    changes = "--parts=filters", "--config.generator.synthesis.filter_size=4"
+    done("analyze", "layers", *flags, *changes)
     found = read(tmp_path / "filters.json")
     assert [row["name"] for row in found] == [s.name for s in G.synthesis.layers[:3]]
     assert len(found[0]["down"]["taps"]) == 8
 
 
-def test_of_all_pictures_those_with_nothing_to_draw_are_left_out(capsys):
-    G = generator.make_generator(**config.load(SMOKE)["generator"])
-    everything = list(explain.PICTURES)
-    assert explain.choose_pictures([], G, G.synthesis.layers) == everything
-    assert capsys.readouterr().out == ""
-    found = explain.choose_pictures([], G, G.synthesis.layers[3:])
-    assert found == ["staircase", "waves", "maps"]
+def test_of_all_parts_those_with_nothing_to_draw_are_left_out(tmp_path, capsys):
+    settings = config.load(SMOKE)["generator"]
+    model = models.untrained(settings, has_weights=False)
+    assert analysis.layers(model).parts == list(inside.PARTS)
+    found = analysis.layers(model, ["L3"])
+    assert found.parts == ["staircase", "waves", "maps"]
+    with pytest.raises(ValueError, match="parts='filters' has nothing to draw"):
+        found.draw("filters")
+    flags = f"--config={SMOKE}", f"--outdir={tmp_path}", "--channels=0"
+    done("analyze", "layers", *flags, "--layers=L3")
     assert "left out filters: none of the layers" in capsys.readouterr().out
 
 
@@ -69,7 +73,13 @@ def test_of_all_pictures_those_with_nothing_to_draw_are_left_out(capsys):
 def test_of_stylegan2_maps_are_drawn_and_the_rest_is_told(tmp_path, capsys):
     sizes = {"kind": "stylegan2", "resolution": 16, "c_dim": 0}
     run = tiny.save_run(tmp_path / "run", "no.zip", **sizes)
-    done("explain", f"--run={run}", f"--outdir={tmp_path / 'out'}", "--channels=0,2")
+    done(
+        "analyze",
+        "layers",
+        f"--run={run}",
+        f"--outdir={tmp_path / 'out'}",
+        "--channels=0,2",
+    )
     told, *_ = capsys.readouterr().out.splitlines()
     assert told.startswith("left out staircase, filters, waves, spectrum: this is a")
     rows = read(tmp_path / "out" / "maps.json")
@@ -94,9 +104,9 @@ def test_of_stylegan2_maps_are_drawn_and_the_rest_is_told(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
     flags = "--class=1", "--seed=3", "--channels=0,5-7", "--layers=L1,L3"
-    done("explain", f"--run={trained}", *flags, f"--outdir={tmp_path}")
+    done("analyze", "layers", f"--run={trained}", *flags, f"--outdir={tmp_path}")
     written = {path.name for path in tmp_path.iterdir()}
-    names = set(explain.PICTURES)
+    names = set(inside.PARTS)
     assert written == {f"{n}.{end}" for n in names for end in ("png", "json")} | {
         "maps.npz"
     }
@@ -122,66 +132,49 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ([], "pass either --run=RUN or --config=FILE.py"),
-        (["--run=a", f"--config={SMOKE}"], "pass either --run=RUN or --config"),
+        ([], "pass either --run=SOURCE or --config=NAME"),
+        (["--run=a", f"--config={SMOKE}"], "pass either --run=SOURCE or --config"),
         (["--run=nowhere"], "there is no run in"),
         (["--run=a", "--config.train.x=1"], "--config.train.x is for --config"),
         (["--config=nowhere.py"], "there is no config file nowhere.py"),
         (
-            ["--config=SMOKE", "--pictures=maps,map"],
-            "--pictures: 'map' is unknown; use",
+            ["--config=SMOKE", "--parts=maps,map"],
+            "--parts=map is unknown; use some of",
         ),
-        (["--config=SMOKE", "--layers=L9"], "--layers: 'L9' is none of L0_"),
-        (["--config=SMOKE", "--layers=L"], "--layers: 'L' is none of L0_"),
-        (["--config=SMOKE", "--channels=a"], "--channels=a: 'a' is no range like"),
+        (["--config=SMOKE", "--layers=L9"], "--layers=L9 is none of L0_"),
+        (["--config=SMOKE", "--layers=L"], "--layers=L is none of L0_"),
+        (["--config=SMOKE", "--channels=a"], "--channels=a is no range like"),
         (["--config=SMOKE", "--channels=8"], "8 is none of the channels 0 to 7 of L0_"),
         (["--config=SMOKE", "--channels=3"], "3 is none of the channels 0 to 2 of L3_"),
         (
-            ["--config=SMOKE", "--layers=L3", "--pictures=staircase,spectrum"],
-            "--pictures=spectrum: none of the layers has a nonlinearity",
+            ["--config=SMOKE", "--layers=L3", "--parts=staircase,spectrum"],
+            "--parts=spectrum has nothing to draw: none of the layers has a nonlin",
         ),
         (
             [
                 "--config=SMOKE",
                 "--config.generator.synthesis.act_up=1",
-                "--pictures=filters",
+                "--parts=filters",
             ],
-            "--pictures=filters: none of the layers has a filter",
+            "--parts=filters has nothing to draw: none of the layers has a filter",
         ),
-        (["--config=SMOKE", "--class=1"], "--class=1, but this generator knows no"),
+        (["--config=SMOKE", "--class=1"], "--class=1 is for generators with labels"),
         (
             ["--config=SMOKE", "--config.generator.synthesis.lowpass=x"],
             "generator.synthesis.lowpass='x' is",
         ),
         (
-            ["--config=configs/ffhqu256.py:a", "--pictures=maps,waves"],
-            "--pictures=waves: this is a StyleGAN2 generator, which has no plan of",
+            ["--config=configs/ffhqu256.py:a", "--parts=maps,waves"],
+            "--parts=waves has nothing to draw: this is a StyleGAN2 generator, which",
         ),
     ],
 )
-def test_bad_input_to_explain_is_one_line(flags, message, capsys, tmp_path):
+def test_bad_input_is_one_line(flags, message, capsys, tmp_path):
     flags = [flag.replace("SMOKE", SMOKE) for flag in flags]
-    assert __main__.main(["explain", *flags, f"--outdir={tmp_path / 'out'}"]) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    "flags, message",
-    [
-        (["--filters"], "pass either --run=RUN or --config=FILE.py"),
-        ([], "--run is missing"),
-        ([f"--config={SMOKE}"], "--config is for --filters"),
-        (["--run=a", f"--config={SMOKE}"], "--config is for --filters"),
-        (
-            ["--filters", "--config=configs/ffhqu256.py:a"],
-            "this is a StyleGAN2 generator",
-        ),
-    ],
-)
-def test_bad_input_to_probes_filters_is_one_line(flags, message, capsys, tmp_path):
-    assert __main__.main(["probe", *flags, f"--outdir={tmp_path / 'out'}"]) == 2
+    assert (
+        __main__.main(["analyze", "layers", *flags, f"--outdir={tmp_path / 'out'}"])
+        == 2
+    )
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,145 @@
+"""How exactly a model's images follow its input, in dB, and how that looks.
+
+Angles are in degrees and shifts in pixels where they are shown.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from afgan_jax.metrics import equivariance as metric
+from afgan_jax.metrics import samples as drawing
+from afgan_jax.metrics.sharding import BatchSharding
+from afgan_jax.model import Label, Model
+from afgan_jax.signal import pixels
+from afgan_jax.viz import grid, plot
+
+Latent = Float[np.ndarray | Array, "1 L w_dim"]
+
+NAMES = {"eqt_int": "EQ-T", "eqt_frac": "EQ-T_frac", "eqr": "EQ-R"}
+ANGLES = (0, 15, 30, 45, 60, 75, 90)
+SHIFTS = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5)
+ZOOM = 3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Equivariance:
+    """(squared error, mask) sums of each sample, by kind of motion."""
+
+    sums: dict[str, metric.Sums]
+
+    @property
+    def decibels(self) -> dict[str, float]:
+        """PSNR over all samples, by kind."""
+        return {kind: metric.psnr(sums) for kind, sums in self.sums.items()}
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95 % intervals of `decibels`, by kind."""
+        return {k: metric.confidence_interval(sums) for k, sums in self.sums.items()}
+
+    def figure(self) -> plot.Figure:
+        """How often single samples have so many dB, by kind."""
+        each = {NAMES[k]: metric.psnr_of_each(sums) for k, sums in self.sums.items()}
+        results: dict[str, float] = {}
+        for kind, (low, high) in self.intervals.items():
+            name = NAMES[kind]
+            results |= {name: self.decibels[kind]}
+            results |= {f"{name}_low": low, f"{name}_high": high}
+        return plot.decibels(each, results)
+
+
+def equivariance(
+    model: Model,
+    samples: int = 1000,
+    *,
+    labels: Label | Float[np.ndarray, "M c_dim"] | None = None,
+    batch: int = 16,
+    seed: int = 0,
+    kinds: Sequence[str] = tuple(NAMES),
+) -> Equivariance:
+    """EQ-T, EQ-T_frac and EQ-R of a model, whatever the batch and the devices.
+
+    labels: one for all samples, or rows to draw from. Raises ValueError for a model
+    whose input cannot be moved, and for one that needs labels and is given none.
+    """
+    check_moves(model)
+    network = drawing.of_model(model, labels, seed=seed)
+    options = {"num_samples": samples, "seed": seed, "kinds": kinds}
+    over = BatchSharding.over(batch)
+    return Equivariance(metric.measure_network(network, over, **options))
+
+
+def check_moves(model: Model) -> None:
+    """Raises ValueError if the model's images cannot be moved by its input."""
+    if not model.can_move:
+        raise ValueError("this is a StyleGAN2 generator: it has no input to move")
+
+
+def with_and_without_filters(model: Model) -> dict[str, Model]:
+    """{"filters on": the model, "filters off": the same as an ordinary GAN}."""
+    check_moves(model)
+    return {"filters on": model, "filters off": model.without_filters()}
+
+
+def lively(
+    model: Model,
+    labels: Float[np.ndarray, "M c_dim"],
+    *,
+    seeds: Sequence[int] = tuple(range(32)),
+    psi: float = 0.7,
+) -> Latent:
+    """ws of one of the seeds, such that motion shows: of some contrast in colour.
+
+    Label i, in turn, belongs to seed i.
+    """
+    c = labels[np.asarray(seeds) % len(labels)] if model.c_dim else None
+    ws = np.asarray(model.ws(seeds, label=c, psi=psi))
+    images = model.synthesize(ws)
+    # Colours that differ across the image; the most extreme images are freaks.
+    colours = np.clip(images[..., 0] - images[..., -1], -1, 1)
+    chosen = np.argsort(np.std(colours, axis=(1, 2)))[len(seeds) * 7 // 8]
+    return ws[chosen : chosen + 1]
+
+
+def strip(models: Mapping[str, Model], ws: Latent) -> UInt8[np.ndarray, "_H _W C"]:
+    """One w turned and, below, shifted by parts of a pixel, by each model."""
+    rows, captions = [], []
+    for name, model in models.items():
+        turns = [{"rotate": math.radians(angle)} for angle in ANGLES]
+        shifts = [{"translate": (s / model.resolution, 0.0)} for s in SHIFTS]
+        rows += [_moved(model, ws, turns), _moved(model, ws, shifts)]
+        captions += [
+            f"{name}: turned by {', '.join(map(str, ANGLES))} degrees",
+            f"{name}: shifted by {', '.join(map(str, SHIFTS))} pixels",
+        ]
+    return grid.strip(rows, captions)
+
+
+def film(
+    models: Mapping[str, Model], ws: Latent, frames: int = 48
+) -> list[UInt8[np.ndarray, "_H _W C"]]:
+    """Frames of one w turning all around, the models side by side."""
+    turns = [{"rotate": 2 * math.pi * i / frames} for i in range(frames)]
+    films = [_moved(model, ws, turns) for model in models.values()]
+    gap = np.full((frames, films[0].shape[1], 6, films[0].shape[3]), 255, np.uint8)
+    parts = [part for images in films for part in (gap, images)][1:]
+    return list(np.concatenate(parts, axis=2))
+
+
+def table(decibels: Mapping[str, Mapping[str, float]]) -> str:
+    """Rows of dB by model, a column a kind."""
+    lines = [" " * 12 + "".join(f"{label:>11}" for label in NAMES.values())]
+    for name, values in decibels.items():
+        lines.append(f"{name:12}" + "".join(f"{values[k]:8.2f} dB" for k in NAMES))
+    return "\n".join(lines)
+
+
+def _moved(model: Model, ws: Latent, motions: Sequence[dict[str, Any]]) -> np.ndarray:
+    images = [model.synthesize(ws, **motion)[0] for motion in motions]
+    shown = pixels.to_uint8(np.stack(images))
+    return shown.repeat(ZOOM, axis=1).repeat(ZOOM, axis=2)

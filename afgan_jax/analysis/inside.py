@@ -1,0 +1,219 @@
+"""What a generator is made of and what happens inside it, drawn in parts.
+
+    found = layers(model, ["L3"])
+    found.parts, found.draw("filters").numbers, found.draw("filters").figure()
+
+staircase   the band of every layer and its sampling rates
+filters     impulse and frequency responses, and their attenuation
+waves       the Fourier features and their learned mix
+spectrum    of feature maps before, inside and after each nonlinearity
+maps        feature maps themselves, the only part of StyleGAN2
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from afgan_jax import errors
+from afgan_jax.analysis import feature_maps, layer_report
+from afgan_jax.model import Label, Model
+from afgan_jax.networks import plan
+from afgan_jax.viz import layer_figures
+
+MOST_SHOWN = 8  # channels, if none are asked for
+FROM_WEIGHTS = {"waves", "spectrum", "maps"}  # the others are drawn from the plan
+
+
+class Drawn(NamedTuple):
+    """Numbers fit for JSON; figure() of them: matplotlib's, or an image as bytes.
+
+    arrays: the maps themselves by layer, of the part `maps`.
+    """
+
+    numbers: Any
+    figure: Callable[[], Any]
+    arrays: dict[str, np.ndarray] | None = None
+
+
+def layers(
+    model: Model,
+    names: Sequence[str] = (),
+    *,
+    channels: Sequence[int] | None = None,
+    seed: int = 0,
+    label: Label | None = None,
+) -> "Layers":
+    """Some layers of a model, by name or its beginning such as L3; none: all.
+
+    channels: shown of maps and waves; None: the first ones. seed, label: of the image
+    whose maps are shown. Raises ValueError for a layer that there is not.
+    """
+    specs = model.network.synthesis.layers
+    for name in names:
+        if not any(_means(name, spec) for spec in specs):
+            why = f"is none of {', '.join(spec.name for spec in specs)}"
+            raise errors.SettingError("layers", name, why)
+    chosen = [s for s in specs if not names or any(_means(n, s) for n in names)]
+    channels = None if channels is None else tuple(channels)
+    return Layers(model, tuple(chosen), channels, seed, label)
+
+
+def _means(name: str, spec) -> bool:
+    return spec.name == name or spec.name.startswith((f"{name}_", f"{name}/"))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layers:
+    """Some layers of a model; `draw` draws one of the `parts`."""
+
+    model: Model
+    specs: tuple
+    channels: tuple[int, ...] | None = None
+    seed: int = 0
+    label: Label | None = None
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts that have something to draw."""
+        return [name for name in PARTS if name not in self.nothing]
+
+    @functools.cached_property
+    def nothing(self) -> dict[str, str]:
+        """Why, by part that has nothing to draw of these layers."""
+        if not self.model.network.synthesis.has_bands:
+            why = (
+                "this is a StyleGAN2 generator, which has no plan of bands and filters"
+            )
+            return {name: why for name in PARTS if name != "maps"}
+        nothing = {}
+        if not self.filtering:
+            nothing["filters"] = "none of the layers has a filter"
+        if not self.activated:
+            nothing["spectrum"] = "none of the layers has a nonlinearity"
+        return nothing
+
+    @property
+    def filtering(self) -> tuple:
+        return tuple(s for s in self.specs if s.up_taps > 1 or s.down_taps > 1)
+
+    @property
+    def activated(self) -> tuple:
+        """The layers whose nonlinearity is one: that of the last is linear."""
+        return tuple(spec for spec in self.specs if not spec.is_rgb)
+
+    def check(self, parts: Sequence[str]) -> None:
+        """Raises ValueError for parts that cannot be drawn, before one is."""
+        for name in parts:
+            if name not in PARTS:
+                why = f"is unknown; use some of {','.join(PARTS)}"
+                raise errors.SettingError("parts", name, why)
+            if name in self.nothing:
+                why = f"has nothing to draw: {self.nothing[name]}; leave it out"
+                raise errors.SettingError("parts", name, why)
+        counts = {}
+        if "maps" in parts:
+            counts |= {spec.name: spec.out_channels for spec in self.specs}
+        if "waves" in parts:
+            counts["input"] = self.model.network.synthesis.layers[0].in_channels
+        for name, count in counts.items():
+            for channel in self.shown(count):
+                if channel >= count:
+                    why = (
+                        f"is too much: {channel} is none of the channels 0 to"
+                        f" {count - 1} of {name}; choose others, or other layers"
+                    )
+                    raise errors.SettingError("channels", self.channels, why)
+
+    @jax.default_matmul_precision("highest")
+    def draw(self, part: str) -> Drawn:
+        """One of the parts. Raises ValueError as `check`."""
+        self.check([part])
+        return PARTS[part](self)
+
+    def shown(self, count: int) -> list[int]:
+        """The channels shown of so many."""
+        first = range(min(count, MOST_SHOWN))
+        return list(first if self.channels is None else self.channels)
+
+    def latent(self):
+        """(z [1 z_dim], c [1 c_dim] or None)"""
+        c = self.model.c(self.label, 1)
+        return self.model.z([self.seed]), None if c is None else jnp.asarray(c)
+
+
+def staircase(shown: Layers) -> Drawn:
+    rows = plan.rows(shown.specs)
+    return Drawn(rows, lambda: layer_figures.staircase(rows))
+
+
+def filters(shown: Layers) -> Drawn:
+    rows = layer_report.filter_bank(shown.filtering)
+    return Drawn(rows, lambda: layer_figures.filter_bank(rows))
+
+
+def waves(shown: Layers) -> Drawn:
+    G, variables = shown.model.network, shown.model.variables
+    found = layer_report.waves(G, variables)
+    channels = shown.shown(len(found["use"]))
+    mix = jax.jit(lambda *a: feature_maps.within(G)(*a, None)[0])
+    mixed = np.moveaxis(np.asarray(mix(variables, *shown.latent())[0]), -1, 0)
+    plain = np.moveaxis(feature_maps.plain_waves(G, variables), -1, 0)
+    arrays = plain[channels], mixed[channels], channels
+    return Drawn(found, lambda: layer_figures.waves(found, *arrays))
+
+
+def spectrum(shown: Layers) -> Drawn:
+    specs = shown.activated
+    found = jax.jit(layer_report.powers(shown.model.network, specs))
+    powers = found(shown.model.variables, *shown.latent())
+    rows = layer_report.spectra(specs, powers)
+    return Drawn(rows, lambda: layer_figures.spectra(rows))
+
+
+def maps(shown: Layers) -> Drawn:
+    chosen = {s.name: shown.shown(s.out_channels) for s in shown.specs}
+
+    @jax.jit
+    def find(variables, z, c):
+        found = feature_maps.by_name(shown.model.network)(variables, z, c)
+        return {k: found[k][0][..., np.array(v)] for k, v in chosen.items()}
+
+    found = find(shown.model.variables, *shown.latent())
+    found = {name: np.asarray(found[name]) for name in chosen}
+    rows = [
+        layer_report.feature_map(s.name, s.rate, found[s.name], chosen[s.name])
+        for s in shown.specs
+    ]
+    return Drawn(rows, lambda: layer_figures.feature_maps(rows, found), found)
+
+
+# name: function of Layers that draws it
+PARTS = {
+    "staircase": staircase,
+    "filters": filters,
+    "waves": waves,
+    "spectrum": spectrum,
+    "maps": maps,
+}
+
+
+def filter_table(rows: Sequence[dict]) -> str:
+    """Lines of dB: by design and as found from the stopband on, by layer and filter."""
+    head = "".join(f"{side:>10}{'design':>8}{'found':>8}" for side in ("up", "down"))
+    lines = [f"{'layer':16}{head}"]
+    for row in rows:
+        line = f"{row['name']:16}"
+        for found in (row["up"], row["down"]):
+            if found is None:
+                line += f"{'-':>10}{'-':>8}{'-':>8}"
+                continue
+            line += f"{len(found['taps']):5} taps"
+            for value in (found["designed"], found["attenuation"]):
+                line += f"{'-' if value is None else f'{value:.1f}':>8}"
+        lines.append(line)
+    return "\n".join(lines)
