@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from afgan_jax import errors
-from afgan_jax.analysis import image_equivariance
+from afgan_jax.analysis import image_equivariance, published
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.metrics.sharding import BatchSharding
 from afgan_jax.model import Model
@@ -19,17 +19,10 @@ from afgan_jax.viz import plot
 ROWS = ("a", "b", "c", "d", "e", "f", "g", "h", "t", "r")
 STAGES = ("untrained", "trained")
 KINDS = image_equivariance.NAMES
-# Fig. 3, left: FFHQ-U at 256x256 after 25000 kimg, dB in the order of KINDS.
 PUBLISHED = {
-    "b": (16.23, 16.28, 10.81),
-    "c": (15.81, 15.84, 10.84),
-    "d": (19.47, 19.57, 10.41),
-    "e": (24.62, 24.70, 10.97),
-    "f": (30.60, 30.68, 10.81),
-    "g": (43.90, 42.24, 10.84),
-    "h": (45.20, None, 10.61),
-    "t": (63.01, 46.40, 13.12),
-    "r": (66.65, 45.92, 40.48),
+    row: (found.eqt_int, found.eqt_frac, found.eqr)
+    for row, found in published.LADDER.items()
+    if found.eqt_int
 }
 CONTRAST = 0.5  # of photographs, about
 

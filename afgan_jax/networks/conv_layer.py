@@ -7,7 +7,6 @@ import math
 import operator
 
 import flax.linen as nn
-import jax
 import numpy as np
 
 from afgan_jax.signal import activations, conv_resample, precision
@@ -43,16 +42,11 @@ class ConvLayer(nn.Module):
         if self.bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             y = add(y, bias)
-        return activate(y, self.activation, gain, self.clamp)
-
-
-def activate(x: jax.Array, name: str, gain: float, clamp: float | None) -> jax.Array:
-    """Activation whose usual gain and clamp are both multiplied by `gain`."""
-    return activation(name, gain, clamp)(x)
+        return activation(self.activation, gain, self.clamp)(y)
 
 
 def activation(name: str, gain: float, clamp: float | None) -> activations.Activation:
-    """The same as a function."""
+    """Activation whose usual gain and clamp are both multiplied by `gain`."""
     _, usual_gain = activations.ACTIVATIONS[name]
     clamp = None if clamp is None else clamp * gain
     return activations.Activation(name, usual_gain * gain, clamp=clamp)

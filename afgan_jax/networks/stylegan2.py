@@ -29,10 +29,9 @@ from afgan_jax.signal import resample
 
 
 class SynthesisLayer(nn.Module):
-    """Modulated convolution, noise, leaky ReLU: [N H W I] -> [N H2 W2 O].
+    """x [N H W I], w [N w_dim] -> [N H2 W2 O]: as `spec` says.
 
-    Up-fold without a margin; upsampling crops what it adds to the margin. For `noise`
-    see `modulation.add_noise`.
+    Upsampling crops what it adds to the margin. For `noise` see modulation.add_noise.
     """
 
     spec: stylegan2_plan.LayerSpec
@@ -40,51 +39,38 @@ class SynthesisLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x, w, noise="const", gain: float = 1.0, update_emas=False):
-        spec = self.spec
-        y = _convolve(self, x, w, update_emas)
+        spec, size = self.spec, self.spec.conv_kernel
+        styles = dense.Dense(spec.in_channels, bias_init=1.0, name="affine")(w)
+        if spec.is_rgb:
+            styles = styles / math.sqrt(spec.in_channels)
+        weight = self.param(
+            "weight",
+            nn.initializers.normal(1.0),
+            (size, size, spec.in_channels, spec.out_channels),
+        )
+        input_gain = None
+        if spec.magnitude_ema_beta is not None:
+            beta = spec.magnitude_ema_beta
+            input_gain = modulation.input_gain(self, x, beta, update_emas)
+        y = modulation.modulated_conv(
+            x,
+            weight,
+            styles,
+            demodulate=not spec.is_rgb,
+            normalize=False,
+            input_gain=input_gain,
+            f=spec.up_filter,
+            up=spec.up,
+            pad=size // 2,
+            flip_weight=spec.up > 1,
+        )
         if spec.up > 1:
             y = spec.crop(y)
         if spec.noise:
             y = modulation.add_noise(self, y, noise)
         bias = self.param("bias", nn.initializers.zeros, (spec.out_channels,))
-        return conv_layer.activate(conv_layer.add(y, bias), "lrelu", gain, self.clamp)
-
-
-class ToRGB(nn.Module):
-    """1x1 modulated convolution without demodulation: [N H W I] -> [N H W C]."""
-
-    spec: stylegan2_plan.LayerSpec
-    clamp: float | None
-
-    @nn.compact
-    def __call__(self, x, w, update_emas=False):
-        y = _convolve(self, x, w, update_emas)
-        bias = self.param("bias", nn.initializers.zeros, (self.spec.out_channels,))
-        return conv_layer.activate(conv_layer.add(y, bias), "linear", 1.0, self.clamp)
-
-
-def _convolve(module: SynthesisLayer | ToRGB, x, w, update_emas: bool):
-    """The module's modulated convolution, as its spec says."""
-    spec = module.spec
-    styles = dense.Dense(spec.in_channels, bias_init=1.0, name="affine")(w)
-    if spec.is_rgb:
-        styles = styles / math.sqrt(spec.in_channels)
-    shape = (spec.conv_kernel, spec.conv_kernel, spec.in_channels, spec.out_channels)
-    beta = spec.magnitude_ema_beta
-    return modulation.modulated_conv(
-        x,
-        module.param("weight", nn.initializers.normal(1.0), shape),
-        styles,
-        demodulate=not spec.is_rgb,
-        normalize=False,
-        input_gain=None
-        if beta is None
-        else modulation.input_gain(module, x, beta, update_emas),
-        f=spec.up_filter,
-        up=spec.up,
-        pad=spec.conv_kernel // 2,
-        flip_weight=spec.up > 1,
-    )
+        name = "linear" if spec.is_rgb else "lrelu"
+        return conv_layer.activation(name, gain, self.clamp)(conv_layer.add(y, bias))
 
 
 class Block(nn.Module):
@@ -122,8 +108,8 @@ class Block(nn.Module):
         if image is not None:
             image = first.crop(resample.upsample(image, first.up_filter))
         if self.layers[-1].is_rgb:
-            to_rgb = ToRGB(self.layers[-1], self.clamp, name="torgb")
-            rgb = to_rgb(y, ws[0], update_emas).astype(ws[0].dtype)
+            to_rgb = SynthesisLayer(self.layers[-1], self.clamp, name="torgb")
+            rgb = to_rgb(y, ws[0], update_emas=update_emas).astype(ws[0].dtype)
             image = rgb if image is None else image + rgb
         return y, image
 

@@ -1,12 +1,14 @@
 """Configurations: plain nested dicts {section: {key: value}}.
 
-A section holds keyword arguments of exactly one function,
-and a schema {section: function} says which. Where the program itself passes some of
-the function's arguments, the schema holds (function, "name", "name", ...); where the
-section has sections of its own, their schema; where its setting "kind" chooses the
-function, Kinds. Settings are called "section.key", of inner sections
-"section.inner.key". Sequences are tuples, whether they come from a config file or from
-JSON.
+A section holds keyword arguments of exactly one function, and a schema {section:
+function} says which. Instead of the function, a schema may hold
+
+    (function, "name", ...)    for arguments that the program itself passes,
+    Kinds                      where the setting "kind" chooses the function,
+    another schema             for a section of sections.
+
+Settings are named "section.key", of inner sections "section.inner.key". Sequences are
+tuples, whether they come from a config file or from JSON.
 """
 
 import dataclasses

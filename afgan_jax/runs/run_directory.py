@@ -9,7 +9,6 @@ Further files (events, reals.png, fakes*.png) belong to training. In a run of se
 processes all call these functions and process 0 writes the small files.
 """
 
-import fcntl
 import json
 import logging
 import math
@@ -22,7 +21,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from afgan_jax.runs import atomic, checkpoints, checksums
+from afgan_jax.runs import atomic, checkpoints, checksums, locks
 from afgan_jax.runs import config as config_lib
 from afgan_jax.runs import retention as retentions
 
@@ -93,7 +92,7 @@ class Run:
         lock = None
         if jax.process_index() == 0:
             path.mkdir(parents=True, exist_ok=True)
-            lock = _lock(path)
+            lock = locks.take(path)
             is_new = all(entry.name.startswith(".") for entry in path.iterdir())
             if lock is not None and is_new:
                 atomic.write(path / "config.json", config_lib.to_json(config))
@@ -247,20 +246,6 @@ def _local(path: str | Path) -> Path:
     if "://" in str(path):
         raise ValueError(f"{path} is not a folder on this machine; mount it or copy it")
     return Path(path).expanduser().absolute()
-
-
-def _lock(path: Path):
-    """Returns an open file that one trainer of the run in path can hold at a time.
-
-    None if another holds it. The system lets go of it when its process ends.
-    """
-    file = open(path / ".lock", "w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
 
 
 def _read_config(path: Path) -> config_lib.Config:

@@ -387,7 +387,7 @@ def synthesis_layer_sg2(params, inputs):
 
 def to_rgb_sg2(params, inputs):
     init = params["init"]
-    module = stylegan2.ToRGB(
+    module = stylegan2.SynthesisLayer(
         layer_sg2(init, inputs, 1, is_rgb=True), init.get("conv_clamp")
     )
     return lambda i: image(

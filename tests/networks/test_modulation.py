@@ -1,4 +1,4 @@
-"""Layers in half precision: what is summed over many pixels is summed in float32."""
+"""Layers of synthesis networks: scales of styles, sums over pixels, constant noise."""
 
 import dataclasses
 import functools
@@ -81,3 +81,15 @@ def test_constant_noise_may_be_of_each_image():
 
 
 NOISED = ((2, 8, 8, 3), (2, 5), (2, 8, 8))
+
+
+def test_alias_free_modulation_does_not_depend_on_the_scale_of_styles():
+    """Nor of weights; the epsilon of demodulation alone would not see to that."""
+    keys = jax.random.split(jax.random.key(2), 3)
+    x, w, styles = (
+        jax.random.normal(key, shape)
+        for key, shape in zip(keys, [(2, 5, 5, 4), (3, 3, 4, 6), (2, 4)])
+    )
+    y = modulation.modulated_conv(x, w, styles)
+    faint = modulation.modulated_conv(x, 1e-3 * w, 1e-3 * styles)
+    np.testing.assert_allclose(faint, y, rtol=0, atol=1e-5 * np.abs(y).max())
