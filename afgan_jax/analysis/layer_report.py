@@ -126,7 +126,8 @@ def powers(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
         kept = state["intermediates"]["synthesis"]
         clamp = G.synthesis.conv_clamp
         return [
-            powers_of(spec, *kept[spec.name]["bending"][0], clamp) for spec in specs
+            powers_of(spec, *kept[spec.name]["pre_activation"][0], clamp)
+            for spec in specs
         ]
 
     return found

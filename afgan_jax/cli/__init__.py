@@ -1,5 +1,7 @@
 """The verbs of the command line, a module each, and how their flags are read."""
 
+from afgan_jax import errors
+
 
 def schema() -> dict:
     """The sections of a config: the function whose arguments each one holds.
@@ -37,11 +39,10 @@ def schema() -> dict:
 def make_networks(settings: dict) -> tuple:
     """(G, D) of a config, whose sections are named in what is wrong with them."""
     from afgan_jax.networks import discriminator, generator
-    from afgan_jax.runs import config
 
-    with config.naming("generator"):
+    with errors.naming("generator"):
         G = generator.make_generator(**settings["generator"])
-    with config.naming("discriminator"):
+    with errors.naming("discriminator"):
         D = discriminator.make_discriminator(**settings["discriminator"])
     return G, D
 

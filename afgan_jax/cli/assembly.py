@@ -46,10 +46,9 @@ def _say(line: str) -> None:
 def build(settings: dict):
     """(setup, program) of the training that these settings describe."""
     from afgan_jax.augment import control
-    from afgan_jax.runs import config
     from afgan_jax.training import implementations, loop, samples, step
 
-    with config.naming("train"):
+    with errors.naming("train"):
         loop.check(**settings["train"])
     samples.check(**settings["pictures"])
     G, D = cli.make_networks(settings)

@@ -16,10 +16,9 @@ def configured(config, *, has_weights: bool = True):
     """The untrained Model of --config; see model.untrained."""
     from afgan_jax import model
     from afgan_jax.cli import assembly
-    from afgan_jax.runs import config as configs
 
     settings = assembly.configured(config)
-    with configs.naming("generator"):
+    with errors.naming("generator"):
         return model.untrained(settings["generator"], has_weights=has_weights)
 
 
@@ -114,7 +113,6 @@ def discriminators(run: str | None, step: int | None, config, seeds):
     from afgan_jax.data import sets
     from afgan_jax.metrics import weights
     from afgan_jax.networks import discriminator
-    from afgan_jax.runs import config as configs
     from afgan_jax.runs import run_directory, saved_networks
 
     if run is not None:
@@ -126,7 +124,7 @@ def discriminators(run: str | None, step: int | None, config, seeds):
         from afgan_jax.cli import assembly
 
         settings = assembly.configured(config)
-        with configs.naming("discriminator"):
+        with errors.naming("discriminator"):
             D = discriminator.make_discriminator(**settings["discriminator"])
         data = settings["data"] | {"mirror": False}
         archive = sets.open_set(cache_dir=weights.cache_folder() / "sets", **data)
