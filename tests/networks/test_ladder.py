@@ -87,7 +87,7 @@ def decibels(arg):
 
     still = np.broadcast_to(np.eye(3, dtype="f4"), (2, 3, 3))
     gain = 0.4 / np.std(render(np.arange(2), still))
-    amounts = {"eqt_int": np.repeat(SHIFTS, 2, axis=0)}
+    amounts = {"eqt_int": list(np.repeat(SHIFTS, 2, axis=0))}
     found = equivariance.sample_errors(
         lambda *given: gain * render(*given), amounts, batch_size=2
     )
