@@ -9,7 +9,7 @@ trap 'exit 130' INT  # training saves and ends well; what follows it must not be
 export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$PWD/runs/xla}
 
 run=runs/earth
-python -m afgan_jax train --config=configs/earth32.py --workdir=$run
+python -m afgan_jax train --config=earth32 --workdir=$run
 if [ ! out/equivariance.json -nt $run/stats.jsonl ]; then
   python -m afgan_jax generate --run=$run --seeds=0-47 --psi=1 --outdir=out
   python -m afgan_jax analyze equivariance --run=$run --samples=200 --outdir=out
