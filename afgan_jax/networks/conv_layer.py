@@ -28,21 +28,27 @@ class ConvLayer(nn.Module):
 
     @nn.compact
     def __call__(self, x, gain: float = 1.0):
-        shape = (self.conv_kernel, self.conv_kernel, x.shape[-1], self.features)
-        weight = self.param("weight", nn.initializers.normal(1.0), shape)
-        y = conv_resample.conv_resample(
-            x,
-            weight / math.sqrt(math.prod(shape[:3])),
-            f=BILINEAR,
-            up=self.up,
-            down=self.down,
-            pad=self.conv_kernel // 2,
-            flip_weight=self.up > 1,
-        )
-        if self.bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = add(y, bias)
+        y, bias = convolve(self, x, BILINEAR)
+        y = y if bias is None else add(y, bias)
         return activation(self.activation, gain, self.clamp)(y)
+
+
+def convolve(layer: nn.Module, x, f: np.ndarray | None):
+    """(x convolved and resampled with filter f, bias or None), as `layer` declares."""
+    shape = (layer.conv_kernel, layer.conv_kernel, x.shape[-1], layer.features)
+    weight = layer.param("weight", nn.initializers.normal(1.0), shape)
+    y = conv_resample.conv_resample(
+        x,
+        weight / math.sqrt(math.prod(shape[:3])),
+        f=f,
+        up=layer.up,
+        down=layer.down,
+        pad=layer.conv_kernel // 2,
+        flip_weight=layer.up > 1,
+    )
+    if not layer.bias:
+        return y, None
+    return y, layer.param("bias", nn.initializers.zeros, (layer.features,))
 
 
 def activation(name: str, gain: float, clamp: float | None) -> activations.Activation:

@@ -4,7 +4,6 @@ A convolution adds no frequencies. A change of rate and a nonlinearity alias, so
 have low-pass filters (bandlimit).
 """
 
-import math
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from afgan_jax.networks import conv_layer
-from afgan_jax.signal import bandlimit, conv_resample
+from afgan_jax.signal import bandlimit
 
 
 class FilteredConv(nn.Module):
@@ -40,20 +39,7 @@ class FilteredConv(nn.Module):
     ) -> Float[Array, "*N H2 W2 O"]:
         if min(self.up, self.down) > 1:
             raise ValueError(f"up={self.up}, down={self.down}: one of them must be 1")
-        shape = (self.conv_kernel, self.conv_kernel, x.shape[-1], self.features)
-        weight = self.param("weight", nn.initializers.normal(1.0), shape)
-        y = conv_resample.conv_resample(
-            x,
-            weight / math.sqrt(math.prod(shape[:3])),
-            f=self._filter(),
-            up=self.up,
-            down=self.down,
-            pad=self.conv_kernel // 2,
-            flip_weight=self.up > 1,
-        )
-        bias = None
-        if self.bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        y, bias = conv_layer.convolve(self, x, self._filter())
         function = self.activation
         if not callable(function):
             function = conv_layer.activation(function, gain, self.clamp)

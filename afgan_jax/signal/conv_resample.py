@@ -27,20 +27,12 @@ def conv_resample(
 
 
 def _conv_resample(x, w, f, up: int, down: int, pad: resample.Pad):
-    taps = (1, 1) if f is None else (f.size, f.size) if f.ndim == 1 else f.shape
     pad = (pad, pad) if isinstance(pad, int) else pad
-    pads = [(p, p) if isinstance(p, int) else p for p in pad]
+    pads = tuple((p, p) if isinstance(p, int) else p for p in pad)
     if up > 1:
-        pads = [
-            (lo + (k + up - 1) // 2, hi + (k - up) // 2)
-            for (lo, hi), k in zip(pads, taps)
-        ]
+        pads = resample.upsampling_pads(f, up, pads)
     if down > 1:
-        pads = [
-            (lo + (k - down + 1) // 2, hi + (k - down) // 2)
-            for (lo, hi), k in zip(pads, taps)
-        ]
-    pads = tuple(pads)
+        pads = resample.downsampling_pads(f, down, pads)
     if up == 1 and down == 1:
         return convolve.conv(x, w, pad=pads)
     if up == 1:

@@ -104,16 +104,25 @@ def same_size(x, f, *, pad: Pad = 0, gain: float = 1.0):
 def upsample(x, f, *, up: Pair = 2, pad: Pad = 0, gain: float = 1.0):
     """Upsample in place: [*N H W C] -> [*N up*H up*W C], but for `pad`."""
     up = _pair(up)
-    extra = [((k + u - 1) // 2, (k - u) // 2) for k, u in zip(_filter_shape(f), up)]
     gain = gain * up[0] * up[1]
-    return upfirdn(x, f, up=up, pad=_add_pads(pad, extra), gain=gain)
+    return upfirdn(x, f, up=up, pad=upsampling_pads(f, up, pad), gain=gain)
 
 
 def downsample(x, f, *, down: Pair = 2, pad: Pad = 0, gain: float = 1.0):
     """Filter and downsample in place: [*N H W C] -> [*N H//down W//down C]."""
-    down = _pair(down)
-    extra = [((k - d + 1) // 2, (k - d) // 2) for k, d in zip(_filter_shape(f), down)]
-    return upfirdn(x, f, down=down, pad=_add_pads(pad, extra), gain=gain)
+    return upfirdn(x, f, down=down, pad=downsampling_pads(f, down, pad), gain=gain)
+
+
+def upsampling_pads(f: np.ndarray | None, up: Pair, pad: Pad = 0) -> Pads:
+    """`pad`, and the padding that keeps the canvas in place."""
+    sizes = zip(_filter_shape(f), _pair(up))
+    return _add_pads(pad, [((k + u - 1) // 2, (k - u) // 2) for k, u in sizes])
+
+
+def downsampling_pads(f: np.ndarray | None, down: Pair, pad: Pad = 0) -> Pads:
+    """`pad`, and the padding that keeps the canvas in place."""
+    sizes = zip(_filter_shape(f), _pair(down))
+    return _add_pads(pad, [((k - d + 1) // 2, (k - d) // 2) for k, d in sizes])
 
 
 def _extend(taps: np.ndarray, count: int) -> tuple[float, ...]:

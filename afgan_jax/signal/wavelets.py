@@ -22,7 +22,8 @@ def symlet(moments: int) -> Taps:
 
     Taps sum to 1. Of the filter and its mirror image, the one with earlier energy.
     """
-    pairs = [_conjugates(y) for y in _roots(moments) if y.imag >= 0]
+    roots = np.roots([math.comb(moments - 1 + k, k) for k in range(moments)][::-1])
+    pairs = [_conjugates(y) for y in roots if y.imag >= 0]
     filters = []
     for choice in itertools.product(*pairs):
         roots = [-1.0] * moments + [z for group in choice for z in group]
@@ -50,10 +51,6 @@ def analysis_bank(moments: int, levels: int) -> Float64[np.ndarray, "bands taps"
         margin = (bank.shape[1] - high.size) // 2
         bank = np.concatenate([bank, [np.pad(high, margin)]])
     return bank
-
-
-def _roots(moments: int) -> np.ndarray:
-    return np.roots([math.comb(moments - 1 + k, k) for k in range(moments)][::-1])
 
 
 def _conjugates(y: complex) -> list[list[complex]]:

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
+from afgan_jax import errors
 from afgan_jax.signal.backends import (
     banded,
     blocks,
@@ -195,12 +196,7 @@ def wish(operation: str, name: str | None = None) -> str | None:
 
 
 def _check(operation: str, name: str) -> None:
-    if operation not in NAIVE:
-        raise ValueError(
-            f"there is no operation {operation!r}: use one of {', '.join(NAIVE)}"
-        )
-    known = IMPLEMENTATIONS[operation]
-    if name not in known:
-        raise ValueError(
-            f"{operation} has no implementation {name!r}: use one of {', '.join(known)}"
-        )
+    errors.check_known("operation", operation, NAIVE)
+    errors.check_known(
+        f"implementation of {operation}", name, IMPLEMENTATIONS[operation]
+    )

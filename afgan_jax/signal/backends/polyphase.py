@@ -184,4 +184,4 @@ def _pad(x: jax.Array, axis: int, lo: int, hi: int) -> jax.Array:
 
 def sum_of(terms) -> jax.Array:
     """Sum at least one term, left to right."""
-    return functools.reduce(operator.add, terms)
+    return functools.reduce(operator.add, list(terms))
