@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "viz": {"signal"},
     "metrics": {"errors", "signal", "interop"},
     "analysis": {"errors", "signal", "networks", "metrics", "model", "viz"},
-    "runs": {"networks"},
+    "runs": {"errors", "networks"},
     "training": {"errors", "networks", "augment", "signal", "viz", "runs", "interop"},
     "bench": {"errors", "networks", "signal", "metrics", "viz"},
     "cli": EVERYTHING,

@@ -429,9 +429,9 @@ def test_a_full_disk_is_one_error_and_the_last_checkpoint_stays(tmp_path):
     if mountable:
         refused = lines.pop(0)
         assert refused.startswith("REFUSED") and refused.endswith("[1]"), out
-        assert "too full for a checkpoint" in refused and "takes 4.4 MB" in refused
+        assert "is full: a checkpoint takes 4.4 MB" in refused
     assert len(lines) == 4, out  # no traceback beside the error
-    assert lines[0].startswith("RAISED") and "the disk is full" in lines[0]
+    assert lines[0].startswith("RAISED") and "is full: a checkpoint" in lines[0]
     assert "last good step: 1" in lines[0] and "last good step: 3" in lines[2]
     assert lines[1] == "LEFT ['1']" and lines[3] == "THEN [3]"
 
