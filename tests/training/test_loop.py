@@ -256,7 +256,7 @@ def test_stopped_run_saves_and_ends_well(images, tmp_path):
         ({"updates.batch_size": 7}, "batch_size=7 is not divisible by 8 devices"),
         ({"generator.synthesis.resolution": 8}, "resolution=8 is not supported"),
         ({"discriminator.architecture": "skp"}, "architecture='skp'"),
-        ({"train.seed": -1}, "seed=-1 from 0 to"),
+        ({"train.seed": -1}, "seed=-1 must be from 0 to"),
         ({"train.total_kimg": "1e400"}, "total_kimg=inf must be above 0 and finite"),
         ({"train.tick_kimg": 0.0}, "tick_kimg=0.0.* must be above 0"),
         ({"generator.mapping.w_dim": 0}, "w_dim=0 must be at least 1"),
