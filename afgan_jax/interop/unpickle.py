@@ -1,8 +1,8 @@
-"""Pickles read without running what they say.
+"""Pickles, read without running the code that they name.
 
-A pickle is a program that may call any function of any module by name. Here a name
-means only what a table says; any other is refused before it is looked up. What the
-table offers can be called and not altered.
+A pickle is a program that may call any function of any module by name. Here names are
+looked up in a table only, and others refused. Functions in the table can be called but
+not altered.
 """
 
 import io
@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# What pickle, struct and reshaping raise of bytes that are damaged or made to harm.
+# What pickle, struct and reshaping raise for damaged or malicious bytes.
 MALFORMED = (
     pickle.UnpicklingError,
     struct.error,
@@ -26,17 +26,17 @@ MALFORMED = (
     TypeError,
     ValueError,
 )
-Names = Mapping[str, Any]  # "module.name" -> a function, a kind of dict, or plain data
+Names = Mapping[str, Any]  # "module.name" -> a function, a dict type, or plain data
 
 
 def load(
     file: io.IOBase, names: Names, persistent: Callable[[Any], Any] | None = None
 ) -> Any:
-    """The next object of the file, in which names mean what `names` says.
+    """The next object of the file, with names looked up in `names`.
 
-    `persistent` is called with what the pickle says of each object kept elsewhere.
-    Raises pickle.UnpicklingError at any other name, and one of MALFORMED if the bytes
-    are no sound pickle.
+    `persistent` maps persistent ids to objects that the file stores outside the pickle.
+    Raises pickle.UnpicklingError for any other name, and one of MALFORMED if the pickle
+    is damaged.
     """
     return _Reader(file, names, persistent).load()
 
@@ -60,7 +60,7 @@ class _Reader(pickle.Unpickler):
 
 
 class _Call:
-    """A function that a pickle may call, and whose attributes it cannot set."""
+    """A function that a pickle may call but whose attributes it cannot set."""
 
     __slots__ = ("_function",)
 
