@@ -4,8 +4,8 @@ import pathlib
 
 import pytest
 
-from afgan_jax import cli
 from afgan_jax.__main__ import main
+from afgan_jax.assembly import settings as assembled
 from afgan_jax.networks import generator
 from afgan_jax.runs import config
 
@@ -43,7 +43,7 @@ CHANGES = {  # against the row above, whatever the config states beside
 
 
 def load(arg, **overrides):
-    return config.load(f"{CONFIGS / 'ablation.py'}:{arg}", overrides, cli.schema())
+    return config.load(f"{CONFIGS / 'ablation.py'}:{arg}", overrides, assembled.SCHEMA)
 
 
 def differing(one, other):
@@ -72,7 +72,7 @@ def test_a_row_changes_of_the_row_above_what_the_paper_says(above, row):
 
 @pytest.mark.parametrize("row", "atr")
 def test_rows_are_those_of_ffhqu256(row):
-    published = config.load(f"{CONFIGS / 'ffhqu256.py'}:{row}", schema=cli.schema())
+    published = config.load(f"{CONFIGS / 'ffhqu256.py'}:{row}", schema=assembled.SCHEMA)
     assert load(row) == published  # so test_configs has counted its parameters
 
 
