@@ -28,16 +28,20 @@ REMEDIES = {
 
 def describe(findings: Findings) -> list[str]:
     """A line for each finding; faults start with "!"."""
-    return [
-        f"{findings.path}: {findings.images} images",
-        *_uniform("size", [f"{w}x{h}" for w, h in _ranked(findings.sizes)]),
-        *_power_of_two(findings),
-        *_uniform("mode", _ranked(findings.modes)),
-        *_broken(findings),
-        *_duplicates(findings),
-        *_defects(findings),
-        *_labels(findings),
-    ]
+    lines = [f"{findings.path}: {findings.images} images"]
+    lines += _uniform("size", [f"{w}x{h}" for w, h in _ranked(findings.sizes)])
+    if any(side & (side - 1) for size in findings.sizes for side in size):
+        lines.append("  no power of two, which the published program requires")
+    lines += _uniform("mode", _ranked(findings.modes))
+    if findings.broken:
+        count = len(findings.broken)
+        lines.append(f"! {count} cannot be read: {findings.broken[0]}")
+    more = sum(len(group) - 1 for group in findings.duplicates)
+    line = "  no two images are equal"
+    if more:
+        group = " = ".join(findings.duplicates[0][:EXAMPLES])
+        line = f"! {more} are copies of others, such as {group}: remove them"
+    return [*lines, line, *_defects(findings), *_labels(findings)]
 
 
 def _ranked(counts) -> list:
@@ -50,26 +54,6 @@ def _uniform(what: str, values: Sequence[str]) -> Iterator[str]:
         yield f"! {what}s differ: {some}; dataset convert makes them equal"
     elif values:
         yield f"  {what}: {values[0]}"
-
-
-def _power_of_two(findings: Findings) -> Iterator[str]:
-    sides = {side for size in findings.sizes for side in size}
-    if any(side & (side - 1) for side in sides):
-        yield "  no power of two, which the published program requires"
-
-
-def _broken(findings: Findings) -> Iterator[str]:
-    if findings.broken:
-        yield f"! {len(findings.broken)} cannot be read: {findings.broken[0]}"
-
-
-def _duplicates(findings: Findings) -> Iterator[str]:
-    more = sum(len(group) - 1 for group in findings.duplicates)
-    if more:
-        group = " = ".join(findings.duplicates[0][:EXAMPLES])
-        yield f"! {more} are copies of others, such as {group}: remove them"
-    else:
-        yield "  no two images are equal"
 
 
 def _defects(findings: Findings) -> Iterator[str]:

@@ -9,6 +9,7 @@ settings give the same bytes with any number of workers, and after any interrupt
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -18,8 +19,7 @@ import PIL
 import tqdm
 from etils import epath
 
-from afgan_jax.data import labels, paths, transforms, writer
-from afgan_jax.data.files import BrokenImage
+from afgan_jax.data import files, labels, paths, transforms, writer
 from afgan_jax.data.sources import Source
 
 RECIPE = 1  # increase it when the same source and settings give other bytes
@@ -124,13 +124,7 @@ def _survey(
     source: Source, count: int, workers: int
 ) -> tuple[dict[int, tuple[transforms.Size, str]], dict[int, str]]:
     """Headers by index, and the reasons why others cannot be read, by index."""
-
-    def read(index: int) -> tuple | str:
-        try:
-            return source.header(index)
-        except BrokenImage as error:
-            return str(error)
-
+    read = functools.partial(files.attempt, source.header)
     found = _in_order(read, range(count), workers)
     found = tqdm.tqdm(found, total=count, unit=" headers", disable=None, leave=False)
     headers, broken = {}, {}
@@ -199,11 +193,10 @@ def _fill(
 
 def _make(source: Source, index: int, settings: Settings) -> bytes | str:
     """The PNG, or why there is none."""
-    try:
-        image = source.read(index)
-        flat = transforms.to_eight_bits(image, settings.channels, settings.background)
-    except BrokenImage as error:
-        return str(error)
+    image = files.attempt(source.read, index)
+    if isinstance(image, str):
+        return image
+    flat = transforms.to_eight_bits(image, settings.channels, settings.background)
     try:
         shown = transforms.fit_to(flat, settings.size, settings.fit, settings.filter)
     except ValueError as error:

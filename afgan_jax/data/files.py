@@ -12,7 +12,8 @@ import threading
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -112,6 +113,14 @@ def naming(path: object, name: str) -> Iterator[None]:
         raise BrokenImage(
             f"{path}: {name} cannot be read ({reason}): replace or remove it"
         ) from error
+
+
+def attempt(function: Callable, *args) -> Any:
+    """function(*args), or the text of the BrokenImage that it raises."""
+    try:
+        return function(*args)
+    except BrokenImage as error:
+        return str(error)
 
 
 def _below(folder: epath.Path) -> list[str]:

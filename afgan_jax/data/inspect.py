@@ -9,12 +9,13 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import os
+from typing import NamedTuple
 
 import numpy as np
 import tqdm
 
 from afgan_jax.data import defects, labels, paths
-from afgan_jax.data.files import BrokenImage, Files
+from afgan_jax.data.files import Files, attempt
 
 SAMPLE = 2000  # images checked for defects: gives shares to about a percent
 
@@ -42,8 +43,7 @@ class Findings:
     label_fault: str | None
 
 
-@dataclasses.dataclass(frozen=True)
-class _View:
+class _View(NamedTuple):
     size: tuple[int, int]
     mode: str
     digest: bytes
@@ -65,10 +65,7 @@ def inspect(
     chosen = {names[index] for index in indices}
 
     def view(name: str) -> _View | str:
-        try:
-            return _view(files, name, name in chosen)
-        except BrokenImage as error:
-            return str(error)
+        return attempt(_view, files, name, name in chosen)
 
     with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         found = tqdm.tqdm(

@@ -8,8 +8,6 @@ Every tensor's storage is a file in PyTorch's format inside the pickle.
 
 import io
 import os
-import pathlib
-import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -35,14 +33,8 @@ def read(path: str | os.PathLike) -> Any:
     Raises ValueError if the file holds anything else; no code in it is run.
     """
     names = NAMES | {"dnnlib.util.EasyDict": type("EasyDict", (dict,), {})}
-    with open(path, "rb") as file:
-        try:
-            return _plain(unpickle.load(file, names))
-        except (*unpickle.MALFORMED, zipfile.BadZipFile) as error:
-            name = pathlib.Path(path).name
-            raise ValueError(
-                f"{name} is not a snapshot of networks: {error}"
-            ) from error
+    with unpickle.opened(path, "a snapshot of networks") as file:
+        return _plain(unpickle.load(file, names))
 
 
 class _Saved:

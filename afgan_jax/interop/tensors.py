@@ -11,7 +11,6 @@ All numbers are little-endian.
 
 import io
 import os
-import pathlib
 import struct
 import zipfile
 from collections import OrderedDict
@@ -97,18 +96,12 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     It may be the only entry of another dict (`{"state_dict": ...}`).
     Raises ValueError if the file holds anything else; no code in it is run.
     """
-    with open(path, "rb") as file:
-        try:
-            content = read_container(file)
-            if isinstance(content, Mapping) and len(content) == 1:
-                (inner,) = content.values()
-                content = inner if isinstance(inner, Mapping) else content
-            return _arrays(content)
-        except (*unpickle.MALFORMED, zipfile.BadZipFile) as error:
-            name = pathlib.Path(path).name
-            raise ValueError(
-                f"{name} is not a state dict of PyTorch tensors: {error}"
-            ) from error
+    with unpickle.opened(path, "a state dict of PyTorch tensors") as file:
+        content = read_container(file)
+        if isinstance(content, Mapping) and len(content) == 1:
+            (inner,) = content.values()
+            content = inner if isinstance(inner, Mapping) else content
+        return _arrays(content)
 
 
 def _arrays(content: Any) -> dict[str, np.ndarray]:
@@ -123,7 +116,7 @@ def _arrays(content: Any) -> dict[str, np.ndarray]:
 def read_container(file: io.IOBase) -> Any:
     """The object, with Tensors in it, of a file in either format.
 
-    Raises one of unpickle.MALFORMED or zipfile.BadZipFile if it is in neither.
+    Raises one of unpickle.MALFORMED if it is in neither.
     """
     start = file.read(len(ZIP_MAGIC))
     file.seek(-len(start), io.SEEK_CUR)

@@ -5,13 +5,17 @@ looked up in a table only, and others refused. Functions in the table can be cal
 not altered.
 """
 
+import contextlib
 import io
+import os
+import pathlib
 import pickle
 import struct
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-# What pickle, struct and reshaping raise for damaged or malicious bytes.
+# What pickle, zipfile, struct and reshaping raise for damaged or malicious bytes.
 MALFORMED = (
     pickle.UnpicklingError,
     struct.error,
@@ -25,8 +29,20 @@ MALFORMED = (
     RecursionError,
     TypeError,
     ValueError,
+    zipfile.BadZipFile,
 )
 Names = Mapping[str, Any]  # "module.name" -> a function, a dict type, or plain data
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike, kind: str) -> Iterator[io.BufferedReader]:
+    """The open file; ValueError, that it is not `kind`, if reading it fails."""
+    with open(path, "rb") as file:
+        try:
+            yield file
+        except MALFORMED as error:
+            name = pathlib.Path(path).name
+            raise ValueError(f"{name} is not {kind}: {error}") from error
 
 
 def load(

@@ -147,30 +147,14 @@ class Run:
         """Saves a pytree of arrays in the background; see Checkpoints.save."""
         self.checkpoints.save(step, tree)
 
-    def record_metric(self, step: int, metric: str, value: float, **options) -> bool:
-        """Keeps the best checkpoint by a metric; see Checkpoints.record_metric."""
-        return self.checkpoints.record_metric(step, metric, value, **options)
-
     def restore(
-        self,
-        abstract: Any,
-        step: int | None = None,
-        *,
-        partial: bool = False,
-        config: config_lib.Config | None = None,
+        self, abstract: Any, step: int | None = None, *, partial: bool = False
     ) -> tuple[int, Any]:
-        """(step, tree) as Checkpoints.restore returns them.
-
-        config: the settings of `abstract`, with which errors name what differs.
-        """
+        """(step, tree) as Checkpoints.restore returns them, with ValueError alone."""
         try:
             return self.checkpoints.restore(abstract, step, partial=partial)
         except checksums.Mismatch as error:
-            differing = config_lib.difference(self.config, config or self.config)
-            cause = f"settings that differ: {', '.join(differing)}"
-            if not differing:
-                cause = "its settings are equal, so another version of the code made it"
-            raise ValueError(f"{error}; {cause}") from None
+            raise ValueError(f"{error}: another version of the code made it") from None
 
     def class_names(self) -> tuple[str, ...] | None:
         """Names of the classes of the run's image set; None if they have none."""

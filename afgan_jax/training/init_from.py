@@ -142,13 +142,13 @@ def check(
     that the source does not have.
     """
     rows = transfer.match(source.shapes, shapes)
-    ours = {name: settings[name] for name in SCHEMA}
+    current = {name: settings[name] for name in SCHEMA}
     value = config_lib.value
-    new_labels = all(value(source.settings, c) == 0 < value(ours, c) for c in C_DIMS)
+    new_labels = all(value(source.settings, c) == 0 < value(current, c) for c in C_DIMS)
     free = {*FREE_SETTINGS, *(C_DIMS if new_labels else ())}
     differing = [
         line
-        for line in config_lib.difference(source.settings, ours)
+        for line in config_lib.difference(source.settings, current)
         if line.partition(":")[0] not in free
     ]
     misfits = transfer.misfits(rows, new_labels)

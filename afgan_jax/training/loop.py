@@ -115,7 +115,7 @@ def record(run, report, results: Iterator, step: int, nimg: int, stop) -> None:
         report.metric(values, nimg)
         run.append_metric(metric.name, values, step=step, seconds=seconds)
         value, higher = next(iter(values.values())), not metric.row.lower
-        run.record_metric(step, metric.name, value, higher=higher)
+        run.checkpoints.record_metric(step, metric.name, value, higher=higher)
         if jax.process_count() == 1 and stop.is_due():
             return
 
@@ -160,10 +160,8 @@ def place(program: steps.Program, batch: dict[str, np.ndarray]) -> dict[str, jax
     }
 
 
-def prefetch(
-    batches: Iterator[dict], placed: Callable[[dict], dict], ahead: int = AHEAD
-) -> Iterator[dict]:
-    """Yields `placed(batch)` of each batch, started `ahead` batches early.
+def prefetch(batches: Iterator[dict], placed: Callable[[dict], dict]) -> Iterator[dict]:
+    """Yields `placed(batch)` of each batch, started AHEAD batches early.
 
     Copies to devices and steps are asynchronous, so batches are decoded and copied
     while steps run.
@@ -171,6 +169,6 @@ def prefetch(
     waiting = collections.deque()
     for batch in batches:
         waiting.append(placed(batch))
-        if len(waiting) > ahead:
+        if len(waiting) > AHEAD:
             yield waiting.popleft()
     yield from waiting

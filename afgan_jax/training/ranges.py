@@ -4,35 +4,18 @@ import math
 
 from afgan_jax import errors
 
-NOT_NEGATIVE = (0, math.inf, "at least 0 and finite")
-BELOW_1 = (0, 1, "at least 0 and below 1")
-SHARE = (0, math.nextafter(1, 2), "from 0 to 1")
-COUNT = (1, math.inf, "at least 1")
-POSITIVE = (math.nextafter(0, 1), math.inf, "above 0 and finite")
-RANGES = {  # setting: smallest value, first value that is too large, in words
-    "r1_gamma": NOT_NEGATIVE,
-    "pl_weight": NOT_NEGATIVE,
-    "pl_batch_shrink": COUNT,
-    "pl_decay": SHARE,
-    "style_mixing_prob": SHARE,
-    "blur_init_sigma": NOT_NEGATIVE,
-    "blur_fade_kimg": NOT_NEGATIVE,
-    "G_lr": NOT_NEGATIVE,
-    "D_lr": NOT_NEGATIVE,
-    "G_reg_interval": COUNT,
-    "D_reg_interval": COUNT,
-    "beta2": BELOW_1,
-    "ema_kimg": NOT_NEGATIVE,
-    "ema_rampup": NOT_NEGATIVE,
-    "rows": COUNT,
-    "columns": COUNT,
-    "batch": COUNT,
-    "total_kimg": POSITIVE,
-    "tick_kimg": POSITIVE,
-    "checkpoint_ticks": COUNT,
-    "image_ticks": COUNT,
-    "seed": (0, 2**32, "from 0 to 2**32 - 1"),
+_ABOVE_0, _ABOVE_1 = math.nextafter(0, 1), math.nextafter(1, 2)
+RANGES = {  # (smallest value, first value that is too large, in words): settings
+    (0, math.inf, "at least 0 and finite"): "r1_gamma pl_weight blur_init_sigma"
+    " blur_fade_kimg G_lr D_lr ema_kimg ema_rampup",
+    (_ABOVE_0, math.inf, "above 0 and finite"): "total_kimg tick_kimg",
+    (1, math.inf, "at least 1"): "pl_batch_shrink G_reg_interval D_reg_interval"
+    " rows columns batch checkpoint_ticks image_ticks",
+    (0, 1, "at least 0 and below 1"): "beta2",
+    (0, _ABOVE_1, "from 0 to 1"): "pl_decay style_mixing_prob",
+    (0, 2**32, "from 0 to 2**32 - 1"): "seed",
 }
+_OF = {name: row for row, names in RANGES.items() for name in names.split()}
 
 
 def check(section: str, **values: float | None) -> None:
@@ -41,7 +24,7 @@ def check(section: str, **values: float | None) -> None:
     Errors name the setting with its section, or alone where the section is "".
     """
     for key, value in values.items():
-        least, end, words = RANGES[key]
+        least, end, words = _OF[key]
         if value is not None and not least <= value < end:
             name = f"{section}.{key}" if section else key
             raise errors.SettingError(name, value, f"must be {words}")

@@ -57,7 +57,6 @@ def to_tree(state: TrainState) -> dict:
 def make_optimizer(
     lr: float,
     beta2: float = 0.99,
-    eps: float = 1e-8,
     reg_interval: int | None = None,
     reg_free: tuple[str, ...] = (),
 ) -> optax.GradientTransformation:
@@ -72,7 +71,7 @@ def make_optimizer(
 
     def adam():  # with beta1 = 0 Adam is bias-corrected RMSprop, and stores no mean
         scale = optax.scale_by_rms(
-            beta2**c, eps, eps_in_sqrt=False, bias_correction=True
+            beta2**c, 1e-8, eps_in_sqrt=False, bias_correction=True
         )
         return optax.chain(scale, optax.scale_by_learning_rate(lr * c))
 

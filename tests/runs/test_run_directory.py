@@ -247,16 +247,12 @@ def test_load_generator_returns_the_averaged_variables(tmp_path, monkeypatch):
         ({"opt": ((), ())}, r"opt/0 is int32\[3\] there, absent here"),
     ],
 )
-def test_another_architecture_is_named_by_leaf_and_setting(tmp_path, change, first):
+def test_another_architecture_is_named_by_leaf(tmp_path, change, first):
     saved_run(tmp_path)
-    other = {**CONFIG, "generator": {"resolution": 32}}
     with run_directory.Run.open(tmp_path) as run:
-        with pytest.raises(ValueError, match=first) as error:
-            run.restore(abstract(state(0) | change), config=other)
-        assert "generator.resolution: 16 -> 32" in str(error.value)
-        assert "\n" not in str(error.value)
-        with pytest.raises(ValueError, match="another version of the code"):
+        with pytest.raises(ValueError, match=f"{first}.*: another version") as error:
             run.restore(abstract(state(0) | change))
+        assert "\n" not in str(error.value)
 
 
 # Damage
@@ -489,7 +485,7 @@ with module.run_directory.Run.create_or_open(folder, module.CONFIG) as run:
     module.checkpoints.multihost_utils.sync_global_devices("damaged")
     assert run.restore(layout)[0] == 1
     run.save(2, make(2))
-    assert run.record_metric(2, "fid", 3.0)
+    assert run.checkpoints.record_metric(2, "fid", 3.0)
     try:
         module.run_directory.Run.create_or_open(folder, module.CONFIG)
     except ValueError as error:
