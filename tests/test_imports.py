@@ -10,15 +10,15 @@ ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
 EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "errors", "model"}
 MAY_IMPORT = {
-    "signal": set(),
+    "signal": {"errors"},
     "data": {"errors"},
     "interop": set(),
-    "networks": {"signal"},
-    "augment": {"signal"},
+    "networks": {"errors", "signal"},
+    "augment": {"errors", "signal"},
     "viz": {"signal"},
     "metrics": {"errors", "signal", "interop"},
     "analysis": {"errors", "signal", "networks", "metrics", "model", "viz"},
-    "runs": {"networks"},
+    "runs": {"errors", "networks"},
     "training": {"errors", "networks", "augment", "signal", "viz", "runs", "interop"},
     "bench": {"errors", "networks", "signal", "metrics", "viz"},
     "assembly": EVERYTHING,
