@@ -168,7 +168,7 @@ def test_a_small_row_differs_in_size_alone(row):
         ("a:n=8", "ablation.py:a: 'n=8' is not for row a: its filters are bilinear"),
         ("a:noise", "'noise' is not for row a: it has noise inputs already"),
         ("g:fixed", "'fixed' is not for row g: its Fourier features are not transf"),
-        ("h:stopband=3", "'stopband=3' is not for row h: bands of octaves are those"),
+        ("h:stopband=3", "'stopband=3' is not for row h: bands of octaves follow"),
         ("t:n=8,n=4", "'n=4' is given twice"),
         ("t:mixing,mixing", "'mixing' is given twice"),
         ("t:n=many", "'n=many' must be a whole number from 2 to 32"),

@@ -10,11 +10,11 @@ ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
 EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "errors", "model"}
 MAY_IMPORT = {
-    "signal": set(),
+    "signal": {"errors"},
     "data": {"errors"},
     "interop": set(),
-    "networks": {"signal"},
-    "augment": {"signal"},
+    "networks": {"errors", "signal"},
+    "augment": {"errors", "signal"},
     "viz": {"signal"},
     "metrics": {"errors", "signal", "interop"},
     "analysis": {"errors", "signal", "networks", "metrics", "model", "viz"},

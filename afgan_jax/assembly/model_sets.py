@@ -15,7 +15,6 @@ from afgan_jax.data import labels as tables
 from afgan_jax.metrics import weights
 from afgan_jax.model import Model
 from afgan_jax.networks import discriminator
-from afgan_jax.runs import config as configs
 from afgan_jax.runs import run_directory, saved_networks
 
 
@@ -76,7 +75,7 @@ def untrained_discriminators(
 ):
     """(D, the config's set, {name: function of (images, labels)}), one a seed."""
     settings = assembled.load(config, changes)
-    with configs.naming("discriminator"):
+    with errors.naming("discriminator"):
         D = discriminator.make_discriminator(**settings["discriminator"])
     data = settings["data"] | {"mirror": False}
     opened = sets.open_set(cache_dir=weights.cache_folder() / "sets", **data)

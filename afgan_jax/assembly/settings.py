@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from afgan_jax import errors
 from afgan_jax.augment import control
 from afgan_jax.data import sets
 from afgan_jax.metrics import evaluation
@@ -75,8 +76,8 @@ def fill_in(settings: dict) -> list[str]:
 
 def make_networks(settings: dict) -> tuple:
     """(G, D) of a config, whose sections are named in what is wrong with them."""
-    with configs.naming("generator"):
+    with errors.naming("generator"):
         G = generator.make_generator(**settings["generator"])
-    with configs.naming("discriminator"):
+    with errors.naming("discriminator"):
         D = discriminator.make_discriminator(**settings["discriminator"])
     return G, D

@@ -133,7 +133,7 @@ def preview(
 
 def build(settings: dict):
     """(setup, program) of the training that these settings describe."""
-    with configs.naming("train"):
+    with errors.naming("train"):
         loop.check(**settings["train"])
     samples.check(**settings["pictures"])
     G, D = assembled.make_networks(settings)

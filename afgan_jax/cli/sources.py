@@ -16,10 +16,9 @@ def configured(config, *, has_weights: bool = True):
     """The untrained Model of --config; see model.untrained."""
     from afgan_jax import model
     from afgan_jax.assembly import settings
-    from afgan_jax.runs import config as configs
 
     found = settings.load(config.spec, config.changes)
-    with configs.naming("generator"):
+    with errors.naming("generator"):
         return model.untrained(found["generator"], has_weights=has_weights)
 
 
