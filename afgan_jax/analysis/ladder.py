@@ -6,7 +6,6 @@ wrong, by as many dB.
 
 from collections.abc import Mapping, Sequence
 
-import jax
 import numpy as np
 
 from afgan_jax import errors
@@ -78,12 +77,9 @@ def measure(model: Model, samples: int = 64, batch: int = 4) -> dict[str, float]
 
 
 def _contrast(model: Model, samples: int, batch: int) -> float:
-    network = drawing.of_model(model)
-    sharding = BatchSharding.over(batch)
-    draw = sharding.compile(lambda variables, n: network.draw(variables, n, None))
-    with jax.default_matmul_precision("highest"):
-        found = sharding.map(draw, network.variables, lambda n: n, samples)
-        return float(np.std(np.concatenate(list(found))))
+    network, sharding = drawing.of_model(model), BatchSharding.over(batch)
+    images = drawing.drawn(network, sharding, samples)
+    return float(np.std(np.concatenate(list(images))))
 
 
 def figure(results: Results) -> plot.Figure:

@@ -67,14 +67,8 @@ def drawn(
     batch: int = 16,
 ) -> Iterator[Images]:
     """Batches of `count` samples of a model; labels: one for all, or to draw from."""
-    network, sharding = drawing.of_model(model, labels), BatchSharding.over(batch)
-
-    def draw(constants, numbers):
-        with jax.default_matmul_precision("highest"):
-            return pixels.to_uint8(network.draw(constants, numbers, None))
-
-    run = sharding.compile(draw)
-    return sharding.map(run, network.variables, lambda numbers: numbers, count)
+    network = drawing.of_model(model, labels)
+    return drawing.drawn(network, BatchSharding.over(batch), count, pixels.to_uint8)
 
 
 def stats(batches: Iterable[Images]) -> Stats:

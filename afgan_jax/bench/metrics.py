@@ -59,7 +59,9 @@ def whole(G, batch: int, *, repeats: int, naive: bool) -> Iterator[clock.Row]:
         naive=naive,
     )
     parts = network.pairs, network.mapping, network.synthesize
-    runs = {name: evaluator.of_drawn(net, network.draw) for name, net in DRAWN.items()}
+    runs = {
+        name: evaluator.of_samples(net, network.draw) for name, net in DRAWN.items()
+    }
     runs["ppl"] = evaluator.of_paths(*parts)
     for name, run in runs.items():
         params = _params((DRAWN | {"ppl": "lpips"})[name])
@@ -67,7 +69,7 @@ def whole(G, batch: int, *, repeats: int, naive: bool) -> Iterator[clock.Row]:
         options = {"repeats": repeats, "naive": False}
         run = clock.sides(run)
         yield clock.measure(name, run, lambda c=constants: c, batch, **options)
-    if network.resolution is not None:
+    if network.can_move:
         yield from _motions(G, batch, repeats, naive)
 
 

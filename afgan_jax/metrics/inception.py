@@ -1,9 +1,9 @@
 """Inception-v3 as TensorFlow published it in 2015: the network of FID, KID and IS.
 
 It differs from the usual Inception-v3: 1008 outputs, average pools that do not count
-their padding, and a maximum instead of an average in the last block (Mixed_7c). The
-network is a table; batch normalisation (epsilon 1e-3) is folded into the convolutions
-when weights are loaded. Names are those of the PyTorch state dict.
+their padding, and a maximum instead of an average in the last block (Mixed_7c). Batch
+normalisation (epsilon 1e-3) is folded into the convolutions when weights are loaded.
+Names are those of the PyTorch state dict.
 
 Sources: Szegedy et al., Rethinking the Inception Architecture (2015);
 Heusel et al., GANs Trained by a Two Time-Scale Update Rule (2017).
@@ -15,7 +15,6 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jax.lax import Precision
 from jaxtyping import Array, Float, Num
 
 from afgan_jax.metrics import resize
@@ -35,7 +34,7 @@ class Conv(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Branches on the same input, concatenated; `name` goes before theirs."""
+    """Concatenated branches on the same input; `name` is a prefix of theirs."""
 
     name: str
     branches: tuple
@@ -110,7 +109,7 @@ REDUCE_7 = Split(
         (shrink,),
     ),
 )
-# (tap, steps): the mean over pixels of what the steps lead to is the tap.
+# (tap, steps): the tap is the mean over pixels of the result of the steps.
 STAGES = (
     (
         "64",
@@ -147,7 +146,7 @@ STAGES = (
 
 
 class Inception(nn.Module):
-    """Images of any size, 0 to 255, grey or RGB, to all taps by name."""
+    """Images of any size, 0 to 255, grey or RGB, to {tap: features}."""
 
     @nn.compact
     def __call__(
@@ -158,8 +157,7 @@ class Inception(nn.Module):
         for tap, steps in STAGES:
             x = self._run(steps, x, "")
             taps[tap] = x.mean(axis=(1, 2))
-        dense = nn.Dense(CLASSES, False, precision=Precision.HIGHEST, name="fc")
-        taps["logits_unbiased"] = dense(taps["2048"])
+        taps["logits_unbiased"] = nn.Dense(CLASSES, False, name="fc")(taps["2048"])
         bias = self.param("fc.bias", nn.initializers.zeros, (CLASSES,))
         taps["logits"] = taps["logits_unbiased"] + bias
         return taps
@@ -171,20 +169,13 @@ class Inception(nn.Module):
                 parts = [self._run(branch, x, name) for branch in step.branches]
                 x = jnp.concatenate(parts, axis=-1)
             elif isinstance(step, Conv):
-                conv = nn.Conv(
-                    step.channels,
-                    step.kernel,
-                    step.stride,
-                    step.padding,
-                    precision=Precision.HIGHEST,
-                    name=f"{start}{step.name}.conv",
-                )
-                x = nn.relu(conv(x))
+                _, *window = step
+                x = nn.relu(nn.Conv(*window, name=f"{start}{step.name}.conv")(x))
             else:
                 x = step(x)
         return x
 
 
 def norm_of(layer: str) -> str | None:
-    """Name of the normalisation after a layer."""
+    """The name of the normalisation after a layer."""
     return layer.removesuffix("conv") + "bn" if layer.endswith(".conv") else None
