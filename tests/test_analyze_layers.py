@@ -165,7 +165,7 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
         ),
         (
             ["--config=configs/ffhqu256.py:a", "--parts=maps,waves"],
-            "--parts=waves has nothing to draw: this is a StyleGAN2 generator, which",
+            "--parts=waves has nothing to draw: a StyleGAN2 generator has no plan",
         ),
     ],
 )

@@ -87,9 +87,7 @@ class Layers:
     def nothing(self) -> dict[str, str]:
         """{part: why} of the parts that have nothing to draw."""
         if not self.model.network.synthesis.has_bands:
-            why = (
-                "this is a StyleGAN2 generator, which has no plan of bands and filters"
-            )
+            why = "a StyleGAN2 generator has no plan of bands and filters"
             return {name: why for name in PARTS if name != "maps"}
         nothing = {}
         if not self.filtering:
@@ -194,13 +192,7 @@ def maps(shown: Layers) -> Drawn:
 
 
 # name: function of Layers that draws it
-PARTS = {
-    "staircase": staircase,
-    "filters": filters,
-    "waves": waves,
-    "spectrum": spectrum,
-    "maps": maps,
-}
+PARTS = {part.__name__: part for part in (staircase, filters, waves, spectrum, maps)}
 
 
 def filter_table(rows: Sequence[dict]) -> str:

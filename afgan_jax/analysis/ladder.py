@@ -85,21 +85,13 @@ def figure(results: Results) -> plot.Figure:
     """dB of all rows and the paper's, a panel for each kind."""
     panels = {}
     for i, (kind, label) in enumerate(KINDS.items()):
-        published = {row: values[i] for row, values in PUBLISHED.items()}
-        panels[label] = _columns(results, kind) | {"paper, 256x256": published}
-    return plot.mark_panels(panels, order=ROWS, ylabel="dB")
-
-
-def _columns(results: Results, kind: str) -> dict[str, dict[str, float]]:
-    """{stage: {row: dB}} of a kind, where it was measured."""
-    return {
-        stage: {
-            row: rungs[stage][kind]
-            for row, rungs in results.items()
-            if kind in rungs.get(stage, {})
+        marks = {
+            stage: {row: dB.get(stage, {}).get(kind) for row, dB in results.items()}
+            for stage in STAGES
         }
-        for stage in STAGES
-    }
+        published = {row: values[i] for row, values in PUBLISHED.items()}
+        panels[label] = marks | {"paper, 256x256": published}
+    return plot.mark_panels(panels, order=ROWS, ylabel="dB")
 
 
 def table(results: Results) -> str:

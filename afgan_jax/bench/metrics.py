@@ -61,10 +61,10 @@ def whole(G, batch: int, *, repeats: int, naive: bool) -> Iterator[clock.Row]:
         name: evaluator.of_samples(net, network.draw) for name, net in DRAWN.items()
     }
     runs["ppl"] = evaluator.of_paths(*parts)
+    options = {"repeats": repeats, "naive": False}
     for name, run in runs.items():
         params = _params((DRAWN | {"ppl": "lpips"})[name])
         constants = (network.variables, params), numbers
-        options = {"repeats": repeats, "naive": False}
         run = clock.sides(run)
         yield clock.measure(name, run, lambda c=constants: c, batch, **options)
     if network.can_move:

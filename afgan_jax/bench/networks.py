@@ -41,12 +41,8 @@ def operations(
         arrays = [jax.random.normal(k, s) for k, s in zip(keys, ((batch, *x), *rest))]
         arrays = (half_precision.cast(arrays[0], dtype), *arrays[1:])
         whole = functools.partial(_with_gradients, function)
-        runs = {
-            name: clock.sides(function, wishes),
-            f"{name} +grad": clock.sides(
-                whole, of_gradients | wishes, compiler_options=options
-            ),
-        }
+        trained = clock.sides(whole, of_gradients | wishes, compiler_options=options)
+        runs = {name: clock.sides(function, wishes), f"{name} +grad": trained}
         for title, run in runs.items():
             yield clock.measure(title, run, lambda a=arrays: a, batch, **clocking)
 

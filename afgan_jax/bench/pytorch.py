@@ -25,19 +25,14 @@ BOTH = {
     "channel_max": "channel_max",
     "conv_clamp": "conv_clamp",
 }
-ALIAS_FREE = BOTH | {
-    "num_layers": "num_layers",
-    "num_critical": "num_critical",
-    "first_cutoff": "first_cutoff",
-    "first_stopband": "first_stopband",
-    "last_stopband_rel": "last_stopband_rel",
+SAME = ("num_layers", "num_critical", "first_cutoff", "first_stopband")
+SAME += ("last_stopband_rel", "conv_kernel", "filter_size")
+SAME += ("output_scale", "magnitude_ema_beta")
+ALIAS_FREE = BOTH | {name: name for name in SAME}
+ALIAS_FREE |= {
     "margin": "margin_size",
-    "conv_kernel": "conv_kernel",
-    "filter_size": "filter_size",
     "act_up": "lrelu_upsampling",
     "radial": "use_radial_filters",
-    "output_scale": "output_scale",
-    "magnitude_ema_beta": "magnitude_ema_beta",
 }
 STYLEGAN2 = BOTH | {"architecture": "architecture"}
 SYNTHESES = {

@@ -13,21 +13,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
+
+from afgan_jax.metrics import sharding
 
 _log = logging.getLogger(__name__)
 Arrays = dict[str, np.ndarray]
 DIGEST = "digest"  # name in a file of the digest of its other arrays
 # Errors of reading a damaged zip of arrays.
-DAMAGED = (
-    EOFError,
-    KeyError,
-    MemoryError,
-    RuntimeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+DAMAGED = EOFError, KeyError, MemoryError, RuntimeError, ValueError
+DAMAGED += zipfile.BadZipFile, zlib.error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +40,7 @@ class Store:
         name = hashlib.sha256(repr(key).encode()).hexdigest()[:32]
         path = self.folder / f"{name}.npz"
         found = _read(path)
-        if not _all_processes(found is not None):
+        if not sharding.all_processes(found is not None):
             found = {name: np.asarray(a) for name, a in compute().items()}
             try:
                 _write(path, found)
@@ -82,9 +76,3 @@ def _write(path: Path, arrays: Arrays) -> None:
         partial = Path(folder) / path.name
         np.savez(partial, **arrays | {DIGEST: digest_of(arrays)})
         os.replace(partial, path)
-
-
-def _all_processes(yes: bool) -> bool:
-    if jax.process_count() == 1:
-        return yes
-    return bool(multihost_utils.process_allgather(np.array(yes)).all())

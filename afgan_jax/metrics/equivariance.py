@@ -173,12 +173,12 @@ def integer_shift_errors(orig: Images, moved: Images, t: Shift) -> Errors:
 
 
 def fractional_shift_errors(orig: Images, moved: Images, t: Shift) -> Errors:
-    """EQ-T_frac sums of each sample, as above."""
+    """EQ-T_frac sums of each sample."""
     return _masked_errors(*warp.translate_fractional(orig, *t), moved)
 
 
 def rotation_errors(orig: Images, moved: Images, angle: Real) -> Errors:
-    """EQ-R sums of each sample, as above."""
+    """EQ-R sums of each sample."""
     reference, mask = warp.rotate(orig, angle)
     moved, pseudo_mask = warp.pseudo_rotate(moved, angle)
     return _masked_errors(reference, mask * pseudo_mask, moved)

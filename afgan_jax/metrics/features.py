@@ -45,25 +45,18 @@ NETS = {
 
 
 def features(
-    name: str,
-    paths: Mapping[str, str | os.PathLike] | None = None,
-    *,
-    taps: tuple[str, ...] | None = None,
-    batch_size: int | None = None,
+    name: str, paths: Mapping[str, str | os.PathLike] | None = None, **options
 ) -> Extract:
     """A compiled function of images that returns features [N D] of the net `name`.
 
     paths: files of weights ({"inception": "weights.pth"}) that are not in their usual
-    place. taps: return a tuple of these outputs of the net instead. batch_size: run
-    this many images at a time, so that one compiled program serves any N.
-    Raises ValueError for an unknown name, and for weights that are missing or do not
-    fit.
+    place. options: as in `extractor`. Raises ValueError for an unknown name, and for
+    weights that are missing or do not fit.
     """
     if name not in NETS:
         why = f"is unknown: use one of {', '.join(NETS)}"
         raise errors.SettingError("name", name, why)
-    params = load(name, paths or {})
-    return extractor(name, params, taps=taps, batch_size=batch_size)
+    return extractor(name, load(name, paths or {}), **options)
 
 
 def load(name: str, paths: Mapping[str, str | os.PathLike]) -> dict:
@@ -91,7 +84,11 @@ def extractor(
     taps: tuple[str, ...] | None = None,
     batch_size: int | None = None,
 ) -> Extract:
-    """As `features`, with given parameters."""
+    """As `features`, with given parameters.
+
+    taps: return a tuple of these outputs of the net instead. batch_size: run this many
+    images at a time, so that one compiled program serves any N.
+    """
     params = jax.device_put(params)
 
     @jax.jit

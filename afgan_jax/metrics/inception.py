@@ -109,40 +109,26 @@ REDUCE_7 = Split(
         (shrink,),
     ),
 )
-# (tap, steps): the tap is the mean over pixels of the result of the steps.
-STAGES = (
-    (
-        "64",
-        (
-            Conv("Conv2d_1a_3x3", 32, **half),
-            Conv("Conv2d_2a_3x3", 32, (3, 3), padding="VALID"),
-            Conv("Conv2d_2b_3x3", 64, (3, 3)),
-            shrink,
-        ),
+# {tap: steps}; the tap is the mean over pixels of the result of the steps.
+STAGES = {
+    "64": (
+        Conv("Conv2d_1a_3x3", 32, **half),
+        Conv("Conv2d_2a_3x3", 32, (3, 3), padding="VALID"),
+        Conv("Conv2d_2b_3x3", 64, (3, 3)),
+        shrink,
     ),
-    (
-        "192",
-        (
-            Conv("Conv2d_3b_1x1", 80),
-            Conv("Conv2d_4a_3x3", 192, (3, 3), padding="VALID"),
-            shrink,
-        ),
+    "192": (
+        Conv("Conv2d_3b_1x1", 80),
+        Conv("Conv2d_4a_3x3", 192, (3, 3), padding="VALID"),
+        shrink,
     ),
-    (
-        "768",
-        (
-            _block_5("Mixed_5b", 32),
-            _block_5("Mixed_5c", 64),
-            _block_5("Mixed_5d", 64),
-            REDUCE_6,
-            _block_6("Mixed_6b", 128),
-            _block_6("Mixed_6c", 160),
-            _block_6("Mixed_6d", 160),
-            _block_6("Mixed_6e", 192),
-        ),
+    "768": (
+        *(_block_5(f"Mixed_5{i}", width) for i, width in zip("bcd", (32, 64, 64))),
+        REDUCE_6,
+        *(_block_6(f"Mixed_6{i}", n) for i, n in zip("bcde", (128, 160, 160, 192))),
     ),
-    ("2048", (REDUCE_7, _block_7("Mixed_7b", average), _block_7("Mixed_7c", maximum))),
-)
+    "2048": (REDUCE_7, _block_7("Mixed_7b", average), _block_7("Mixed_7c", maximum)),
+}
 
 
 class Inception(nn.Module):
@@ -154,7 +140,7 @@ class Inception(nn.Module):
     ) -> dict[str, Float[Array, "N D"]]:
         x = (resize.resize(resize.as_rgb(images), SIZE) - 128) / 128
         taps = {}
-        for tap, steps in STAGES:
+        for tap, steps in STAGES.items():
             x = self._run(steps, x, "")
             taps[tap] = x.mean(axis=(1, 2))
         taps["logits_unbiased"] = nn.Dense(CLASSES, False, name="fc")(taps["2048"])

@@ -237,10 +237,8 @@ METRICS = (
 
 def check_weights(metrics: list[Metric], paths: Mapping) -> None:
     """Raises ValueError if weights that the metrics need are missing."""
-    for metric in metrics:
-        files = features.NETS[metric.row.net].files if metric.row.net else ()
-        for file in files:
-            weights.locate(file, paths.get(file))
+    for file in _files(metrics):
+        weights.locate(file, paths.get(file))
 
 
 def prepare(metrics: list[Metric]) -> Iterator[tuple[str, Any]]:
@@ -248,11 +246,16 @@ def prepare(metrics: list[Metric]) -> Iterator[tuple[str, Any]]:
 
     Raises ValueError if they need none.
     """
-    nets = [metric.row.net for metric in metrics if metric.row.net is not None]
-    files = dict.fromkeys(file for net in nets for file in features.NETS[net].files)
+    files = _files(metrics)
     if not files:
         names = [metric.name for metric in metrics]
         why = "need no weights: leave out prepare"
         raise errors.SettingError("metrics", names, why)
     for file in files:
         yield file, weights.prepare(file)
+
+
+def _files(metrics: list[Metric]) -> dict[str, None]:
+    """The files of weights that the metrics need, in order."""
+    nets = [metric.row.net for metric in metrics if metric.row.net is not None]
+    return dict.fromkeys(file for net in nets for file in features.NETS[net].files)

@@ -108,15 +108,20 @@ def compiled(
     return sharding.compile(make(*arguments), rows=rows)
 
 
+def all_processes(yes: bool) -> bool:
+    """Whether all processes of the job say yes; every one of them must ask."""
+    if jax.process_count() == 1:
+        return yes
+    return bool(multihost_utils.process_allgather(np.array(yes)).all())
+
+
 def _agreed(read: Callable, numbers: Numbers):
     """read(numbers). An error in one process is raised in all, which would wait."""
-    if jax.process_count() == 1:
-        return read(numbers)
     fault, found = None, None
     try:
         found = read(numbers)
     except (ValueError, OSError) as error:
         fault = error
-    if np.any(multihost_utils.process_allgather(np.array(fault is not None))):
+    if not all_processes(fault is None):
         raise fault or ValueError("another process of the job could not read its share")
     return found

@@ -34,10 +34,9 @@ def staircase(rows: Sequence[Mapping]) -> plot.Figure:
     axis.set_yscale("log", base=2)
     axis.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
     axis.set_xticks(x, [row["name"] for row in rows], rotation=60, ha="right")
-    axis.set_xlim(-0.5, len(rows) - 0.5)
     least = np.append(column["half_width"], low)
     axis.set_ylim(bottom=0.8 * least[least > 0].min())
-    axis.set_ylabel(AXIS)
+    axis.set(xlim=(-0.5, len(rows) - 0.5), ylabel=AXIS)
     axis.set_title("bands and sampling rates", loc="left")
     figure.legend(loc="outside right upper")
     return figure
@@ -62,14 +61,12 @@ def filter_bank(rows: Sequence[Mapping]) -> plot.Figure:
                 _impulse(impulse, side, row[side], colour)
                 _response(response, side, row[side], colour)
         impulse.set_title(row["name"], loc="left", fontsize="medium")
-        impulse.set_xlabel("samples at the inner rate", fontsize="small")
-        impulse.set_ylabel("taps", fontsize="small")
         response.set_title(_attenuations(row), loc="right", fontsize="small")
-        response.set_xlabel(AXIS, fontsize="small")
-        response.set_ylabel("dB", fontsize="small")
-        response.set_xlim(0, row["inner_rate"] / 2)
-        response.set_ylim(LOWEST, 8)
-        for axis in (impulse, response):
+        response.set(xlim=(0, row["inner_rate"] / 2), ylim=(LOWEST, 8))
+        labels = ("samples at the inner rate", "taps"), (AXIS, "dB")
+        for axis, (x, y) in zip((impulse, response), labels):
+            axis.set_xlabel(x, fontsize="small")
+            axis.set_ylabel(y, fontsize="small")
             axis.tick_params(labelsize="small")
     handles, labels = _legend(axes[1::2])
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
@@ -128,9 +125,7 @@ def spectra(rows: Sequence[Mapping]) -> plot.Figure:
         axis.axvspan(row["cutoff"], row["stopband"], **look, label=label)
         axis.axvline(row["rate"] / 2, color="0.4", ls="--", lw=0.9, label=NYQUIST)
         axis.set_title(_title(row), fontsize="medium")
-        axis.set_xlim(0, row["inner_rate"] / 2)
-        axis.set_xlabel(AXIS)
-        axis.set_ylim(LOWEST, 10)
+        axis.set(xlim=(0, row["inner_rate"] / 2), ylim=(LOWEST, 10), xlabel=AXIS)
     for axis in axes[::3]:
         axis.set_ylabel("power, dB")
     handles, labels = _legend(axes)
@@ -174,11 +169,10 @@ def waves(
     axis.plot(*circle, color=UP, label="cutoff $f_c$")
     look = {"s": 70, "lw": 1.5, "fc": "none", "ec": DOWN, "label": "shown"}
     axis.scatter(x[channels], y[channels], **look)
-    axis.set_aspect("equal")
-    axis.set(xlabel=f"{AXIS}, horizontal", ylabel=f"{AXIS}, vertical")
-    axis.set_title(f"{len(x)} waves")
+    axis.set(xlabel=f"{AXIS}, horizontal", ylabel=f"{AXIS}, vertical", aspect="equal")
     limit = 1.4 * found["cutoff"]  # room for the legend
-    axis.set(xlim=(-limit, limit), ylim=(limit, -limit))  # down, as images have it
+    axis.set(xlim=(-limit, limit), ylim=(limit, -limit))  # downwards, as in images
+    axis.set_title(f"{len(x)} waves")
     axis.legend(loc="upper right", fontsize="small")
     axis.grid(True, alpha=0.3)
     panels = right.subplots(2, count, squeeze=False)
@@ -186,9 +180,7 @@ def waves(
         for axis, number, image in zip(line, channels, values):
             _image(axis, image, f"{name} {number}", found)
     right.supxlabel("canvas widths", fontsize="small")
-    right.suptitle(
-        "waves, and below channels of their learned mix, which layer 0 reads"
-    )
+    right.suptitle("waves, and below channels of their mix, which layer 0 reads")
     return figure
 
 
@@ -198,8 +190,7 @@ def _image(axis, image, title: str, found: Mapping) -> None:
     axis.imshow(image, cmap="RdBu_r", extent=(-width, width, height, -height))
     axis.plot([-0.5, 0.5, 0.5, -0.5, -0.5], [-0.5, -0.5, 0.5, 0.5, -0.5], "k", lw=0.7)
     axis.set_title(title, fontsize="small")
-    axis.set_xticks([-0.5, 0.5])
-    axis.set_yticks([])
+    axis.set(xticks=[-0.5, 0.5], yticks=[])
     axis.tick_params(labelsize="x-small")
 
 

@@ -151,7 +151,7 @@ def layers(
     figure, (axis,) = panels(1, 1, (2 + 0.6 * len(names), 4.0))
     for style, group in (("o-", curves), ("k--", guides)):
         for i, (name, values) in enumerate(group.items()):
-            y = [math.nan if value is None else value for value in values]
+            y = np.array(values, float)  # None becomes NaN
             axis.plot(range(len(names)), y, style, label=name, alpha=1 / (1 + i / 2))
     axis.set_xticks(range(len(names)), names, rotation=60, ha="right")
     axis.set_ylabel(ylabel)
@@ -170,8 +170,7 @@ def mark_panels(
     figure, axes = _row(len(panels), ylabel)
     for axis, (name, series) in zip(axes, panels.items()):
         for mark, (label, values) in zip("os_D^v", series.items()):
-            found = [values.get(item) for item in order]
-            y = [math.nan if value is None else value for value in found]
+            y = np.array([values.get(item) for item in order], float)
             axis.plot(range(len(order)), y, mark, label=label, markersize=7, mew=2)
         axis.set_xticks(range(len(order)), [item.upper() for item in order])
         axis.set_title(name)
