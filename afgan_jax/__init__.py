@@ -2,12 +2,14 @@
 
 model = afgan_jax.load("runs/earth")        # a run, RUN@STEP, or a published snapshot
 model.images(seeds=[0, 1], psi=0.7)         # uint8 [N H W C]
+afgan_jax.train("earth32", "runs/earth")    # a config, a new or resumed run directory
 afgan_jax.analysis.equivariance(model, samples=200).decibels
 """
 
 import importlib
 
 _PUBLIC = {"load": "afgan_jax.model", "Model": "afgan_jax.model"}
+_PUBLIC |= {"train": "afgan_jax.assembly.training"}
 __all__ = [*_PUBLIC, "analysis"]
 
 

@@ -1,5 +1,7 @@
-"""The one kind of error that names a setting."""
+"""The one kind of error that names a setting, and what raises it often."""
 
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 
@@ -16,3 +18,24 @@ class SettingError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.name}={self.value!r} {self.why}"
+
+
+def check_known(name: str, value: Any, known: Iterable[str]) -> None:
+    """Raises SettingError unless the value is one of those known."""
+    if value not in tuple(known):
+        raise SettingError(name, value, f"is unknown: use one of {', '.join(known)}")
+
+
+@contextlib.contextmanager
+def naming(section: str) -> Iterator[None]:
+    """Puts "section." before the setting that an error names, or begins with."""
+    try:
+        yield
+    except SettingError as error:
+        name = f"{section}.{error.name}"
+        raise SettingError(name, error.value, error.why) from error
+    except ValueError as error:
+        key, equals, _ = str(error).partition("=")
+        if not (equals and key.isidentifier()):
+            raise
+        raise ValueError(f"{section}.{error}") from error

@@ -3,13 +3,12 @@
 python -m afgan_jax train --config=ablation:g --workdir=runs/g
 
 `:a` to `:h`, `:t` (default) and `:r`, at the published ablation setting: FFHQ-U at
-256x256, 70000 images in data/ffhqu256.zip (another place: --config.data.path=...). The
+256x256, 70000 images in data/ffhqu256.zip, or give --config.data.path=.... The
 published figures after 25000 kimg are in afgan_jax/analysis/published.py.
 
-Ablations follow a second colon, with commas between: `:r:lanczos`, `:r:n=8,m=4`,
-`:t:noise`; ablation_options.py has them all. `:g:small` is a row on the Earth at 64x64,
-for a CPU. Where the paper does not say how, the choice made and its reason stand at the
-row.
+Ablations (ablation_options.py) follow a second colon, with commas between them:
+`:r:lanczos`, `:r:n=8,m=4`, `:t:noise`. `:g:small` is a row on the Earth at 64x64, for a
+CPU. The comment on a row has the choices that the paper leaves open, with reasons.
 """
 
 from ml_collections import ConfigDict
@@ -26,7 +25,7 @@ SETTING = base.published(
     r1_gamma=1.0,
 )
 
-# What each row changes of the row above it; A, of the setting.
+# The changes of each row to the row above it; of A to SETTING.
 ROWS = {
     # StyleGAN2 as published.
     "a": {
@@ -35,16 +34,15 @@ ROWS = {
         "losses": {"pl_weight": 2.0, "style_mixing_prob": 0.9},
         "updates": {"G_reg_interval": 4},
     },
-    # Fourier features in place of the learned constant, on the grid that it had: 4x4
-    # pixels, of which a band of 2 cycles per canvas is all that there is room for. They
-    # are mixed by a learned matrix, but not normalised: waves have half the power of
-    # the constant, which demodulation evens out.
+    # Fourier features instead of the learned constant, on its grid of 4x4 pixels, which
+    # holds a band of 2 cycles per canvas. They are mixed by a learned matrix, but not
+    # normalised: demodulation makes up for their power, half that of the constant.
     "b": {
         "generator": {
             "synthesis": {
                 "kind": "stylegan2_fourier",
                 "input": "fourier",
-                # A has these by its nature; now they are settings.
+                # Fixed in StyleGAN2, and now settings.
                 "architecture": "skip",
                 "noise": True,
                 "lowpass": "bilinear",
@@ -60,11 +58,11 @@ ROWS = {
         "losses": {"pl_weight": 0.0, "style_mixing_prob": 0.0},
         "updates": {"G_reg_interval": None},
     },
-    # A shorter mapping; one layer makes the image ("orig": without skips), in -4..4;
-    # inputs of convolutions are divided by the root of their mean square, an average of
-    # half-life 20 kimg. Modulated convolution stays StyleGAN2's: the average is taken
-    # of what enters it, before styles, and the division left out of demodulation, which
-    # would undo it, both as in T. The layer that makes the image has an average too:
+    # A shorter mapping; one layer makes the image ("orig": without skips), in -4..4.
+    # Inputs of convolutions are divided by the root of their mean square, an average of
+    # half-life 20 kimg. Modulated convolution remains StyleGAN2's: as in T, the average
+    # is that of its input, before styles, and demodulation, which would undo the
+    # division, does not see it. The layer that makes the image has an average too:
     # "every convolution".
     "d": {
         "generator": {
@@ -77,37 +75,37 @@ ROWS = {
         },
         "discriminator": {"mbstd_group_size": 4},
     },
-    # A margin of 10 pixels around the canvas, at every resolution alike: also the input
-    # is 24x24 now. Convolutions still pad with zeros, at the margin's far end; what
-    # upsampling adds to the margin is cropped before the activation, and the rest where
-    # the image is made, whose convolution looks at single pixels. The Kaiser filter is
-    # cut off at the Nyquist of what is upsampled, with a transition band of
-    # (sqrt(2) - 1) s/2 to either side. D keeps [1, 3, 3, 1], as in all rows.
+    # A margin of 10 pixels around the canvas at every resolution: the input is 24x24.
+    # Convolutions still pad with zeros, outside the margin. The margin, doubled by
+    # upsampling, is cropped to 10 pixels before the activation, and to the canvas after
+    # the 1x1 convolution that makes the image. The Kaiser filter is cut off at the
+    # Nyquist frequency of its input, with a transition band of (sqrt(2) - 1) s/2 to
+    # either side. D keeps [1, 3, 3, 1], as in all rows.
     "e": {"generator": {"synthesis": {"margin": 10, "lowpass": "kaiser"}}},
-    # Filtered nonlinearities, in layers that convolve first, at the rate of their
-    # input, where a twofold and the nonlinearity's twofold upsampling become one. Two
-    # layers an octave as before, 13 at 256 pixels, all critically sampled. Weights and
-    # styles are now normalised before they are multiplied, and convolutions grow maps
-    # by their reach instead of padding to the same size, both as published for T; the
-    # last convolution crops to the canvas.
+    # Filtered nonlinearities. Layers convolve at the rate of their input; their own
+    # twofold upsampling and that of the nonlinearity become one. As before there are
+    # two layers an octave, 13 at 256 pixels, all critically sampled. As published for
+    # T, weights and styles are normalised before they are multiplied, and convolutions
+    # enlarge maps instead of padding to the same size; the last convolution crops to
+    # the canvas.
     "f": {
         "generator": {
             "synthesis": {
                 "kind": "alias_free",
-                "architecture": base.OMIT,  # has no other
+                "architecture": base.OMIT,
                 "schedule": "octaves",
                 "num_critical": None,
             },
         },
     },
-    # Lower cutoffs, s/2 - f_h, except for the two layers at the image's own rate, as
-    # many as T's: "all but the highest-resolution layers". Fourier features fill the
-    # band of the first layer, so theirs falls from 2 to 1.17: what is beyond would
-    # alias in that layer and be filtered out after it. Channels go with 1 / f_c.
+    # Lower cutoffs, s/2 - f_h, except for the two layers at the image's rate, as many
+    # as T's: "all but the highest-resolution layers". Fourier features fill the band of
+    # the first layer, so theirs falls from 2 to 1.17: higher frequencies would alias in
+    # that layer and be filtered out after it. Channels are proportional to 1 / f_c.
     "g": {"generator": {"synthesis": {"num_critical": 2}}},
-    # Fourier features turned and shifted as w says.
+    # w rotates and translates the Fourier features.
     "h": {"generator": {"synthesis": {"input": "fourier_transformed"}}},
-    # Layers whose bands grow evenly, whatever the image's resolution.
+    # Layers whose bands grow geometrically, for any resolution.
     "t": {"generator": {"synthesis": {"schedule": "flexible"}}},
     # Equivariant to rotation.
     "r": base.merged(base.config_r(2**14), base.blur(BATCH)),

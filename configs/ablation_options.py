@@ -4,7 +4,10 @@ from . import base
 
 
 def read(row: str, options: list[str]) -> dict:
-    """{name: value} of options such as "n=8" and "lanczos"; ValueError says why not."""
+    """{name: value} of options such as "n=8" and "lanczos".
+
+    Raises ValueError for those that are unknown, impossible or exclude each other.
+    """
     values = {}
     for text in options:
         name, equals, value = text.partition("=")
@@ -35,7 +38,7 @@ def read(row: str, options: list[str]) -> dict:
 
 
 def _option(rows, reason, read, change) -> dict:
-    """An ablation: rows it is for, why no others, its value, what that changes.
+    """An ablation: its rows, why no others, and the functions of its value.
 
     read(text) -> value, None if it has no value; change(value, config so far) ->
     {section: {setting: value}}.
@@ -74,7 +77,7 @@ def _between(kind, text, low, high, noun):
 
 
 def _capacity(factor, config):
-    """Of G alone: D is the same in all rows and ablations."""
+    """Of G only: D is the same in all rows and ablations."""
     G = config["generator"]["synthesis"]
     sizes = {k: G[k] for k in ("channel_base", "channel_max")}
     return _synthesis(**{k: round(size * factor) for k, size in sizes.items()})
@@ -92,8 +95,10 @@ def _path(value, config):
 
 
 def _small(value, config):
-    """The Earth at 64x64, a sixteenth of the channels, averages over 1 kimg. No blur:
-    10 pixels are much of 64, and the training is shorter than it would last."""
+    """The Earth at 64x64, a sixteenth of the channels, averages over 1 kimg.
+
+    No blur: 10 pixels are much of 64, and it would last longer than the training.
+    """
     G = config["generator"]["synthesis"]
     sizes = {
         "resolution": 64,
@@ -117,27 +122,27 @@ ALL = "ab" + FROM_C
 OPTIONS = {
     "small": _option(ALL, "", None, _small),
     "capacity": _option(ALL, "", _number(0.01, 16), _capacity),
-    # Filters. The Kaiser window's length; n = 4, 6 and 8 in the paper.
+    # Taps of the Kaiser filter per factor; 4, 6 and 8 in the paper.
     "n": _option(
         FROM_E,
         "its filters are bilinear; rows from e on have Kaiser windows",
         _whole(2, 32),
         _setting("filter_size"),
     ),
-    # Separable also in R, as published: the radial form is the Kaiser filter's alone.
+    # Separable also in R, as published: only the Kaiser filter has a radial form.
     "lanczos": _option(
         FROM_E,
-        "its filters are bilinear; rows from e on have others to replace",
+        "its filters are bilinear; those of rows from e on can be replaced",
         None,
         _settings(lowpass="lanczos"),
     ),
     "gaussian": _option(
         FROM_E,
-        "its filters are bilinear; rows from e on have others to replace",
+        "its filters are bilinear; those of rows from e on can be replaced",
         None,
         _settings(lowpass="gaussian"),
     ),
-    # Magnification of the nonlinearity; m = 1, 2 and 4 in the paper.
+    # Oversampling of the nonlinearity; 1, 2 and 4 in the paper.
     "m": _option(
         FROM_F,
         "its nonlinearities are not filtered; those of rows from f on are",
@@ -147,7 +152,6 @@ OPTIONS = {
     "margin": _option(
         FROM_E, "rows from e on have a margin", _whole(0, 64), _setting("margin")
     ),
-    # Layers. Only what grows evenly can have another number of layers or stopband.
     "inflexible": _option(
         "tr",
         "only rows t and r have flexible layers",
@@ -170,27 +174,25 @@ OPTIONS = {
     # The exponent: 2^1.5, 2^2.1 and 2^3.1 cycles per canvas in the paper.
     "stopband": _option(
         "tr",
-        "bands of octaves are those of their rates; rows t and r choose",
+        "bands of octaves follow from their rates; rows t and r choose",
         _number(1.01, 8),
         lambda x, config: _synthesis(first_stopband=2**x),
     ),
-    # Group convolutions.
     "p4": _option(
         "fght",
         "layers of a to e have no group axis, and 1x1 convolutions no direction",
         None,
         _p4,
     ),
-    # Inputs and losses.
     "fixed": _option(
         "htr",
         "its Fourier features are not transformed; those of rows from h on are",
         None,
         _settings(input="fourier"),
     ),
-    # As in StyleGAN2, between convolution and bias, hence before the nonlinearity and
-    # from F on at the rate of a layer's input, margin included. One map for all
-    # channels, times a learned strength that begins at 0.
+    # As in StyleGAN2, between convolution and bias: from F on at the rate of a layer's
+    # input, margin included. One map for all channels, times a learned strength, at
+    # first 0.
     "noise": _option(
         FROM_C, "it has noise inputs already", None, _settings(noise=True)
     ),
@@ -209,7 +211,7 @@ CLASHES = {
     ("lanczos", "gaussian"): "give one filter",
     ("n", "lanczos"): "n is the length of Kaiser windows",
     ("n", "gaussian"): "n is the length of Kaiser windows",
-    ("noise", "p4"): "noise stays where it is while all else turns",
+    ("noise", "p4"): "noise does not turn with the features",
     ("inflexible", "layers"): "octaves have two layers each",
-    ("inflexible", "stopband"): "bands of octaves are those of their rates",
+    ("inflexible", "stopband"): "bands of octaves follow from their rates",
 }

@@ -3,7 +3,7 @@
 python -m afgan_jax train --config=afhqv2_512:r --workdir=runs/afhqv2-r
 
 `:t` (default) or `:r`. Expects the 15803 images, of all three classes, as
-data/afhqv2_512.zip. --preview-augment shows what D sees. Published figures:
+data/afhqv2_512.zip. --preview-augment shows augmented images. Published figures:
 afgan_jax/analysis/published.py.
 """
 
@@ -14,9 +14,7 @@ BATCH = 32
 
 def get_config(arg=None):
     changes = base.choose("afhqv2_512.py", CONFIGURATIONS, arg)
-    return base.make(
-        SETTING, base.config_t(BATCH), {"augment": {"mode": "ada"}}, *changes
-    )
+    return base.make(SETTING, base.config_t(BATCH), *changes)
 
 
 SETTING = base.merged(

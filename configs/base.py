@@ -1,8 +1,8 @@
-"""What configurations share, as nested dicts to be merged; no configuration itself."""
+"""Parts of configurations: nested dicts that are merged."""
 
 from ml_collections import ConfigDict
 
-OMIT = object()  # as a value: takes out what was there
+OMIT = object()  # as a value: removes the setting
 EARTH_BATCH = 8
 
 
@@ -16,7 +16,7 @@ def published(
     channel_base: int = 2**15,
     D_lr: float = 0.002,
 ) -> dict:
-    """The setting of the paper for a set of images, whatever the generator."""
+    """The paper's setting for a set of images, for any generator."""
     sizes = {
         "resolution": resolution,
         "channel_base": channel_base,
@@ -39,19 +39,18 @@ def published(
 
 
 def config_t(batch: int) -> dict:
-    """What T states beside its setting: the defaults are the rest."""
+    """The settings of T that are neither defaults nor in `published`."""
     return {"generator": {"synthesis": {"magnitude_ema_beta": average(batch)}}}
 
 
 def config_r(channel_base: int) -> dict:
-    """What R changes of T with this channel_base: equivariance to rotation."""
-    changes = {"conv_kernel": 1, "radial": True}
+    """The settings that R changes of a T with this channel_base."""
     sizes = {"channel_base": 2 * channel_base, "channel_max": 1024}
-    return {"generator": {"synthesis": changes | sizes}}
+    return {"generator": {"synthesis": {"conv_kernel": 1, "radial": True, **sizes}}}
 
 
 def blur(batch: int) -> dict:
-    """Of D's images as R has it: 200 kimg at batch 32, longer with the batch."""
+    """The blur of D's images of R: 200 kimg at batch 32, proportional to the batch."""
     return {"losses": {"blur_init_sigma": 10.0, "blur_fade_kimg": 200 * batch / 32}}
 
 
@@ -61,7 +60,7 @@ def average(batch: int, kimg: float = 20.0) -> float:
 
 
 def earth(resolution: int) -> dict:
-    """A training on the Earth that a CPU is enough for, whatever the generator."""
+    """A training on the Earth for a CPU, for any generator."""
     return {
         "data": {"path": "earth", "resolution": resolution, "mirror": True},
         "discriminator": {
@@ -87,8 +86,7 @@ def earth(resolution: int) -> dict:
 
 
 def small_r(resolution: int, **sizes) -> dict:
-    """R at small width: half the layers, filters of 4 taps per factor instead of 6, a
-    narrower margin, and averages as short as the training."""
+    """R, smaller: narrow, with shorter filters and averages and a narrower margin."""
     settings = {
         "resolution": resolution,
         "channel_base": 1536,
@@ -104,7 +102,7 @@ def small_r(resolution: int, **sizes) -> dict:
 
 
 def merged(config: dict, *changes: dict) -> dict:
-    """The config with these changes, the last ones foremost."""
+    """The config with these changes; later ones take precedence."""
     config = {
         key: merged(value) if isinstance(value, dict) else value
         for key, value in config.items()
@@ -130,5 +128,5 @@ def choose(file: str, configurations: dict, arg: str | None):
 
 
 def make(*parts: dict) -> ConfigDict:
-    """The configuration that these make when merged."""
+    """The configuration of these parts, merged."""
     return ConfigDict(merged({}, *parts))

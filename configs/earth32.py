@@ -2,9 +2,9 @@
 
 python -m afgan_jax train --config=earth32 --workdir=runs/earth32
 
-About 47 images/s on 2 CPU cores: 11 minutes. Against the published settings it has half
-the layers, filters of 4 taps per factor instead of 6 (a third of the time, some dB), a
-narrower margin, and running averages as short as the training.
+About 47 images/s on 2 CPU cores: 11 minutes. Unlike the published setting it has half
+the layers, filters of 4 taps per factor instead of 6 (a third of the time, some dB
+worse), a narrower margin and running averages as short as the training.
 """
 
 from . import base

@@ -3,7 +3,7 @@
 python -m afgan_jax train --config=ffhq1024:r --workdir=runs/ffhq1024-r
 
 `:t` (default) or `:r` for FFHQ, `:t-u` or `:r-u` for FFHQ-U. Expects the 70000 images
-as data/ffhq1024.zip or data/ffhqu1024.zip; a set of this size needs no augmentation.
+as data/ffhq1024.zip or data/ffhqu1024.zip; such a large set needs no augmentation.
 Published figures: afgan_jax/analysis/published.py.
 """
 

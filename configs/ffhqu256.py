@@ -3,7 +3,7 @@
 python -m afgan_jax train --config=ffhqu256:r --workdir=runs/ffhqu256-r
 
 `:t` (default), `:r` or `:a`, which are rows of ablation.py. Expects the 70000 images as
-data/ffhqu256.zip (another place: --config.data.path=...); a set of this size needs no
+data/ffhqu256.zip, or give --config.data.path=...; such a large set needs no
 augmentation. Published figures: afgan_jax/analysis/published.py.
 """
 

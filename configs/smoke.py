@@ -1,4 +1,4 @@
-"""A run of seconds that exercises everything: for tests and for a first look.
+"""A run of a few seconds, for tests and for a first look.
 
 python -m afgan_jax train --config=smoke --workdir=runs/smoke
 """

@@ -4,8 +4,8 @@ import pathlib
 
 import pytest
 
-from afgan_jax import cli
 from afgan_jax.__main__ import main
+from afgan_jax.assembly import settings as assembled
 from afgan_jax.networks import generator
 from afgan_jax.runs import config
 
@@ -43,7 +43,7 @@ CHANGES = {  # against the row above, whatever the config states beside
 
 
 def load(arg, **overrides):
-    return config.load(f"{CONFIGS / 'ablation.py'}:{arg}", overrides, cli.schema())
+    return config.load(f"{CONFIGS / 'ablation.py'}:{arg}", overrides, assembled.SCHEMA)
 
 
 def differing(one, other):
@@ -72,7 +72,7 @@ def test_a_row_changes_of_the_row_above_what_the_paper_says(above, row):
 
 @pytest.mark.parametrize("row", "atr")
 def test_rows_are_those_of_ffhqu256(row):
-    published = config.load(f"{CONFIGS / 'ffhqu256.py'}:{row}", schema=cli.schema())
+    published = config.load(f"{CONFIGS / 'ffhqu256.py'}:{row}", schema=assembled.SCHEMA)
     assert load(row) == published  # so test_configs has counted its parameters
 
 
@@ -168,7 +168,7 @@ def test_a_small_row_differs_in_size_alone(row):
         ("a:n=8", "ablation.py:a: 'n=8' is not for row a: its filters are bilinear"),
         ("a:noise", "'noise' is not for row a: it has noise inputs already"),
         ("g:fixed", "'fixed' is not for row g: its Fourier features are not transf"),
-        ("h:stopband=3", "'stopband=3' is not for row h: bands of octaves are those"),
+        ("h:stopband=3", "'stopband=3' is not for row h: bands of octaves follow"),
         ("t:n=8,n=4", "'n=4' is given twice"),
         ("t:mixing,mixing", "'mixing' is given twice"),
         ("t:n=many", "'n=many' must be a whole number from 2 to 32"),

@@ -161,7 +161,7 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
         (["--config=SMOKE", "--class=1"], "--class=1 is for generators with labels"),
         (
             ["--config=SMOKE", "--config.generator.synthesis.lowpass=x"],
-            "generator.synthesis.lowpass='x' is",
+            "--config.generator.synthesis.lowpass=x is",
         ),
         (
             ["--config=configs/ffhqu256.py:a", "--parts=maps,waves"],

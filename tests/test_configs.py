@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from afgan_jax import cli
 from afgan_jax.analysis import published
+from afgan_jax.assembly import settings as assembled
+from afgan_jax.assembly import training
 from afgan_jax.augment import control, pipeline
-from afgan_jax.cli import assembly
 from afgan_jax.data import advice
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.runs import config
@@ -86,7 +86,7 @@ def test_configs_share_networks_between_which_weights_are_taken_over(spec):
 @pytest.mark.parametrize("spec", (*PUBLISHED, *SAME_NETWORKS))
 def test_published_configs_have_the_published_constants(spec):
     name, _, arg = spec.partition(":")
-    settings = config.load(str(CONFIGS / spec), schema=cli.schema())
+    settings = config.load(str(CONFIGS / spec), schema=assembled.SCHEMA)
     updates = settings["updates"]
     assert settings["losses"]["r1_gamma"] == GAMMAS[name][arg]
     lengths = (updates["batch_size"], settings["train"]["total_kimg"])
@@ -104,14 +104,14 @@ def test_data_and_sizes_are_all_that_a_config_must_state(tmp_path):
     minimal = {"data": {"path": "earth"}} | sizes
     path = tmp_path / "minimal.py"
     path.write_text(f"def get_config():\n    return {minimal}\n")
-    settings = config.load(str(path), schema=cli.schema())
-    (line,) = cli.fill_in(settings)
+    settings = config.load(str(path), schema=assembled.SCHEMA)
+    (line,) = assembled.fill_in(settings)
     assert "losses.r1_gamma=0.128" in line and "0.001 x 64^2 pixels / batch 32" in line
-    setup, program = assembly.build(settings)
+    setup, program = training.build(settings)
     assert setup.r1_gamma == pytest.approx(0.001 * 64 * 64 / 32)
     assert [phase.name for phase in program.phases] == ["Gboth", "Dmain", "Dreg"]
     assert settings["train"]["total_kimg"] == 25000
-    assert cli.fill_in(settings) == []
+    assert assembled.fill_in(settings) == []
 
 
 @pytest.mark.parametrize("spec", DEMOS)
@@ -129,7 +129,7 @@ def test_every_config_file_is_tested():
 
 @pytest.mark.parametrize("spec", (*PUBLISHED, *SAME_NETWORKS, *DEMOS))
 def test_only_the_small_published_sets_are_augmented(spec):
-    settings = config.load(str(CONFIGS / spec), schema=cli.schema())
+    settings = config.load(str(CONFIGS / spec), schema=assembled.SCHEMA)
     ada = control.make_control(**settings["augment"])
     assert (ada is not None) == spec.startswith(("afhqv2", "metfaces"))
     if ada is not None:

@@ -8,20 +8,21 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
-EVERYTHING |= {"errors", "analysis", "bench", "viz", "runs", "interop", "cli", "model"}
+EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "errors", "model"}
 MAY_IMPORT = {
-    "signal": set(),
+    "signal": {"errors"},
     "data": {"errors"},
     "interop": set(),
-    "networks": {"signal"},
-    "augment": {"signal"},
+    "networks": {"errors", "signal"},
+    "augment": {"errors", "signal"},
     "viz": {"signal"},
     "metrics": {"errors", "signal", "interop"},
     "analysis": {"errors", "signal", "networks", "metrics", "model", "viz"},
-    "runs": {"networks"},
+    "runs": {"errors", "networks"},
     "training": {"errors", "networks", "augment", "signal", "viz", "runs", "interop"},
     "bench": {"errors", "networks", "signal", "metrics", "viz"},
-    "cli": EVERYTHING,
+    "assembly": EVERYTHING,
+    "cli": EVERYTHING | {"assembly"},
     "model": {"errors", "interop", "networks", "runs", "signal"},
     "errors": set(),
     "xla_flags": set(),
@@ -33,7 +34,7 @@ ONLY_IN = {
     "orbax": ("runs.checkpoints",),
     "absl": (),
     "tyro": ("cli.command", "cli.flags"),
-    "ml_collections": ("cli", "runs.config"),
+    "ml_collections": (),
     "matplotlib": ("viz.plot",),
     "etils": ("data",),
     "tensorflow_datasets": ("data.tfds",),

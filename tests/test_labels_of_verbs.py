@@ -10,6 +10,7 @@ import tiny
 
 from afgan_jax import __main__
 from afgan_jax import model as models
+from afgan_jax.assembly import model_sets
 from afgan_jax.cli import sources
 from afgan_jax.data import archive
 
@@ -31,12 +32,12 @@ def chosen(sets, monkeypatch):
     def choose(class_=None, label=None, *, c_dim=2, path="own.zip", data=None):
         settings = {"path": str(sets / path), "mirror": True, "use_labels": True}
         run = types.SimpleNamespace(path=sets / "run", config={"data": settings})
-        monkeypatch.setattr(sources, "run_of", lambda model: (run, 3))
+        monkeypatch.setattr(model_sets, "run_of", lambda model: (run, 3))
         sizes = {"resolution": 16, "num_layers": 4, "c_dim": c_dim}
         model = models.untrained(tiny.sections(**sizes), has_weights=False)
         model = dataclasses.replace(model, class_names=("cat", "dog"))
         data = None if data is None else str(sets / data)
-        return sources.classes(model, class_, label, data).tolist()
+        return sources.labels(model, class_, label, data).tolist()
 
     return choose
 
@@ -49,7 +50,7 @@ def test_classes_are_named_or_come_from_a_set(sets, chosen):
     assert chosen("dog", path="gone.zip") == [second]
     assert chosen(label=[0.5, 2], path="gone.zip") == [[0.5, 2]]
     assert chosen(c_dim=0, path="gone.zip") == [[]]
-    assert [sources.has_labels(f"{sets}/{n}.zip") for n in ("own", "bare")] == [
+    assert [model_sets.has_labels(f"{sets}/{n}.zip") for n in ("own", "bare")] == [
         True,
         False,
     ]

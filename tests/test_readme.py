@@ -13,7 +13,7 @@ import test_imports
 import tiny
 
 from afgan_jax import __main__ as program
-from afgan_jax import cli
+from afgan_jax.assembly import settings as assembled
 from afgan_jax.cli import command
 from afgan_jax.runs import config
 
@@ -135,7 +135,7 @@ def test_files_that_are_named_are_there(readme):
 
 @each_readme
 def test_settings_that_are_named_exist(readme):
-    settings = config.load(f"{ROOT}/configs/smoke.py", {}, cli.schema())
+    settings = config.load(f"{ROOT}/configs/smoke.py", {}, assembled.SCHEMA)
     for span in code(prose(readme.read_text())):
         name = span.removeprefix("--config.").partition("=")[0]
         first, *keys = name.split(".")
@@ -182,7 +182,7 @@ def check_call(argv: list[str]) -> None:
     call = command.read(module, verb, rest)
     given = None if call is None else call.keywords.get("config")
     if given is not None:
-        config.load(given.spec, given.changes, cli.schema())
+        config.load(given.spec, given.changes, assembled.SCHEMA)
 
 
 def check_other(name: str, *arguments: str) -> None:
@@ -199,7 +199,9 @@ def check_other(name: str, *arguments: str) -> None:
 
 
 def test_arrows_are_those_of_the_imports():
-    names = {"nothing": set(), "all of these": test_imports.EVERYTHING}
+    everything = test_imports.EVERYTHING
+    names = {"nothing": set(), "all of these": everything}
+    names["all of these, assembly"] = everything | {"assembly"}
     text = section(ROOT / "afgan_jax" / "README.md", "Who may import whom")
     arrows = {
         code(part)[0]: names.get(others, set(code(others)))

@@ -118,7 +118,8 @@ def powers(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
         kept = feature_maps.intermediates(G, variables, z, c)
         clamp = G.synthesis.conv_clamp
         return [
-            powers_of(spec, *kept[spec.name]["bending"][0], clamp) for spec in specs
+            powers_of(spec, *kept[spec.name]["pre_activation"][0], clamp)
+            for spec in specs
         ]
 
     return found
@@ -145,8 +146,8 @@ def spectra(specs: Sequence[plan.LayerSpec], found: Sequence[dict]) -> list[dict
     rows = []
     for spec, powers in zip(specs, found, strict=True):
         curves = {k: _curve(spec, k, power) for k, power in powers.items()}
-        top = curves["risen"][1].max()
-        step = curves["risen"][0][1]
+        top = curves["upsampled"][1].max()
+        step = curves["upsampled"][0][1]
         edge = stopband(spec.out_band) + step * math.hypot(1, WINDOW / math.pi)
         beyond = {k: np.sum(y[x > edge]) for k, (x, y) in curves.items()}
         row = {
@@ -155,8 +156,8 @@ def spectra(specs: Sequence[plan.LayerSpec], found: Sequence[dict]) -> list[dict
             "stopband": stopband(spec.out_band),
             "rate": spec.out_band.rate,
             "inner_rate": spec.tmp_rate,
-            "created": _ratio(beyond["bent"], beyond["risen"]),
-            "removed": _ratio(beyond["bent"], beyond["passed"]),
+            "created": _ratio(beyond["activated"], beyond["upsampled"]),
+            "removed": _ratio(beyond["activated"], beyond["filtered"]),
         }
         for name, (x, y) in curves.items():
             level = 10 * np.log10(np.maximum(y / max(top, TINY), LEAST))

@@ -1,1 +1,1 @@
-"""What the discriminator sees of an image instead of the image itself."""
+"""Random changes of the images that the discriminator sees."""

@@ -1,8 +1,8 @@
-"""Adaptive augmentation: its strength p follows how sure D is of the real images.
+"""Adaptive augmentation: the strength p depends on how sure D is of real images.
 
-D overfits when its logits of real images are all positive: r, the mean of their signs,
-nears 1. Every so many steps p rises if r is above a target and falls if below, by a
-constant speed, and never below 0.
+When D overfits, its logits of real images are all positive and r, the mean of their
+signs, approaches 1. Every `interval` steps p rises if r is above a target and falls if
+it is below, at a constant speed:
 
     p <- max(p + sign(r - target) * images shown / (1000 * adjust_kimg), 0)
 
@@ -17,16 +17,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from afgan_jax import errors
 from afgan_jax.augment import draws, pipeline
 
-# mode: p unless the config says otherwise, at first if it adapts.
+# mode: the default of p, which is the first p if it adapts.
 MODES = {"noaug": None, "fixed": 0.2, "ada": 0.0}
 State = dict[str, Float[Array, "..."]]  # {"p": [], "signs": [2], their count and sum}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Control:
-    """What D's images go through, and how its strength changes."""
+    """The augmentation of D's images, and how its strength changes."""
 
     multipliers: draws.Multipliers
     p: float  # at first
@@ -38,7 +39,7 @@ class Control:
     def adapts(self) -> bool:
         return self.adjust_kimg < math.inf
 
-    def augment(self, key: jax.Array, images: Array, p: Array) -> Array:
+    def augment(self, key: jax.Array, images: Array, p: float | Array):
         """Images [N H W C] at strength p."""
         chance = draws.sample(key, self.multipliers, images.shape)
         return pipeline.apply(chance, self.multipliers, images, p)
@@ -48,7 +49,7 @@ class Control:
         return {"p": jnp.float32(self.p), "signs": jnp.zeros(2)}
 
     def adapt(self, state: State, step: Array, batch_size: int) -> State:
-        """The state after `step` iterations: p may move at every `interval`-th."""
+        """The state after `step` iterations; p changes in every `interval`-th."""
         count, total = state["signs"]
         speed = batch_size * self.interval / (1000 * self.adjust_kimg)
         p = adjust_p(state["p"], total / jnp.maximum(count, 1), self.target, speed)
@@ -69,29 +70,23 @@ def make_control(
     interval: int = 4,
     adjust_kimg: float = 500.0,
 ) -> Control | None:
-    """What D sees: images as they are ("noaug": None comes back), augmented at one
-    strength ("fixed") or at one that adapts ("ada").
+    """The augmentation of a mode: none ("noaug"), "fixed" or adaptive ("ada").
 
     `preset` names a set of transforms, which `multipliers` ({"hue": 0, "noise": 0.5})
-    change. p: the strength, at first if it adapts; None: 0.2 if fixed, 0 if it adapts.
-    When it does, every `interval` steps, the mean sign of D's logits of real images is
-    held at `target`, p changing by 1 in `adjust_kimg` thousand images (published: 500;
-    100 when training goes on from a trained network).
-    Raises ValueError for values that cannot work.
+    change. p is the strength, or the first one if it adapts; None: 0.2 if fixed, 0 if
+    it adapts. Mode "ada" changes p every `interval` steps to hold the mean sign of D's
+    logits of real images at `target`, by 1 in `adjust_kimg` thousand images (published:
+    500, or 100 to continue from a trained network).
+    Raises SettingError for impossible values.
     """
-    if mode not in MODES:
-        raise ValueError(
-            f"augment.mode={mode!r} is unknown: use one of {', '.join(MODES)}"
-        )
+    errors.check_known("augment.mode", mode, MODES)
     of = pipeline.make_multipliers(preset, multipliers)
-    p = MODES[mode] if p is None else p
     if mode == "noaug":
         if p is not None:
-            raise ValueError(
-                f"augment.p={p} has no effect with augment.mode=noaug: set augment.mode"
-                " to fixed or ada"
-            )
+            why = "has no effect with augment.mode=noaug: set that to fixed or ada"
+            raise errors.SettingError("augment.p", p, why)
         return None
+    p = MODES[mode] if p is None else p
     _check(p, target, interval, adjust_kimg)
     return Control(of, p, target, interval, adjust_kimg if mode == "ada" else math.inf)
 
@@ -99,29 +94,27 @@ def make_control(
 def adjust_p(
     p: Float[Array, ""], sign_mean: Float[Array, ""], target: float, speed: float
 ) -> Float[Array, ""]:
-    """p moved by `speed` towards holding `sign_mean` at `target`; at least 0.
+    """p moved by `speed`, up where sign_mean is above target, down to 0 where below.
 
-    Logits that are NaN leave it: it would be NaN for the rest of the run.
+    A sign_mean of NaN leaves p, which would be NaN for the rest of the run.
     """
     direction = jnp.nan_to_num(jnp.sign(sign_mean - target))
     return jnp.maximum(p + direction * speed, 0)
 
 
 def count_signs(state: State, stats: Mapping[str, Array]) -> State:
-    """The state after a phase with these sums [count, sum, ...] by name."""
+    """The state after a phase; `stats` has sums [count, sum, ...] by name."""
     more = stats["Loss/signs/real"][:2] if "Loss/signs/real" in stats else 0
     return state | {"signs": state["signs"] + more}
 
 
 def _check(p: float, target: float, interval: int, adjust_kimg: float) -> None:
-    if not 0 <= p < math.inf:
-        raise ValueError(f"augment.p={p} must be at least 0 and finite (usual: to 1)")
-    if not -1 < target < 1:
-        raise ValueError(
-            f"augment.target={target} is a mean of signs: above -1 and below 1"
-        )
-    if interval < 1 or not 0 < adjust_kimg < math.inf:
-        raise ValueError(
-            f"augment.interval={interval} must be at least 1 and"
-            f" augment.adjust_kimg={adjust_kimg} above 0 and finite"
-        )
+    rules = {
+        "p": (p, 0 <= p < math.inf, "at least 0 and finite (usual: to 1)"),
+        "target": (target, -1 < target < 1, "above -1 and below 1: a mean of signs"),
+        "interval": (interval, interval >= 1, "at least 1"),
+        "adjust_kimg": (adjust_kimg, 0 < adjust_kimg < math.inf, "above 0 and finite"),
+    }
+    for name, (value, is_right, rule) in rules.items():
+        if not is_right:
+            raise errors.SettingError(f"augment.{name}", value, f"must be {rule}")

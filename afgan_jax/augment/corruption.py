@@ -13,9 +13,9 @@ from afgan_jax.signal import wavelets
 
 Images = Float[Array, "N H W C"]
 
-# Power of each band in natural images, as 1/f has it: gains keep the sum.
+# Share of each band in the power of natural images, by 1/f; gains keep the total.
 _POWER = np.array([10, 1, 1, 1]) / 13
-HOLE = 0.5  # the sides of a hole, in units of the image's
+HOLE = 0.5  # side of a hole, relative to the image's
 
 
 @functools.cache
@@ -25,14 +25,14 @@ def bands() -> np.ndarray:
 
 
 def reach() -> int:
-    """Pixels that the filters need beyond each border: images must be larger."""
+    """Pixels that the filters need beyond each border; images must be larger."""
     return bands().shape[1] // 2
 
 
 def band_gains(factors: Float[Array, "N 4"]) -> Float[Array, "N 4"]:
-    """Gain of each band after factor i scaled band i, one after another.
+    """Gain of each band after scaling band i by factor i, one band after another.
 
-    Each time all bands are scaled down by what the power of a natural image grew.
+    After each, all bands are scaled so that a natural image keeps its power.
     """
     gains = jnp.ones_like(factors)
     for i in range(factors.shape[1]):
@@ -43,7 +43,7 @@ def band_gains(factors: Float[Array, "N 4"]) -> Float[Array, "N 4"]:
 
 
 def filter_bands(images: Images, gains: Float[Array, "N 4"]) -> Images:
-    """Images with their octave bands scaled, along both axes; reflected at borders."""
+    """Images with octave bands scaled along both axes, reflected at the borders."""
     margin = reach()
     taps = jnp.matmul(gains, bands().astype(gains.dtype), precision="highest")
     border = ((0, 0), (margin, margin), (margin, margin), (0, 0))
@@ -60,7 +60,7 @@ def add_noise(images: Images, sigma: Float[Array, "N 1"], normal: Images) -> Ima
 
 
 def cut_out(images: Images, center: Float[Array, "N 2"]) -> Images:
-    """Images with a hole of zeros of size HOLE around center (x, y) in image sizes."""
+    """Images with a square hole of zeros around center (x, y), in image sizes."""
     h, w = images.shape[1:3]
     x, y = (
         jnp.abs((jnp.arange(n) + 0.5) / n - c[:, None])
@@ -71,7 +71,7 @@ def cut_out(images: Images, center: Float[Array, "N 2"]) -> Images:
 
 
 def _sliding(taps, size: int):
-    """[N size size+K-1]: row o holds each image's taps from column o on."""
+    """[N size size+K-1]: row o has the taps of each image from column o on."""
     k = taps.shape[1]
     offset = np.arange(size + k - 1) - np.arange(size)[:, None]
     inside = (offset >= 0) & (offset < k)

@@ -1,9 +1,9 @@
-"""What chance decides about each image, and what it comes to: TRANSFORMS.
+"""Random values of the transforms: TRANSFORMS.
 
 For every image each transform draws a value, u uniform in [0, 1) or n standard normal,
-and a gate, uniform: at strength p a transform of multiplier m (0 off, 1 usual) happens
-where the gate is below m p, or else its value is the identity. Draws are data, so that
-recorded ones can be replayed; p only decides which of them count.
+and a uniform gate. At strength p a transform of multiplier m (0 off, 1 usual) takes
+place if the gate is below m p. Draws do not depend on p, and recorded ones can be
+replayed.
 
 Source: Training Generative Adversarial Networks with Limited Data, App. B.
 """
@@ -21,7 +21,7 @@ Values = dict[str, Float[Array, "N _values"]]
 
 
 class Draws(NamedTuple):
-    """All that chance decides about a batch of N images."""
+    """All random numbers for a batch of N images."""
 
     values: Values  # by name of the transform
     gates: dict[str, Float[Array, "N _gates"]]
@@ -32,7 +32,7 @@ def _pick(count: int) -> Callable:
     return lambda u: jnp.floor(u * count)
 
 
-def _within(bound: float) -> Callable:
+def _up_to(bound: float) -> Callable:
     return lambda u: (2 * u - 1) * bound
 
 
@@ -62,21 +62,21 @@ class Transform(NamedTuple):
 
 _u, _n = jax.random.uniform, jax.random.normal
 
-# In the order of their effect, colours from the left: each acts on what those before it
-# left. Shifts and the hole's centre are (x, y), in units of the image's sides.
+# In the order in which they act. Shifts and the hole's centre are (x, y), relative to
+# the image's sides.
 TRANSFORMS = {
     "xflip": Transform("xflip", _u, (1, 1), _pick(2), 0),
     "rotate90": Transform("rotate90", _u, (1, 1), _pick(4), 0),
-    "xint": Transform("xint", _u, (2, 1), _within(0.125), 0),
+    "xint": Transform("xint", _u, (2, 1), _up_to(0.125), 0),
     "scale": Transform("scale", _n, (1, 1), _octaves(0.2), 1),
-    "rotate_pre": Transform("rotate", _u, (1, 1), _within(np.pi), 0, _once_in_two),
+    "rotate_pre": Transform("rotate", _u, (1, 1), _up_to(np.pi), 0, _once_in_two),
     "aniso": Transform("aniso", _n, (1, 1), _octaves(0.2), 1),
-    "rotate_post": Transform("rotate", _u, (1, 1), _within(np.pi), 0, _once_in_two),
+    "rotate_post": Transform("rotate", _u, (1, 1), _up_to(np.pi), 0, _once_in_two),
     "xfrac": Transform("xfrac", _n, (2, 1), _times(0.125), 0),
     "brightness": Transform("brightness", _n, (1, 1), _times(0.2), 0),
     "contrast": Transform("contrast", _n, (1, 1), _octaves(0.5), 1),
     "lumaflip": Transform("lumaflip", _u, (1, 1), _pick(2), 0),
-    "hue": Transform("hue", _u, (1, 1), _within(np.pi), 0),
+    "hue": Transform("hue", _u, (1, 1), _up_to(np.pi), 0),
     "saturation": Transform("saturation", _n, (1, 1), _octaves(1.0), 1),
     "imgfilter": Transform("imgfilter", _n, (4, 4), _octaves(1.0), 1),  # one a band
     "noise": Transform("noise", _n, (1, 1), lambda n: jnp.abs(n) * 0.1, 0),
@@ -87,7 +87,7 @@ NAMES = tuple(dict.fromkeys(t.name for t in TRANSFORMS.values()))
 
 
 def active(multipliers: Multipliers) -> dict[str, Transform]:
-    """The rows of TRANSFORMS that ever happen."""
+    """The rows of TRANSFORMS whose multiplier is not 0."""
     on = {name for name, m in multipliers.items() if np.any(m)}
     return {row: t for row, t in TRANSFORMS.items() if t.name in on}
 
@@ -95,7 +95,7 @@ def active(multipliers: Multipliers) -> dict[str, Transform]:
 def sample(
     key: jax.Array, multipliers: Multipliers, shape: tuple[int, int, int, int]
 ) -> Draws:
-    """Draws for images of `shape` [N H W C]; no transform's depend on another's."""
+    """Draws for images of `shape` [N H W C], each transform's from a key of its own."""
     values, gates, noise = {}, {}, None
     rows = list(TRANSFORMS)
     for row, t in active(multipliers).items():
@@ -107,28 +107,8 @@ def sample(
     return Draws(values, gates, noise)
 
 
-def at_percentile(
-    q: float, multipliers: Multipliers, noise: Float[Array, "N H W C"]
-) -> Draws:
-    """Draws by which every transform happens, at the value of one "percentile" q.
-
-    Normal ones are erfinv(2q - 1), without the root of 2 that a true quantile has; that
-    of noise, which is symmetric, is erfinv(q). The second rotation is by 0.
-    """
-    on = active(multipliers)
-    middle = {_u: q, _n: jax.scipy.special.erfinv(2 * q - 1)}
-    of_row = {row: middle[t.draw] for row, t in on.items()}
-    of_row |= {"rotate_post": 0.5, "noise": jax.scipy.special.erfinv(q)}
-    count = noise.shape[0]
-    return Draws(
-        {row: jnp.full((count, t.shape[0]), of_row[row]) for row, t in on.items()},
-        {row: jnp.zeros((count, t.shape[1])) for row, t in on.items()},
-        noise,
-    )
-
-
 def decide(draws: Draws, multipliers: Multipliers, p: float | Array) -> Values:
-    """Values of all active transforms at strength p, the identity where gates close."""
+    """Values of all active transforms at strength p; identities where none happens."""
     values = {}
     for row, t in active(multipliers).items():
         strength = t.probability(jnp.asarray(multipliers[t.name]) * p)

@@ -1,15 +1,15 @@
 """Flips, shifts, rotations and scalings as one band-limited look-up of each image.
 
 A matrix maps output to input positions in pixels, the image centre at 0. The image is
-continued by reflection, upsampled by 2, looked up bilinearly and downsampled by 2, both
-with the low-pass h of the symlet of 6 moments: details neither blur nor alias.
+extended by reflection, upsampled by 2, looked up bilinearly and downsampled by 2. Both
+filters are the low-pass h of the symlet of 6 moments: details neither blur nor alias.
 
-The published program reflects as far as the batch at hand needs, at most size - 1
-pixels on each side, and upsamples all of that. Under jit the shape is fixed: the image
-and its mirror images are upsampled on their own, and look-ups beyond a border go to
-them, for size - 1 pixels; further out is 0, as there. The results agree, but for pixels
-that see where those zeros begin (of pictures shrunk to a half), which end more sharply
-here. No image depends on the others of its batch.
+The published program reflects as far as the batch needs, at most size - 1 pixels on
+each side, and upsamples the result. Here shapes are fixed, as jit needs: the image and
+its mirror images are upsampled separately, and positions beyond a border are looked up
+in a mirror image, for size - 1 pixels; further out is 0, as published. The results
+agree except near those zeros (in images shrunk to a half), whose edge is sharper here.
+No image depends on the others of its batch.
 
 Source: Training Generative Adversarial Networks with Limited Data, App. B.
 """
@@ -63,7 +63,7 @@ def _rotate(values, size: Size):
     return affine.rotation(theta)
 
 
-# The first acts last on an output position.
+# The last acts first on an output position.
 STEPS = {
     "xflip": _flip,
     "rotate90": _quarter_turns,
@@ -77,7 +77,7 @@ STEPS = {
 
 
 def look_up_matrix(values: draws.Values, size: Size) -> Float[Array, "N 3 3"] | None:
-    """Output to input positions in pixels; None if no step is among the values."""
+    """Output to input positions in pixels; None if none of STEPS is in the values."""
     matrices = [step(values[n], size) for n, step in STEPS.items() if n in values]
     return affine.compose(*matrices) if matrices else None
 
@@ -90,7 +90,7 @@ def warp_images(
     rows, cols = _positions(matrix, (h, w))
     rows, mirrored_y, beyond_y = _fold(rows, h)
     cols, mirrored_x, beyond_x = _fold(cols, w)
-    # One below the other, so that a look-up in any of the four is a row and a column.
+    # One below the other: a row and a column address any of the four.
     kinds = [(False, False), (False, True), (True, False), (True, True)]
     x = jnp.concatenate([_upsample(images, kind) for kind in kinds], axis=1)
     rows = rows + (2 * mirrored_y + mirrored_x) * (2 * h)
@@ -105,11 +105,11 @@ def low_pass() -> np.ndarray:
 
 
 def _positions(matrix, size: Size):
-    """Rows and columns [N 2H+12 2W+12] to read of the image at twice the rate.
+    """Rows and columns [N 2H+12 2W+12] to look up in the upsampled image.
 
-    That many output pixels, as the filter after them takes 6 from each side.
+    The low-pass that follows takes 6 pixels from each side.
     """
-    # The first sample of a pair lies half a pixel of the doubled rate off its place.
+    # The first of two upsampled pixels lies half of one beside the original's centre.
     before, after = affine.translation(-0.5, -0.5), affine.translation(0.5, 0.5)
     doubled = affine.compose(
         before, affine.scaling(2, 2), matrix, affine.scaling(0.5, 0.5), after
@@ -122,9 +122,9 @@ def _positions(matrix, size: Size):
 
 
 def _fold(positions, size: int):
-    """(positions within the image, whether on its mirror image, whether beyond that).
+    """(positions inside the image, whether in its mirror image, whether beyond both).
 
-    Of an axis of so many pixels at twice the rate: its last one is at 2 (size - 1).
+    `size` is that of the axis before upsampling; its last pixel is at 2 (size - 1).
     """
     last = 2 * (size - 1)
     mirrored = (positions < 0) | (positions > last)
@@ -134,10 +134,10 @@ def _fold(positions, size: int):
 
 
 def _upsample(images, mirrored: tuple[bool, bool]):
-    """Images at twice the rate, [N 2H 2W C], for (vertical, horizontal) positions.
+    """Images at twice the rate, [N 2H 2W C]; `mirrored` is (vertical, horizontal).
 
-    Along a mirrored axis: what upsampling makes of the mirror image beyond either
-    border, read backwards. The filter, not symmetric, is then the other way around.
+    Along a mirrored axis this is the upsampled mirror image, read backwards: the filter
+    is not symmetric and is reversed.
     """
     margin = low_pass().size // 4
     border = ((0, 0), (margin, margin), (margin, margin), (0, 0))

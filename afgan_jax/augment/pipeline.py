@@ -1,18 +1,18 @@
 """Augmentation of a batch: geometry, colour, octave bands, noise, holes, in this order.
 
-PRESETS name sets of transforms; training uses "bgc". All is float32 at least, linear in
-the images but for what is added, and so differentiable to any order.
+PRESETS name sets of transforms. Results are float32 at least, affine in the images and
+differentiable to any order.
 
 Source: Training Generative Adversarial Networks with Limited Data, App. B.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from afgan_jax import errors
 from afgan_jax.augment import color, corruption, draws, geometry
 
 _BLIT = ("xflip", "rotate90", "xint")
@@ -34,39 +34,20 @@ PRESETS = {
 }
 
 
-def make_augment(
-    preset: str = "bgc", multipliers: Mapping | None = None
-) -> Callable[[jax.Array, Array, Array | float], Array]:
-    """augment(key, images [N H W C], p) -> images: each transform with probability p.
-
-    `multipliers` are as in `make_multipliers`.
-    """
-    of = make_multipliers(preset, multipliers)
-
-    def augment(key, images, p):
-        return apply(draws.sample(key, of, images.shape), of, images, p)
-
-    return augment
-
-
 def make_multipliers(
     preset: str = "bgc", changes: Mapping | None = None
 ) -> draws.Multipliers:
-    """By transform (draws.NAMES): 1 for those of the preset, 0 for others, or changed.
+    """{transform: 1 if in the preset, else 0}, with `changes`; names: draws.NAMES.
 
     A transform happens with probability multiplier * p; imgfilter also takes a tuple,
-    one for each of its 4 bands. Raises ValueError for what is unknown or below 0.
+    one for each of its 4 bands. Raises SettingError for unknown names and impossible
+    values.
     """
-    if preset not in PRESETS:
-        raise ValueError(
-            f"augment.preset={preset!r} is unknown: use one of {', '.join(PRESETS)}"
-        )
+    errors.check_known("augment.preset", preset, PRESETS)
     for name, value in (changes or {}).items():
         if name not in draws.NAMES:
-            raise ValueError(
-                f"augment.multipliers has {name!r}, which is no transform: there are"
-                f" {', '.join(draws.NAMES)}"
-            )
+            why = f"has an unknown name: use some of {', '.join(draws.NAMES)}"
+            raise errors.SettingError("augment.multipliers", {name: value}, why)
         _check_multiplier(name, value)
     return {n: float(n in PRESETS[preset]) for n in draws.NAMES} | dict(changes or {})
 
@@ -77,7 +58,7 @@ def apply(
     images: Float[Array, "N H W C"],
     p: float | Float[Array, ""],
 ) -> Float[Array, "N H W C"]:
-    """Images augmented at strength p, as `chance` has it; p = 0 only resamples them."""
+    """Images augmented at strength p with the draws `chance`; p = 0 resamples only."""
     values = draws.decide(chance, multipliers, p)
     images = images.astype(jnp.promote_types(images.dtype, jnp.float32))
     matrix = geometry.look_up_matrix(values, images.shape[1:3])
@@ -99,7 +80,7 @@ def apply(
 def check_images(
     multipliers: draws.Multipliers, size: tuple[int, int], channels: int
 ) -> None:
-    """Raises ValueError for images that a transform in use cannot take."""
+    """Raises ValueError for images that an active transform cannot take."""
     on = draws.active(multipliers)
     colors = [name for name in color.STEPS if name in on]
     if colors and channels not in color.CHANNELS:
@@ -123,4 +104,4 @@ def _check_multiplier(name: str, value) -> None:
         fault = "must be at least 0 and finite"
     else:
         return
-    raise ValueError(f"augment.multipliers: {name}={value!r} {fault}")
+    raise errors.SettingError("augment.multipliers", {name: value}, fault)

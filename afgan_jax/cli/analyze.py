@@ -45,7 +45,7 @@ def equivariance(
 
     model = sources.load(run, step)
     models = showing.with_and_without_filters(model)
-    labels = sources.classes(model, class_, label, data)
+    labels = sources.labels(model, class_, label, data)
     seeds = range(32) if seed is None else [seed]
     ws = showing.lively(model, labels, seeds=seeds, psi=psi)
     decibels = {
@@ -156,7 +156,7 @@ def layer_equivariance(
 
     model = sources.load(run, step)
     leaks.check_plan(model)
-    labels = sources.classes(model, class_, label, data)
+    labels = sources.labels(model, class_, label, data)
     found = analysis.layer_equivariance(model, samples, labels=labels, batch=batch)
     report = {"samples": samples, "unit": "dB", "leak": found.leak}
     path = outdir / "layer-equivariance.json"
@@ -204,7 +204,7 @@ def sticking(
 
     model = sources.load(run, step)
     models = image_equivariance.with_and_without_filters(model)
-    labels = sources.classes(model, class_, label, data)
+    labels = sources.labels(model, class_, label, data)
     reach = showing.usual_reach(model) if reach is None else reach
     films, report = {}, {"samples": samples, "reach": reach}
     for name, each in models.items():
@@ -242,16 +242,21 @@ def discriminator(
     trained discriminator of a run, or of untrained ones of a config, by --seeds.
     """
     from afgan_jax import analysis
-    from afgan_jax.cli import sources
+    from afgan_jax.assembly import model_sets
     from afgan_jax.runs import atomic
 
     if (run is None) == (config is None):
         raise ValueError("pass either --run=SOURCE or --config=NAME")
     if count % batch:
         raise ValueError(f"--count={count} must be a multiple of --batch={batch}")
-    D, archive, networks = sources.discriminators(run, step, config, seeds)
-    batches, rows = sources.spread(archive, count, batch), {}
-    for name, logits in networks:
+    if run is not None:
+        D, archive, networks = model_sets.discriminator_of_run(run, step)
+    else:
+        D, archive, networks = model_sets.untrained_discriminators(
+            config.spec, config.changes, seeds
+        )
+    batches, rows = model_sets.spread_over(archive, count, batch), {}
+    for name, logits in networks.items():
         found = analysis.shift_consistency(logits, batches, shifts=shifts)
         rows[name] = found._asdict()
         moving, kink = (100 * s / found.among for s in (found.moving, found.kink))

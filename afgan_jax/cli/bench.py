@@ -29,8 +29,8 @@ many loops and kernels it leaves out; the collectives between chips and their by
 import dataclasses
 import os
 
-from afgan_jax import cli
-from afgan_jax.cli import assembly, flags, timings
+from afgan_jax.assembly import timings
+from afgan_jax.cli import flags
 
 Parts = flags.positional("PARTS")
 Repeats = flags.count("repeats", "runs, of which the median counts")
@@ -69,20 +69,21 @@ def main(
     # Here, not on top: --help must not wait for JAX.
     import jax
 
+    from afgan_jax.assembly import settings
     from afgan_jax.runs import atomic
 
     # What is kept from an earlier run would make compiling look quick.
     jax.config.update("jax_enable_compilation_cache", False)
-    settings = assembly.configured(config)
-    batch = batch or settings["updates"]["batch_size"]
-    settings["updates"]["batch_size"] = batch
-    cli.fill_in(settings)
+    found = settings.load(config.spec, config.changes)
+    batch = batch or found["updates"]["batch_size"]
+    found["updates"]["batch_size"] = batch
+    settings.fill_in(found)
     topology = topology or "v5e:1x1"
-    theirs = timings.pytorch_work(settings, batch, checkout) if against else {}
+    theirs = timings.pytorch_work(found, batch, checkout) if against else {}
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
     if names == ["aot"]:
         device = f"{topology}, compiled ahead of time"
-    job = timings.Job(settings, batch, repeats, naive, topology, phases)
+    job = timings.Job(found, batch, repeats, naive, topology, phases)
     rows = timed(names, job, theirs, f"{config.spec} on {device}, batch {batch}")
     content = {"config": config.spec, "device": device, "rows": rows}
     seconds = {row["name"]: row["seconds"] for row in rows}

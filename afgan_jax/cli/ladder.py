@@ -74,10 +74,11 @@ def main(
 
 def untrained(row: str, config: flags.Configuration):
     """The row's Model at the paper's resolution, narrower, before training."""
-    from afgan_jax.cli import assembly, sources
+    from afgan_jax.assembly import settings
+    from afgan_jax.cli import sources
 
     own = flags.Configuration(f"{config.spec}:{row}")
-    full = assembly.configured(own)["generator"]["synthesis"]
+    full = settings.load(own.spec)["generator"]["synthesis"]
     sizes = ("channel_base", "channel_max")
     changes = {f"generator.synthesis.{s}": full[s] // NARROWER for s in sizes}
     changes |= {k: v for k, v in config.changes.items() if k.startswith("generator.")}
@@ -87,12 +88,11 @@ def untrained(row: str, config: flags.Configuration):
 def trained(row: str, workdir: Path, config: flags.Configuration, kimg: float):
     """The row's Model after its training; None if that was stopped."""
     from afgan_jax import model
-    from afgan_jax.cli import assembly
+    from afgan_jax.assembly import training
     from afgan_jax.runs import run_directory
 
     changes = config.changes | {"train.total_kimg": kimg}
-    own = flags.Configuration(f"{config.spec}:{row}:small", changes)
-    assembly.train(assembly.load(own, workdir), workdir)
+    training.train(f"{config.spec}:{row}:small", workdir, changes=changes)
     run = run_directory.Run.open(workdir)
     images = run.latest_step() * run.config["updates"]["batch_size"]
     return model.load(workdir) if images >= kimg * 1000 else None

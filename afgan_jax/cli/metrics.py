@@ -91,22 +91,23 @@ def of_model(run, step, class_, label, data):
     """(images drawn, opener of its set, the run, the step) of a generator."""
     import jax
 
+    from afgan_jax.assembly import model_sets
     from afgan_jax.cli import sources
     from afgan_jax.metrics import samples
 
     model = sources.load(run, step)
-    labelled = data is not None and model.c_dim and sources.has_labels(data)
-    classes = sources.classes(model, class_, label, data if labelled else None)
+    labelled = data is not None and model.c_dim and model_sets.has_labels(data)
+    classes = sources.labels(model, class_, label, data if labelled else None)
     drawn = samples.of_generator(
         model.network, model.variables, classes, jax.random.key(0)
     )
-    opened, at = sources.run_of(model)
+    opened, at = model_sets.run_of(model)
     if opened is None:
         return drawn, None, None, None
 
     def own():
         try:
-            return samples.of_archive(sources.open_set(opened))
+            return samples.of_archive(model_sets.open_set(opened))
         except (ValueError, OSError) as error:
             raise ValueError(
                 f"the run's set cannot be read: {error}; pass --data=SET"

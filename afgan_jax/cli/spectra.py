@@ -149,7 +149,7 @@ def batches(real: tuple, run, step, samples, data, class_, label, batch: int):
     if samples is None:
         raise ValueError("--samples is missing: how many images are generated")
     model = sources.load(run, step)
-    labels = sources.classes(model, class_, label, data)
+    labels = sources.labels(model, class_, label, data)
     return spectra.drawn(model, samples, labels=labels, batch=batch)
 
 

@@ -20,6 +20,8 @@ JAX finds the others by itself (TPU pods, SLURM, Kubernetes), or else with
 --coordinator=HOST:PORT --num-processes=N --process-id=I.
 """
 
+import sys
+
 from afgan_jax.cli import flags
 
 InitFrom = flags.text("init-from", "begin with the weights of this run", "SOURCE")
@@ -56,16 +58,22 @@ def main(
     join(coordinator, num_processes, process_id)
 
     # Here, not on top: --help must not wait for JAX.
-    from afgan_jax.cli import assembly
+    import jax
 
-    settings = assembly.load(config, workdir, init_from)
+    from afgan_jax.assembly import training
+
+    changes, begun = config.changes, {"source": init_from, "partial": partial}
     if preview_augment is not None:
         p = None if preview_augment == "auto" else preview_augment
-        assembly.preview(settings, workdir, p)
+        path = training.preview(config.spec, workdir, p, changes=changes)
+        print(f"wrote {path}", file=sys.stderr)
     elif dry_run:
-        assembly.dry_run(settings, workdir, init_from, partial)
+        for line in training.dry_run(config.spec, workdir, changes=changes, **begun):
+            if jax.process_index() == 0:
+                print(line, flush=True)
     else:
-        assembly.train(settings, workdir, init_from, partial, profile)
+        options = begun | {"profile": profile}
+        training.train(config.spec, workdir, changes=changes, **options)
 
 
 def _check(dry_run, preview_augment, profile, init_from, partial) -> None:

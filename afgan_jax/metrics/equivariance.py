@@ -36,7 +36,7 @@ Images = Float[Array | np.ndarray, "N H W C"]
 Errors = tuple[Float64[np.ndarray, " N"], Float64[np.ndarray, " N"]]
 Shift = Sequence[Real] | Float[np.ndarray, "2"]
 Sums = Float64[np.ndarray, "num_samples 2"]
-Render = Callable[[Int[np.ndarray, " N"], Float[Array, "N 3 3"]], Images]
+Render = Callable[[Int[np.ndarray, " N"], Float[np.ndarray, "N 3 3"]], Images]
 
 MAX_SHIFT = 0.125
 

@@ -1,8 +1,7 @@
 """Alias-free synthesis network (configurations F to R): ws to images.
 
-Fourier features, from H on rotated and shifted as w says, pass through the layers of a
-plan; the last layer makes the image. Every feature map carries a margin beyond the
-canvas.
+Fourier features, transformed by w from H on, go through the layers of a plan; the last
+one makes the image. Every feature map has a margin around the canvas.
 Source: Alias-Free GAN, Sec. 3 and App. F.
 """
 
@@ -11,6 +10,7 @@ import math
 
 import flax.linen as nn
 
+from afgan_jax import errors
 from afgan_jax.networks import (
     dense,
     fourier_input,
@@ -27,10 +27,7 @@ from afgan_jax.signal import activations, nonlinearity
 
 
 class SynthesisLayer(nn.Module):
-    """x [N H W I], w [N w_dim] -> [N H2 W2 O], as `spec` says; see p4 for that.
-
-    For `noise` see `modulation.add_noise`.
-    """
+    """x [N H W I], w [N w_dim] -> [N H2 W2 O]; for `noise` see modulation.add_noise."""
 
     spec: plan.LayerSpec
     conv_clamp: float | None
@@ -65,12 +62,12 @@ class SynthesisLayer(nn.Module):
         if spec.noise:
             x = modulation.add_noise(self, x, noise)
         bias = p4.replicate(bias, spec.symmetry)
-        self.sow("intermediates", "bending", (x, bias))  # kept only if asked for
+        self.sow("intermediates", "pre_activation", (x, bias))  # kept if asked for
         return nonlinearity.filtered(x=x, bias=bias, **filtering(spec, self.conv_clamp))
 
 
 def filtering(spec: plan.LayerSpec, clamp: float | None) -> dict:
-    """The nonlinearity of a layer, as arguments of `nonlinearity.filtered`."""
+    """Arguments of `nonlinearity.filtered` for the nonlinearity of a layer."""
     gain, slope = (1.0, 1.0) if spec.is_rgb else (math.sqrt(2), 0.2)
     return {
         "function": activations.Activation("lrelu", gain, slope, clamp),
@@ -85,7 +82,7 @@ def filtering(spec: plan.LayerSpec, clamp: float | None) -> dict:
 class Synthesis(nn.Module):
     """ws [N L w_dim] -> images [N R R C]; see protocol.SynthesisNetwork.
 
-    L is one for each layer, after the one that Fourier features are transformed by.
+    The first w transforms the Fourier features, if anything does; each layer has one.
     """
 
     layers: tuple[plan.LayerSpec, ...]
@@ -100,7 +97,6 @@ class Synthesis(nn.Module):
 
     @property
     def training_options(self) -> dict[str, str]:
-        """Noise, if any, is drawn anew each time."""
         return {"noise": "random"} if any(spec.noise for spec in self.layers) else {}
 
     @property
@@ -185,18 +181,20 @@ def make_synthesis(
 ) -> Synthesis:
     """Configuration T by default.
 
-    R: conv_kernel=1, radial=True, channel_base and channel_max doubled. The ablation of
-    T that follows quarter turns: symmetry="p4", channel_base and channel_max, then of
-    each of 4 directions, halved. For the other settings see plan.make_plan; a name is
-    one of those in KNOWN. Raises ValueError for settings that are unknown, impossible
-    or do not apply to the schedule.
+    R: conv_kernel=1, radial=True, channel_base and channel_max doubled. T equivariant
+    to quarter turns: symmetry="p4", channel_base and channel_max (of each of 4
+    directions) halved. KNOWN has the names that settings may have; for the other
+    settings see plan.make_plan. Raises SettingError for settings that are unknown,
+    impossible or do not apply to the schedule.
     """
     given = dict(locals())
-    settings.check_sizes(given, "img_channels", "channel_base", "channel_max")
-    settings.check_sizes(given, "conv_kernel", "filter_size", "act_up")
-    settings.check_above_0(given, "first_cutoff", "first_stopband", "last_stopband_rel")
-    settings.check_not_negative(given, "margin")
-    settings.check_known(given, **KNOWN)
+    sizes = ("img_channels", "channel_base", "channel_max")
+    sizes += ("conv_kernel", "filter_size", "act_up")
+    settings.check_numbers(given, "at least 1", *sizes)
+    bands = ("first_cutoff", "first_stopband", "last_stopband_rel")
+    settings.check_numbers(given, "above 0 and finite", *bands)
+    settings.check_numbers(given, "at least 0", "margin")
+    settings.check_known(given, KNOWN)
     half_precision.check(given)
     if schedule != "flexible":
         _check_growth(given)
@@ -216,11 +214,9 @@ GROWTH = ("num_layers", "first_cutoff", "first_stopband", "last_stopband_rel")
 
 
 def _check_growth(given: dict) -> None:
-    """Raises ValueError if a setting that only schedule "flexible" has is changed."""
+    """Raises SettingError if a setting of schedule "flexible" alone is changed."""
     defaults = inspect.signature(make_synthesis).parameters
     for name in GROWTH:
         if given[name] != defaults[name].default:
-            raise ValueError(
-                f"{name}={given[name]} does not apply to schedule="
-                f"{given['schedule']!r}: remove it"
-            )
+            why = f"does not apply to schedule={given['schedule']!r}: remove it"
+            raise errors.SettingError(name, given[name], why)

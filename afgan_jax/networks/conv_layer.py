@@ -46,7 +46,7 @@ class ConvLayer(nn.Module):
 
 
 def activation(name: str, gain: float, clamp: float | None) -> activations.Activation:
-    """Activation whose usual gain and clamp are both multiplied by `gain`."""
+    """The activation, its usual gain and its clamp both multiplied by `gain`."""
     _, usual_gain = activations.ACTIVATIONS[name]
     clamp = None if clamp is None else clamp * gain
     return activations.Activation(name, usual_gain * gain, clamp=clamp)

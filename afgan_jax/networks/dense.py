@@ -38,7 +38,7 @@ class Dense(nn.Module):
 def dense(x, weight, bias=None, activation="linear", lr_multiplier=1.0):
     """Equalised dense layer, [*N I] x [I O] -> [*N O]."""
     weight = weight * (lr_multiplier / math.sqrt(weight.shape[0]))
-    # Small products, but Fourier features and styles pass through them: full precision.
+    # Full precision: Fourier features and styles depend on these small products.
     y = jnp.matmul(x, weight, precision="highest")
     if bias is not None:
         y = y + bias * lr_multiplier

@@ -5,10 +5,9 @@ minibatch statistics, a convolution and two dense layers follow. `architecture`
 "resnet" adds skips around the convolutions, "skip" feeds the downsampled image to every
 block, "orig" has neither. Labels enter by projection. Source: StyleGAN2, App. B.
 
-`lowpass` "bilinear" is the published one, which blurs a little before it halves and
-lets its nonlinearities alias; "kaiser" is alias-free down to 4x4, with the same
-parameters, but hardly sees the highest frequencies of an image (half the amplitude at
-0.7 of Nyquist). Alias-Free GAN itself leaves the discriminator as it was.
+`lowpass` "bilinear" is as published, also in Alias-Free GAN: its nonlinearities alias.
+"kaiser" has the same parameters and is alias-free down to 4x4, but hardly sees the
+highest frequencies of an image (half the amplitude at 0.7 of Nyquist).
 """
 
 import math
@@ -52,14 +51,10 @@ class Block(nn.Module):
     def __call__(self, x, image):
         x = None if x is None else half_precision.cast(x, self.dtype)
         layer, halving = LOWPASS[self.lowpass]
-
-        def conv(features, kernel, name, **kw):
-            return layer(features, kernel, name=name, **kw)
-
         lrelu = {"activation": "lrelu", "clamp": self.clamp}
         if x is None or self.architecture == "skip":
             rgb = half_precision.cast(image, self.dtype)
-            y = conv(self.features, 1, "fromrgb", **lrelu)(rgb)
+            y = layer(self.features, 1, name="fromrgb", **lrelu)(rgb)
             x = y if x is None else x + y
             image = (
                 resample.downsample(image, halving)
@@ -68,11 +63,11 @@ class Block(nn.Module):
             )
         residual = self.architecture == "resnet"
         gain = math.sqrt(0.5) if residual else 1.0
-        y = conv(self.features, 3, "conv0", **lrelu)(x)
-        y = conv(self.next_features, 3, "conv1", down=2, **lrelu)(y, gain)
+        y = layer(self.features, 3, name="conv0", **lrelu)(x)
+        y = layer(self.next_features, 3, name="conv1", down=2, **lrelu)(y, gain)
         if residual:
-            linear = {"activation": "linear", "bias": False}
-            skip = conv(self.next_features, 1, "skip", down=2, **linear)
+            linear = {"activation": "linear", "bias": False, "down": 2}
+            skip = layer(self.next_features, 1, name="skip", **linear)
             y = skip(x, gain) + y
         return y, image
 
@@ -140,7 +135,7 @@ class Discriminator(nn.Module):
         return tuple(found)
 
     def initialize(self, key: Array) -> dict:
-        """Fresh variables, {"params"}, from one key."""
+        """Fresh variables {"params"}."""
         images = jnp.zeros((1, self.resolution, self.resolution, self.img_channels))
         c = jnp.zeros((1, self.c_dim)) if self.c_dim else None
         return dict(jax.jit(self.init)(key, images, c))
@@ -217,16 +212,17 @@ def make_discriminator(
 ) -> Discriminator:
     """The discriminator of all configurations.
 
-    `cmap_dim` None is the channel count at 4x4; for `mbstd_*` see minibatch_stddev. The
-    `num_half_res` highest resolutions are computed in `dtype`. A name is one of those
-    in KNOWN. Raises ValueError for settings that are unknown or impossible.
+    `cmap_dim` None is the number of channels at 4x4; for `mbstd_*` see
+    minibatch_stddev. The `num_half_res` highest resolutions are computed in `dtype`.
+    KNOWN has the names that settings may have. Raises SettingError for settings that
+    are unknown or impossible.
     """
     given = dict(locals())
     sizes = ("img_channels", "channel_base", "channel_max", "mbstd_group_size")
-    settings.check_sizes(given, *sizes)
+    settings.check_numbers(given, "at least 1", *sizes)
     counts = ("c_dim", "cmap_dim", "mapping_layers", "mbstd_num_channels")
-    settings.check_not_negative(given, *counts)
-    settings.check_known(given, **KNOWN)
+    settings.check_numbers(given, "at least 0", *counts)
+    settings.check_known(given, KNOWN)
     half_precision.check(given)
     schedules.octaves(resolution)
     return Discriminator(**given)

@@ -1,7 +1,7 @@
 """Convolution layers that keep feature maps band-limited, for networks of any kind.
 
-The linear part of a layer needs no care: convolving adds no frequency. What aliases is
-a change of rate and the nonlinearity, so both go through low-pass filters (bandlimit).
+A convolution adds no frequencies. A change of rate and a nonlinearity alias, so both
+have low-pass filters (bandlimit).
 """
 
 import math
@@ -18,12 +18,11 @@ from afgan_jax.signal import bandlimit, conv_resample
 class FilteredConv(nn.Module):
     """Equalised convolution, change of rate, nonlinearity: [*N H W I] -> [*N H2 W2 O].
 
-    Going down, x is low-passed before the convolution skips pixels; going up, after it
-    has filled some in. `activation` is a name of activations.ACTIVATIONS or any
-    elementwise function; named ones have their usual gain, `gain` and `clamp`.
-    design=None makes an ordinary layer of the same parameters: pixels repeated going
-    up, skipped going down, and the activation on the pixels as they are. Raises
-    ValueError if the rate is to go both up and down.
+    `activation` is a name of activations.ACTIVATIONS or any elementwise function; named
+    ones are multiplied by `gain` and their usual gain and clipped at `clamp`.
+    design=None makes an ordinary layer with the same parameters: it repeats pixels
+    to go up, skips pixels to go down and does not filter its activation. Raises
+    ValueError if both up and down are above 1.
     """
 
     features: int

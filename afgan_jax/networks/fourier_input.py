@@ -10,16 +10,15 @@ from jaxtyping import Array, Float
 from afgan_jax.networks import dense
 from afgan_jax.signal import affine, fourier
 
-# Fourier features by the name that `input` has: whether w turns and shifts them.
+# Names of `input`: whether w rotates and translates the Fourier features.
 INPUTS = {"fourier": False, "fourier_transformed": True}
 
 
 class FourierInput(nn.Module):
-    """Learned mix of waves, in a frame that w chooses: w [N w_dim] -> [N H W C].
+    """Learned mix of waves, transformed as w says if `is_learned`: w -> [N H W C].
 
-    The frame is fixed unless `is_learned`. `transform` ([3 3] or [N 3 3], None for
-    identity) maps pixels of the canvas to where they look: the inverse of the motion
-    wanted of the image.
+    `transform` ([3 3] or [N 3 3], None for identity) is a user transform as in
+    `affine`: the inverse of the motion wanted of the image.
     """
 
     channels: int
@@ -32,12 +31,10 @@ class FourierInput(nn.Module):
     def __call__(
         self, w: Float[Array, "N w_dim"], transform: Array | None = None
     ) -> Float[Array, "N H W C"]:
-        def waves():
-            return fourier.sample_waves(
-                self.make_rng("params"), self.channels, self.bandwidth
-            )
-
-        drawn = waves() if self.is_initializing() else (None, None)
+        drawn = (None, None)
+        if self.is_initializing():
+            key = self.make_rng("params")
+            drawn = fourier.sample_waves(key, self.channels, self.bandwidth)
         freqs = self.variable("buffers", "freqs", lambda: drawn[0]).value
         phases = self.variable("buffers", "phases", lambda: drawn[1]).value
         weight = self.param(
@@ -54,7 +51,7 @@ class FourierInput(nn.Module):
         return jnp.broadcast_to(x, (w.shape[0], *x.shape[1:]))
 
     def _matrix(self, w) -> Float[Array, "N 3 3"]:
-        """Rotation, then translation, from four numbers; identity to begin with."""
+        """Rotation, then translation, from four numbers; the identity at first."""
         head = FrameHead(name="affine")
         a, b, tx, ty = jnp.moveaxis(head(w), -1, 0)
         norm = jnp.sqrt(a * a + b * b)
@@ -66,7 +63,7 @@ class FourierInput(nn.Module):
 
 
 class FrameHead(nn.Module):
-    """Dense layer w -> (a, b, tx, ty) that ignores w at first and says (1, 0, 0, 0)."""
+    """Dense layer w -> (a, b, tx, ty); at first (1, 0, 0, 0) whatever w."""
 
     @nn.compact
     def __call__(self, w: Float[Array, "N w_dim"]) -> Float[Array, "N 4"]:

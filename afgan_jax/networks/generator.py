@@ -8,17 +8,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from afgan_jax import errors
 from afgan_jax.networks import alias_free, protocol, stylegan2
 from afgan_jax.networks import mapping as mappings
-from afgan_jax.networks import settings as checks
 
 
 class Generator(nn.Module):
     """z [N z_dim], c [N c_dim] or None -> images [N R R C] in about [-1, 1].
 
-    Variables: "params" (trained) and "buffers" (drawn once or running averages:
-    freqs, phases, noise_const, w_avg, magnitude_ema). Updating the averages needs
-    mutable=["buffers"] beside update_emas=True.
+    Variables: "params" (trained) and "buffers" (freqs, phases and noise_const, drawn
+    once; w_avg and magnitude_ema, running averages). To update the averages, pass
+    update_emas=True and mutable=["buffers"].
     """
 
     mapping: mappings.Mapping
@@ -34,10 +34,7 @@ class Generator(nn.Module):
         update_emas: bool = False,
         **noise,
     ) -> Float[Array, "N R R C"]:
-        """`transform` is the inverse of the motion wanted of the image; see affine.
-
-        `psi` pulls ws towards their average; `cutoff` limits that to the first ws.
-        """
+        """For `psi` and `cutoff` see Mapping, for `transform` see FourierInput."""
         ws = self.mapping(z, c, psi, cutoff, update_emas)
         return self.synthesis(ws, transform, update_emas, **noise)
 
@@ -57,7 +54,7 @@ class Generator(nn.Module):
         return dict(jax.jit(self.init)(keys, z, c))
 
 
-# kind of a synthesis network: the function whose arguments its settings are
+# kind of synthesis network: the function whose arguments are its settings
 SYNTHESES = {
     "alias_free": alias_free.make_synthesis,
     "stylegan2": stylegan2.make_synthesis,
@@ -72,18 +69,17 @@ def make_generator(
     """The generator of these settings; configs/ablation.py has the steps from A to R.
 
     mapping: arguments of mapping.make_mapping. synthesis: "kind", one of SYNTHESES, and
-    arguments of that function. Raises ValueError for a setting that is impossible,
-    named "mapping.NAME=..." or "synthesis.NAME=...", and TypeError for one that the
-    function does not take.
+    arguments of that function. Raises SettingError for an impossible setting, and
+    TypeError for one that the function does not take.
     """
     settings = {"kind": DEFAULT_KIND, **synthesis}
-    with checks.naming("synthesis"):
-        checks.check_known(settings, kind=SYNTHESES)
+    with errors.naming("synthesis"):
+        errors.check_known("kind", settings["kind"], SYNTHESES)
         network = SYNTHESES[settings.pop("kind")](**settings)
-    with checks.naming("mapping"):
+    with errors.naming("mapping"):
         return Generator(mappings.make_mapping(network.num_ws, **mapping), network)
 
 
 def changed(settings: Mapping[str, Any], **synthesis: Any) -> dict[str, Any]:
-    """The arguments of make_generator with other settings of the synthesis network."""
+    """The arguments of make_generator with these settings of the synthesis network."""
     return {**settings, "synthesis": {**settings["synthesis"], **synthesis}}

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from afgan_jax import errors
 from afgan_jax.networks import settings as checks
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -20,11 +21,9 @@ def cast(x: Array, dtype: str) -> Array:
 
 
 def check(settings: checks.Settings) -> None:
-    """Raises ValueError for an unknown dtype, and for float16 unclamped."""
-    checks.check_known(settings, dtype=DTYPES)
-    checks.check_not_negative(settings, "num_half_res")
+    """Raises SettingError for an unknown dtype, and for float16 without a clamp."""
+    errors.check_known("dtype", settings["dtype"], DTYPES)
+    checks.check_numbers(settings, "at least 0", "num_half_res")
     if settings["dtype"] == "float16" and settings["conv_clamp"] is None:
-        raise ValueError(
-            "dtype='float16' overflows without conv_clamp: set conv_clamp to 256, or"
-            " dtype to 'bfloat16'"
-        )
+        why = "overflows without conv_clamp: set conv_clamp to 256, or use bfloat16"
+        raise errors.SettingError("dtype", "float16", why)

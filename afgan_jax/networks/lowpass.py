@@ -1,11 +1,13 @@
-"""Low-pass filters for resampling by whole factors, by the name that `lowpass` has.
+"""Low-pass filters for resampling by whole factors, by the names of `lowpass`.
 
-A design maps (n, factor, band, rate, radial) to taps of unit sum, None for a single 1.
-`band` is the signal's at the coarser rate, `rate` the finer one, factor times as high;
-n is the number of taps at the coarser rate, for filters whose length is free.
+A design maps (n, factor, band, rate, radial) to taps of unit sum; None stands for no
+filter. `band` is the signal's at the coarser rate, `rate` the finer rate, `factor`
+times as high; n is the number of taps per factor, of filters whose length is free.
 
 Source: Alias-Free GAN, App. C.5 (Lanczos and Gaussian), StyleGAN2 (bilinear).
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -15,45 +17,45 @@ GAUSSIAN_REACH = 8  # coarse samples
 
 
 def _kaiser(n, factor, band, rate, radial):
-    if factor == 1:
-        return None
-    return filters.lowpass(
-        n * factor, band.cutoff, band.half_width, rate, radial=radial
-    )
+    size = n * factor
+    return filters.lowpass(size, band.cutoff, band.half_width, rate, radial=radial)
 
 
 def _lanczos(n, factor, band, rate, radial):
-    return None if factor == 1 else filters.lanczos(band.cutoff, rate)
+    return filters.lanczos(band.cutoff, rate)
 
 
 def _gaussian(n, factor, band, rate, radial):
-    if factor == 1:
-        return None
     return filters.gaussian(band.cutoff, rate, GAUSSIAN_REACH * factor / rate)
 
 
 def _bilinear(n, factor, band, rate, radial):
-    if factor == 1:
-        return None
     x = np.arange(2 * factor) - (2 * factor - 1) / 2
     return (1 - np.abs(x) / factor) / factor
 
 
 def _repeat(n, factor, band, rate, radial):
-    return None if factor == 1 else np.full(factor, 1 / factor)
+    return np.full(factor, 1 / factor)
 
 
 def _keep_first(n, factor, band, rate, radial):
     return None
 
 
-# (up, down). "none" switches the low-pass filters off: pixels are repeated going up and
-# dropped going down.
+def _above_1(design: Callable) -> Callable:
+    """The design, but no filter where the factor is 1."""
+    return lambda n, factor, *to: None if factor == 1 else design(n, factor, *to)
+
+
+# name: (up, down). "none" repeats pixels to go up and drops pixels to go down.
 DESIGNS = {
-    "kaiser": (_kaiser, _kaiser),
-    "lanczos": (_lanczos, _lanczos),
-    "gaussian": (_gaussian, _gaussian),
-    "bilinear": (_bilinear, _bilinear),
-    "none": (_repeat, _keep_first),
+    name: tuple(map(_above_1, designs))
+    for name, designs in {
+        "kaiser": (_kaiser, _kaiser),
+        "lanczos": (_lanczos, _lanczos),
+        "gaussian": (_gaussian, _gaussian),
+        "bilinear": (_bilinear, _bilinear),
+        "none": (_repeat, _keep_first),
+    }.items()
 }
 RADIAL = ("kaiser",)  # has a radial form

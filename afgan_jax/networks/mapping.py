@@ -10,8 +10,8 @@ from afgan_jax.networks import dense, settings
 class Mapping(nn.Module):
     """z [N z_dim], c [N c_dim] -> ws [N num_ws w_dim] (StyleGAN2, Sec. 2).
 
-    z_dim=0 maps labels alone; num_ws=None returns w [N w_dim] and keeps no average.
-    The buffer `w_avg` follows the mean of w and is the centre of truncation.
+    z_dim=0 maps labels only; num_ws=None returns w [N w_dim] and keeps no average.
+    The buffer `w_avg` is the running mean of w, the centre of truncation.
     """
 
     z_dim: int
@@ -48,30 +48,26 @@ class Mapping(nn.Module):
         if isinstance(psi, int | float) and psi == 1:
             return ws
         near = w_avg.value + psi * (ws - w_avg.value)
-        truncated = jnp.arange(self.num_ws) < (
-            self.num_ws if cutoff is None else cutoff
-        )
-        return jnp.where(truncated[None, :, None], near, ws)
+        if cutoff is None:
+            cutoff = self.num_ws
+        return jnp.where((jnp.arange(self.num_ws) < cutoff)[None, :, None], near, ws)
 
     def _join(self, z, c):
         parts = []
         if self.z_dim:
             if z.shape[-1] != self.z_dim:
                 raise ValueError(
-                    f"z has {z.shape[-1]} numbers per sample, this network takes"
-                    f" z_dim={self.z_dim}"
+                    f"z has {z.shape[-1]} numbers per sample: give z_dim={self.z_dim}"
                 )
             parts.append(dense.normalize_2nd_moment(z))
         if self.c_dim:
             if c is None or c.shape[-1] != self.c_dim:
-                got = "none" if c is None else f"{c.shape[-1]} numbers"
+                got = "no" if c is None else c.shape[-1]
                 raise ValueError(
-                    f"labels: got {got} per sample, this network takes"
-                    f" c_dim={self.c_dim}"
+                    f"c has {got} numbers per sample: give c_dim={self.c_dim}"
                 )
-            parts.append(
-                dense.normalize_2nd_moment(dense.Dense(self.w_dim, name="embed")(c))
-            )
+            embedded = dense.Dense(self.w_dim, name="embed")(c)
+            parts.append(dense.normalize_2nd_moment(embedded))
         return jnp.concatenate(parts, axis=-1)
 
 
@@ -87,10 +83,10 @@ def make_mapping(
 ) -> Mapping:
     """A generator's mapping to `num_ws` latents; StyleGAN2 has 8 layers.
 
-    Raises ValueError for impossible sizes.
+    Raises SettingError for impossible sizes.
     """
     given = dict(locals())
-    settings.check_sizes(given, "z_dim", "w_dim")
-    settings.check_not_negative(given, "c_dim", "num_layers")
-    settings.check_above_0(given, "lr_multiplier")
+    settings.check_numbers(given, "at least 1", "z_dim", "w_dim")
+    settings.check_numbers(given, "at least 0", "c_dim", "num_layers")
+    settings.check_numbers(given, "above 0 and finite", "lr_multiplier")
     return Mapping(**given)

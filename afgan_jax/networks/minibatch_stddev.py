@@ -14,9 +14,9 @@ def minibatch_stddev(
 ) -> Float[Array, "N H W C2"]:
     """Append `num_channels` maps: the standard deviation over groups of samples.
 
-    Groups are blocks of neighbours ("contiguous": no traffic between devices) or, as
-    published, every M-th sample ("interleaved", M groups). The batch is the global one.
-    Raises ValueError if the batch is not a multiple of the group size.
+    Groups are neighbouring samples ("contiguous": no traffic between devices) or, as
+    published, every M-th sample ("interleaved", M groups) of the global batch. Raises
+    ValueError if the batch is not a multiple of the group size.
     """
     n, h, w, c = x.shape
     size = n if group_size is None else min(group_size, n)

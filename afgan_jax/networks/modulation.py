@@ -1,7 +1,6 @@
-"""What is special in layers of a synthesis network: styles, gains of inputs, noise.
+"""Styles, input gains and noise in the layers of a synthesis network.
 
-Functions are pure; a weight is stored with unit variance. Notation: s style, w
-convolution weight [kh kw I O].
+Notation: s style, w convolution weight [kh kw I O], stored with unit variance.
 
 Sources: StyleGAN2 (Sec. 2.2, App. B), Alias-Free GAN (App. D).
 """
@@ -32,13 +31,13 @@ def modulated_conv(
     """Convolution with weights w_nkio = w_kio s_ni, demodulated to unit gain.
 
     Scales activations, not weights, so all samples share one convolution. `normalize`
-    first scales w and s to unit mean square (over the whole batch for s), the form of
-    Alias-Free GAN; `input_gain` ([], [I] or [N I]) multiplies the input after
-    demodulation. Further arguments are those of `conv_resample`. Styles, weights and
-    their energy are float32; what is as large as x has its precision.
+    first scales w and s to unit mean square (over the whole batch for s), as in
+    Alias-Free GAN. `input_gain` ([], [I] or [N I]) scales the input; demodulation does
+    not see it. Further arguments are those of `conv_resample`. Styles and weights are
+    float32, arrays as large as x have its precision.
     """
     if demodulate and not normalize and x.dtype == jnp.float16:
-        # Large styles would overflow; demodulation takes these factors out again.
+        # Large styles would overflow; demodulation removes these factors again.
         fan_in = math.prod(w.shape[:3])
         w = w / (jnp.max(jnp.abs(w), (0, 1, 2), keepdims=True) * math.sqrt(fan_in))
         s = s / jnp.max(jnp.abs(s), axis=1, keepdims=True)
@@ -47,7 +46,7 @@ def modulated_conv(
         s = s * jax.lax.rsqrt(jnp.mean(jnp.square(s)))
     scale = None
     if demodulate:
-        # Tap by tap: XLA on CPU draws a reduction into the product, on one core.
+        # Tap by tap: XLA on CPU fuses a reduction into the product, on one core.
         w_energy = sum(jnp.square(tap) for row in w for tap in row)
         energy = jnp.matmul(jnp.square(s), w_energy, precision="highest")
         scale = jax.lax.rsqrt(energy + 1e-8)
@@ -61,7 +60,7 @@ def modulated_conv(
 def input_gain(
     module: nn.Module, x: Array, beta: float, update: bool
 ) -> Float[Array, ""]:
-    """1 / sqrt(running mean of x^2 over batch, channels and space), for a convolution.
+    """1 / sqrt(running mean of x^2 over batch, channels and space).
 
     The mean is the module's buffer `magnitude_ema`, 1 at first; an `update` takes
     effect in the same call.
@@ -77,9 +76,8 @@ def input_gain(
 def add_noise(module: nn.Module, x: Float[Array, "N H W C"], kind: str) -> Array:
     """x + strength * normal noise, the same for all channels (StyleGAN2).
 
-    `kind` "random" draws it anew, "const" takes the module's buffer noise_const [H W],
-    which may also be given as [N H W], "none" adds nothing. The strength is learned,
-    from 0.
+    `kind` "random" draws noise in every call, "const" uses the module's buffer
+    noise_const, [H W] or [N H W], "none" adds nothing. The strength is learned, from 0.
     """
     strength = module.param("noise_strength", nn.initializers.zeros, ())
     constant = module.variable(

@@ -1,15 +1,13 @@
-"""Convolutions symmetric under quarter turns: "p4", as an ablation of configuration T.
+"""Convolutions equivariant to quarter turns: "p4", an ablation of configuration T.
 
-A feature map then has G = 4 copies of its C channels, one a direction, side by side
-[N H W G*C]: all that treats channels alike is as it was. A kernel w [k k G I O] sees
-directions relative to that of its output s, and is itself turned by it:
+A feature map [N H W G*C] has C channels for each of G = 4 directions, side by side.
+With R a quarter turn, a kernel w [k k G I O] gives
 
     y[p, s, o] = sum over q, r, i of w[R^-s q, r - s, i, o] x[p + q, r, i]
 
-with R a quarter turn. This is an ordinary convolution of G I to G O channels; where x
-is turned, each direction becoming the next, y is too. The Fourier features look the
-same in every direction, and the image is the mean over the directions. Styles and
-biases are those of C channels.
+which is an ordinary convolution of G I to G O channels. If x is turned and each
+direction becomes the next, so is y. The Fourier features are the same for every
+direction, and the image is the mean over directions. Styles and biases have C channels.
 
 Sources: Alias-Free GAN, App. F.3; Cohen and Welling, "Group Equivariant Convolutional
 Networks" (2016).
@@ -22,7 +20,7 @@ ORDERS = {"none": 1, "p4": 4}
 
 
 def kernel_axes(symmetry: str) -> tuple[int, ...]:
-    """What a kernel's shape has between k k and I O: nothing, or G."""
+    """The axes of a kernel's shape between k k and I O: none, or G."""
     return () if symmetry == "none" else (ORDERS[symmetry],)
 
 

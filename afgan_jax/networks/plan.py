@@ -2,9 +2,9 @@
 
 Frequencies are cycles per canvas width and sampling rates pixels per canvas width, so
 Nyquist is rate/2. A layer convolves at its input's rate, upsamples to twice the higher
-of its two rates, applies the nonlinearity, and low-passes and decimates to its output's
-rate. Sizes are (height, width). All arithmetic is float64: cutoffs such as
-31.999999999999996 decide roundings.
+of its two rates, applies the nonlinearity, then low-passes and decimates to its
+output's rate. Sizes are (height, width). All arithmetic is float64: cutoffs such as
+31.999999999999996 decide how sizes are rounded.
 
 Source: Alias-Free GAN, Sec. 3.2, App. C and F.
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from afgan_jax import errors
 from afgan_jax.networks import half_precision, lowpass, schedules
 from afgan_jax.networks.schedules import Band
 
@@ -72,9 +73,8 @@ class LayerSpec:
     @functools.cached_property
     def down_filter(self) -> np.ndarray | None:
         _, design = lowpass.DESIGNS[self.lowpass]
-        return design(
-            self.filter_size, self.down, self.out_band, self.tmp_rate, self.is_radial
-        )
+        to = self.out_band, self.tmp_rate, self.is_radial
+        return design(self.filter_size, self.down, *to)
 
     @property
     def up_taps(self) -> int:
@@ -88,8 +88,8 @@ class LayerSpec:
     def pad(self) -> tuple[Size, Size]:
         """((top, bottom), (left, right)) in upsampled pixels (App. C.3).
 
-        Chosen so that the centres of the input and output canvas coincide, for an input
-        that the convolution has grown by conv_kernel - 1.
+        Keeps the centre of the canvas in place; the convolution has grown the input by
+        conv_kernel - 1.
         """
         pads = []
         for n, out in zip(self.in_size, self.out_size):
@@ -123,13 +123,12 @@ def make_plan(
 ) -> tuple[LayerSpec, ...]:
     """The layers of configurations F to H (schedule "octaves") and T, R ("flexible").
 
-    Entry i of a schedule is the band that layer i gives out; it reads that of entry
-    max(i - 1, 0). The first layer's input side describes the Fourier features. The
-    last `num_critical` layers are critically sampled (None: all). The `num_half_res`
-    highest resolutions are computed in `dtype`, the others in float32. `alike` are
-    fields that all layers share: filter_size, act_up, lowpass, radial, symmetry.
-    Raises ValueError for a resolution outside schedules.RESOLUTIONS or an impossible
-    setting.
+    Band i of a schedule is the output of layer i and the input of the next; the input
+    of layer 0, the Fourier features, has band 0 too. The last `num_critical` layers are
+    critically sampled (None: all). The `num_half_res` highest resolutions are computed
+    in `dtype`, the others in float32. `alike` are fields that all layers share:
+    filter_size, act_up, lowpass, radial, symmetry. Raises SettingError for an
+    impossible setting.
     """
     schedules.check_resolution(resolution)
     growth = (num_layers, first_cutoff, first_stopband, last_stopband_rel)
@@ -168,17 +167,15 @@ def _channels(bands: list[Band], channel_base: int, channel_max: int) -> list[in
     cutoffs = np.array([band.cutoff for band in bands])
     channels = np.rint(np.minimum(channel_base / 2 / cutoffs, channel_max))
     if channels.min() < 1:
-        raise ValueError(
-            f"channel_base={channel_base} leaves layers without channels: give at least"
-            f" {bands[-1].rate:.0f} for resolution={bands[-1].rate:.0f}"
-        )
+        why = f"leaves layers without channels: give at least {bands[-1].rate:.0f}"
+        raise errors.SettingError("channel_base", channel_base, why)
     return [int(count) for count in channels]
 
 
 def rows(specs: tuple[LayerSpec, ...]) -> list[dict]:
-    """The plan as numbers and names: the band, rates and size of what each layer makes.
+    """The layers as numbers and names, for JSON.
 
-    `inner_rate` is that of its nonlinearity.
+    Band, rate and size are the output's; `inner_rate` is that of the nonlinearity.
     """
     return [
         {

@@ -1,4 +1,4 @@
-"""What a synthesis network offers to whatever uses one.
+"""The interface of synthesis networks.
 
 Shapes: N batch, L = num_ws, R resolution, C = img_channels.
 """
@@ -12,11 +12,11 @@ Size = tuple[int, int]
 
 @runtime_checkable
 class Layer(Protocol):
-    """One convolution with what follows it: frozen data that its module is made from.
+    """Frozen data that describes one convolution and what follows it.
 
     `name` is the path of its variables in the network. Sizes are (height, width) of
-    maps, margins included; `rate` is the sampling rate of what it gives, in pixels per
-    canvas width.
+    maps, margins included; `rate` is the output's sampling rate, in pixels per canvas
+    width.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Layer(Protocol):
 class SynthesisNetwork(Protocol):
     """A Flax module that makes images of intermediate latents.
 
-    layers: in the order of their ws. has_bands: whether they are plan.LayerSpec, which
-    state bands and low-pass filters. can_move: whether a call takes a `transform`.
-    input_ws: how many of the first ws are the input's. training_options: arguments of
-    a call in training. rgb_bias: how the paths end of biases that no path length
-    depends on.
+    layers: in the order of their ws. has_bands: whether they are plan.LayerSpec, with
+    bands and low-pass filters. can_move: whether a call takes a `transform`. input_ws:
+    how many of the first ws the input uses. training_options: arguments of a call in
+    training, such as noise drawn in every call. rgb_bias: endings of the paths of
+    biases that do not change path lengths.
     """
 
     layers: tuple[Layer, ...]
@@ -57,10 +57,10 @@ class SynthesisNetwork(Protocol):
     rgb_bias: tuple[str, ...]
 
     def rows(self) -> list[dict]:
-        """The layers as numbers and names, with "name", "rate", "size" and "dtype"."""
+        """The layers for JSON, each with "name", "rate", "size" and "dtype"."""
 
     def describe(self) -> str:
-        """A table of the layers, a line each under a heading."""
+        """A table: a heading, then a line for each layer."""
 
     def __call__(
         self,
@@ -71,7 +71,7 @@ class SynthesisNetwork(Protocol):
     ) -> Float[Array, "N R R C"]:
         """Images in about [-1, 1].
 
-        `transform`: see FourierInput. With `update_emas`, and mutable=["buffers"],
-        running averages follow what layers take. `noise`: see modulation.add_noise.
-        Raises ValueError for a `transform` of a network that cannot move.
+        `transform`: see FourierInput. `update_emas`, with mutable=["buffers"], updates
+        running averages. `noise`: see modulation.add_noise. Raises ValueError for a
+        `transform` if not can_move.
         """

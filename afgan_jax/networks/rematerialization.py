@@ -1,11 +1,11 @@
-"""What a layer keeps for its backward pass, by the name that `remat` has."""
+"""What a layer keeps for its backward pass, by the names of `remat`."""
 
 import flax.linen as nn
 import jax
 
-# Kept beside the input of a layer (of StyleGAN2 and D, a block), as policies of
-# jax.checkpoint; the rest is computed again. "none" computes nothing again, "conv" no
-# convolution and no resampling around one.
+# Policies of jax.checkpoint for a layer (of StyleGAN2 and D: a block). The backward
+# pass recomputes nothing ("none"), all but convolutions and the resampling around them
+# ("conv") or all of the layer ("layer").
 REMAT = {
     "none": None,
     "conv": jax.checkpoint_policies.save_only_these_names("conv"),
@@ -14,7 +14,7 @@ REMAT = {
 
 
 def rematerialized(module, choice: str, static_argnums: tuple[int, ...] = ()):
-    """The module class, with its backward pass as REMAT[choice] says (self is 0)."""
+    """The module class under the policy REMAT[choice]; argument 0 is self."""
     if choice == "none":
         return module
     return nn.remat(module, policy=REMAT[choice], static_argnums=static_argnums)

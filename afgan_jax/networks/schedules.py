@@ -1,4 +1,4 @@
-"""Bands and sampling rates from layer to layer, by the name that `schedule` has.
+"""Bands and sampling rates of the layers, by the names of `schedule`.
 
 Frequencies are cycles per canvas width and sampling rates pixels per canvas width, so
 Nyquist is rate/2. Source: Alias-Free GAN, Sec. 3.2.
@@ -9,7 +9,9 @@ import math
 
 import numpy as np
 
-RESOLUTIONS = 16, 8192  # the least and the most, in pixels
+from afgan_jax import errors
+
+RESOLUTIONS = 16, 8192  # least and greatest, in pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,48 +24,49 @@ class Band:
 
 
 def octaves(resolution: int) -> list[int]:
-    """4, 8, .. resolution: the sizes of StyleGAN2's blocks, smallest first.
+    """4, 8, .. resolution: the sizes of StyleGAN2's blocks; the first is 4 to 7.
 
-    The smallest is 4 to 7. Raises ValueError if halving does not lead there.
+    Raises SettingError if halving the resolution does not lead there.
     """
     sizes = [resolution]
     while sizes[0] % 2 == 0 and sizes[0] >= 8:
         sizes.insert(0, sizes[0] // 2)
     least, most = RESOLUTIONS
     if not (least <= resolution <= most and 4 <= sizes[0] <= 7):
-        raise ValueError(
-            f"resolution={resolution} is not supported: choose 4, 5, 6 or 7 times a"
-            f" power of two, from {least} to {most} (such as 64, 96 or 256)"
+        why = (
+            "is not supported: choose 4, 5, 6 or 7 times a power of two, from"
+            f" {least} to {most} (such as 64, 96 or 256)"
         )
+        raise errors.SettingError("resolution", resolution, why)
     return sizes
 
 
 def octave_half_width(rate: float) -> float:
-    """f_h of configurations E to H, in which filters are the same at every octave."""
+    """f_h of configurations E to H, whose filters are the same in every octave."""
     return (math.sqrt(2) - 1) * rate / 2
 
 
 def check_resolution(resolution: int) -> None:
-    """Raises ValueError outside RESOLUTIONS."""
+    """Raises SettingError outside RESOLUTIONS."""
     least, most = RESOLUTIONS
     if not least <= resolution <= most:
-        raise ValueError(
-            f"resolution={resolution} is not supported: choose {least} to {most} pixels"
-        )
+        why = f"is not supported: choose {least} to {most} pixels"
+        raise errors.SettingError("resolution", resolution, why)
 
 
 def _in_octaves(resolution: int, num_critical: int | None, *_) -> list[Band]:
     """Two layers at each of StyleGAN2's resolutions, one at the first (F to H).
 
-    Critical layers are cut off at Nyquist, the others where no alias is passed on.
+    Critical layers are cut off at Nyquist, the others half_width below it.
     """
     rates = [float(rate) for rate in octaves(resolution) for _ in range(2)]
     count = len(rates) - 1  # the first has one layer; the last rate is the image's too
     if num_critical is not None and not 0 < num_critical <= count:
-        raise ValueError(
-            f"num_critical={num_critical} does not fit the {count} layers of schedule="
-            f"'octaves' at resolution={resolution}: use 1 to {count}, or none for all"
+        why = (
+            f"is not possible with the {count} layers of schedule='octaves' at"
+            f" resolution={resolution}: use 1 to {count}, or none for all"
         )
+        raise errors.SettingError("num_critical", num_critical, why)
     bands = []
     for i, rate in enumerate([*rates[1:], rates[-1]]):
         half_width = octave_half_width(rate)
@@ -84,10 +87,8 @@ def _flexible(
     """Cutoff and stopband grow geometrically, up to the image's for the last
     `num_critical` layers (Sec. 3.2, "flexible layers")."""
     if num_critical is None or not 0 < num_critical < num_layers:
-        raise ValueError(
-            f"num_critical={num_critical} does not fit num_layers={num_layers}:"
-            " at least one layer of each kind is needed"
-        )
+        why = f"must be at least 1 and below num_layers={num_layers}"
+        raise errors.SettingError("num_critical", num_critical, why)
     last_cutoff = resolution / 2
     last_stopband = last_cutoff * last_stopband_rel
     exponents = np.minimum(np.arange(num_layers + 1) / (num_layers - num_critical), 1.0)
@@ -106,6 +107,5 @@ def _rate(resolution: int, least: float) -> float:
     return float(resolution // 2**halvings)
 
 
-# (resolution, num_critical, num_layers, first_cutoff, first_stopband,
-# last_stopband_rel) -> the bands of all layers and of the image.
+# name: the arguments of _flexible -> the bands of all layers and of the image.
 SCHEDULES = {"flexible": _flexible, "octaves": _in_octaves}

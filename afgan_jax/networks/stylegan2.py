@@ -1,8 +1,8 @@
 """StyleGAN2 synthesis network (configurations A to E): ws to images.
 
-A learned constant, or from B on Fourier features, is doubled in size block by block;
-two convolutions a block, each followed by noise. `architecture` "skip" sums images made
-by every block, "resnet" adds skips around the convolutions, "orig" has neither.
+Blocks double the size of a learned constant, from B on of Fourier features. A block has
+two convolutions, each followed by noise. `architecture` "skip" sums the images of all
+blocks, "resnet" adds skips around the convolutions, "orig" has neither.
 
 Sources: StyleGAN2, Sec. 4 and App. B; Alias-Free GAN, Sec. 3 (configurations B to E).
 """
@@ -14,6 +14,7 @@ import operator
 import flax.linen as nn
 import jax.numpy as jnp
 
+from afgan_jax import errors
 from afgan_jax.networks import (
     conv_layer,
     dense,
@@ -29,10 +30,7 @@ from afgan_jax.signal import resample
 
 
 class SynthesisLayer(nn.Module):
-    """x [N H W I], w [N w_dim] -> [N H2 W2 O]: as `spec` says.
-
-    Upsampling crops what it adds to the margin. For `noise` see modulation.add_noise.
-    """
+    """x [N H W I], w [N w_dim] -> [N H2 W2 O]; for `noise` see modulation.add_noise."""
 
     spec: stylegan2_plan.LayerSpec
     clamp: float | None
@@ -76,8 +74,8 @@ class SynthesisLayer(nn.Module):
 class Block(nn.Module):
     """One resolution: (x, image or None, ws of its layers) -> (x, image).
 
-    If x is None, a learned constant comes first. Feature maps are in the precision of
-    the layers, images float32.
+    If x is None, a learned constant replaces it. Feature maps have the precision of
+    the layers, images are float32.
     """
 
     layers: tuple[stylegan2_plan.LayerSpec, ...]
@@ -97,7 +95,8 @@ class Block(nn.Module):
             x = jnp.broadcast_to(const, (ws[0].shape[0], *shape))
         y = x = half_precision.cast(x, first.dtype)
         for spec in convolutions:
-            layer = SynthesisLayer(spec, self.clamp, name=_leaf(spec))
+            leaf = spec.name.partition("/")[2]
+            layer = SynthesisLayer(spec, self.clamp, name=leaf)
             at_end = gain if spec is convolutions[-1] else 1.0
             y = layer(y, ws.pop(0), noise, at_end, update_emas)
         if residual:
@@ -114,15 +113,11 @@ class Block(nn.Module):
         return y, image
 
 
-def _leaf(spec: stylegan2_plan.LayerSpec) -> str:
-    return spec.name.partition("/")[2]
-
-
 class Synthesis(nn.Module):
     """ws [N L w_dim] -> images [N R R C]; see protocol.SynthesisNetwork.
 
-    L is one for each convolution and one for the last image, after one more for Fourier
-    features that w transforms. A block's image has the ws of the next convolution.
+    The first w transforms the Fourier features, if anything does; each convolution and
+    the last image have one. A block's image shares that of the next convolution.
     """
 
     layers: tuple[stylegan2_plan.LayerSpec, ...]
@@ -136,7 +131,6 @@ class Synthesis(nn.Module):
 
     @property
     def training_options(self) -> dict[str, str]:
-        """Noise, if any, is drawn anew each time."""
         return {"noise": "random"} if any(spec.noise for spec in self.layers) else {}
 
     @property
@@ -174,7 +168,7 @@ class Synthesis(nn.Module):
         self, ws, transform=None, update_emas: bool = False, noise: str = "const"
     ):
         if transform is not None and not self.can_move:
-            raise ValueError("StyleGAN2 starts from a constant: it has no transform")
+            raise ValueError("StyleGAN2 starts from a constant and takes no transform")
         x = self._waves(ws, transform) if self.can_move else None
         image = None
         first = self.input_ws
@@ -189,7 +183,7 @@ class Synthesis(nn.Module):
         return self.layers[-1].crop(image) * self.output_scale
 
     def _waves(self, ws, transform):
-        """Fourier features that fill the band of the first layer's grid."""
+        """Fourier features up to the Nyquist frequency of the first layer."""
         first = self.layers[0]
         features = fourier_input.FourierInput(
             first.in_channels,
@@ -217,10 +211,10 @@ def make_synthesis(
     """StyleGAN2 as published (row A); `architecture` is one of ARCHITECTURES.
 
     The `num_half_res` highest resolutions are computed in `dtype`; for `remat` see
-    rematerialization.REMAT. Raises ValueError for unknown or impossible settings.
+    rematerialization.REMAT. Raises SettingError for unknown or impossible settings.
     """
     given = dict(locals())
-    settings.check_known(given, architecture=ARCHITECTURES)
+    errors.check_known("architecture", architecture, ARCHITECTURES)
     return _make(given | OF_STYLEGAN2)
 
 
@@ -246,19 +240,19 @@ def make_fourier_synthesis(
     """StyleGAN2 with Fourier features (rows B to E), E by default.
 
     `architecture` is "orig" or "skip": the skips of "resnet" have no margin. `input` is
-    one of fourier_input.INPUTS, `lowpass`, of upsampling, one of lowpass.DESIGNS, whose
+    one of fourier_input.INPUTS, `lowpass`, of upsampling, one of lowpass.DESIGNS;
     `filter_size` is that of Kaiser filters; `margin` is in pixels at every resolution;
-    magnitude_ema_beta=None leaves inputs of convolutions as they are. The rest is as in
-    make_synthesis.
+    magnitude_ema_beta=None does not normalise the inputs of convolutions. The rest is
+    as in make_synthesis.
     """
     given = dict(locals())
     known = {"input": fourier_input.INPUTS, "lowpass": lowpass_designs.DESIGNS}
-    settings.check_known(given, architecture=("orig", "skip"), **known)
+    settings.check_known(given, {"architecture": ("orig", "skip"), **known})
     return _make(given)
 
 
 ARCHITECTURES = ("orig", "skip", "resnet")
-# What a StyleGAN2 has by its nature and one with Fourier features may choose.
+# Settings that StyleGAN2 as published fixes.
 OF_STYLEGAN2 = {
     "input": "constant",
     "noise": True,
@@ -271,12 +265,12 @@ OF_STYLEGAN2 = {
 
 
 def _make(given: dict) -> Synthesis:
-    settings.check_sizes(given, "img_channels", "channel_base", "channel_max")
-    settings.check_sizes(given, "filter_size")
-    settings.check_not_negative(given, "margin")
-    settings.check_known(given, remat=rematerialization.REMAT)
+    sizes = ("img_channels", "channel_base", "channel_max", "filter_size")
+    settings.check_numbers(given, "at least 1", *sizes)
+    settings.check_numbers(given, "at least 0", "margin")
+    errors.check_known("remat", given["remat"], rematerialization.REMAT)
     half_precision.check(given)
-    own = {name: given.pop(name) for name in ("conv_clamp", "remat")}
-    own |= {name: given.pop(name) for name in ("input", "output_scale")}
+    names = ("conv_clamp", "remat", "input", "output_scale")
+    own = {name: given.pop(name) for name in names}
     layers = stylegan2_plan.make_plan(**given)
     return Synthesis(layers, given["architecture"], **own)

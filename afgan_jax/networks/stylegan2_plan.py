@@ -1,9 +1,9 @@
 """StyleGAN2's synthesis network as data: one LayerSpec per convolution.
 
 Blocks double the sampling rate from 4 pixels per canvas width (5, 6 or 7 for other
-sizes) to the resolution: two convolutions a block, the first of which upsamples, and
-perhaps one that makes an image; the first block has no upsampling. Sizes are (height,
-width) of maps, with a margin as wide at every rate.
+sizes) to the resolution. Each but the first has a convolution that upsamples, one that
+does not and, depending on the architecture, one that makes an image. Sizes are (height,
+width) of maps, including a margin of the same width at every rate.
 
 Sources: StyleGAN2, App. B; Alias-Free GAN, Sec. 3 (configurations B to E).
 """
@@ -51,13 +51,13 @@ class LayerSpec:
 
     @functools.cached_property
     def up_filter(self) -> np.ndarray | None:
-        """Cut off at the Nyquist frequency of what is upsampled."""
+        """Cut off at the Nyquist frequency of the input."""
         band = schedules.Band(0.5, schedules.octave_half_width(1.0), 1.0)
         design, _ = lowpass.DESIGNS[self.lowpass]
         return design(self.filter_size, self.up, band, float(self.up), False)
 
     def crop(self, x):
-        """[N H W C] whose margin has been upsampled, down to the margin."""
+        """Upsampled maps [N H W C], whose margin is twice too wide, cropped."""
         m = self.margin
         return x[:, m : x.shape[1] - m, m : x.shape[2] - m]
 
@@ -78,7 +78,7 @@ def make_plan(
 
     Every block makes an image if the architecture is "skip", else the last one. `alike`
     are fields that all layers share: margin, lowpass, filter_size, magnitude_ema_beta.
-    Raises ValueError for a resolution that is not 4 to 7 times a power of two.
+    Raises SettingError for an impossible resolution.
     """
     specs = []
     before = None
@@ -112,7 +112,7 @@ def make_plan(
 
 
 def rows(specs: tuple[LayerSpec, ...]) -> list[dict]:
-    """The layers as numbers and names."""
+    """The layers as numbers and names, for JSON."""
     return [
         {
             "name": spec.name,

@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from afgan_jax.networks import settings
+from afgan_jax import errors
 from afgan_jax.runs import config_files, config_values
 
 Config = dict[str, dict[str, Any]]
@@ -33,7 +33,6 @@ class Kinds:
 
 Schema = Mapping[str, Callable | tuple | Kinds | Mapping]
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
-naming = settings.naming
 
 
 def load(
@@ -149,8 +148,8 @@ def _sections(
             found |= _sections(config, entry, f"{name}.")
         elif isinstance(entry, Kinds):
             kind = _section(config, name).get("kind", entry.default)
-            with naming(name):
-                settings.check_known({"kind": kind}, kind=entry.functions)
+            with errors.naming(name):
+                errors.check_known("kind", kind, entry.functions)
             chosen = inspect.Parameter("kind", KEYWORD, default=entry.default)
             chosen = chosen.replace(annotation=str)
             found[name] = {"kind": chosen, **_parameters(entry.functions[kind])}

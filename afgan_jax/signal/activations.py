@@ -1,7 +1,6 @@
 """Pointwise activation functions with a gain and a clamp, by name.
 
-`Activation` is the hashable function that networks apply; ACTIVATIONS is the table of
-what it can be.
+`Activation` is a hashable function, ACTIVATIONS the table of its names.
 """
 
 import dataclasses
@@ -25,7 +24,7 @@ def _scaled(function: Callable) -> Callable:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def _leaky_relu(gain: float, slope: float, clamp: float | None, x: jax.Array):
-    """In the fewest operations of a vector unit, and its derivative too."""
+    """clip(gain * leaky_relu(x)), in few vector operations, as is its derivative."""
     pick = jnp.maximum if gain * slope <= gain else jnp.minimum
     y = pick(gain * x, gain * slope * x)
     return y if clamp is None else jnp.clip(y, -clamp, clamp)

@@ -4,11 +4,11 @@ Points are columns (x, y, 1): x to the right, y down, the image centre at 0. Len
 in units of the image width unless a caller says otherwise; angles are in radians.
 
 A matrix here can mean two things, one the inverse of the other:
-    motion          where the picture goes:  p_new = motion @ p_old
-    user transform  where to look it up:     p_old = transform @ p_new
-The generator's input is evaluated at transform @ p, so it takes the second kind: to
-move the picture by (tx, ty), pass translation(-tx, -ty). `user_transform` does this
-once, for a picture turned by theta (counterclockwise on screen) and then moved.
+    motion          where a point goes:         p_new = motion @ p_old
+    user transform  where a point comes from:   p_old = transform @ p_new
+A generator takes a user transform: to move the image by (tx, ty), pass
+translation(-tx, -ty). `user_transform` makes it for an image rotated by theta
+(counterclockwise on screen) and then moved.
 
 Source: Alias-Free GAN, Sec. 3.2 (transformed Fourier features).
 """
@@ -45,17 +45,15 @@ def scaling(sx: ArrayLike, sy: ArrayLike) -> Matrix:
 
 def compose(*matrices: Float[Array, "*#batch 3 3"]) -> Matrix:
     """matrices[0] @ matrices[1] @ ...: the last one acts first on a point."""
-    # Accelerators round matmul inputs to fewer bits by default: a thousandth of a
-    # pixel would be lost.
-    return functools.reduce(
-        functools.partial(jnp.matmul, precision="highest"), matrices
-    )
+    # By default accelerators round matmul inputs: errors of a thousandth of a pixel.
+    exact = functools.partial(jnp.matmul, precision="highest")
+    return functools.reduce(exact, matrices)
 
 
 def user_transform(
     theta: ArrayLike = 0.0, tx: ArrayLike = 0.0, ty: ArrayLike = 0.0
 ) -> Matrix:
-    """Transform that shows the picture turned by theta, then moved right tx, down ty.
+    """User transform for an image rotated by theta, then moved right tx, down ty.
 
     The inverse of the motion [[cos, sin, tx], [-sin, cos, ty], [0, 0, 1]].
     """

@@ -1,13 +1,12 @@
-"""Changes of rate and nonlinearities with low-pass filters made for them.
+"""Band-limited changes of rate and nonlinearities for any network.
 
-For any network: an encoder, a U-Net, an autoencoder. Images are [*N H W C] with any
-leading dimensions, sizes may be odd, factors are whole numbers.
+Images are [*N H W C] with any leading dimensions and sizes; factors are whole numbers.
 
-The upper left corners of all grids lie on each other: pixel i of a grid that is d times
-coarser covers pixels d i .. d i + d - 1 of the finer one. Where sizes do not divide,
-the coarser grid has a pixel for the rest; `size` (height, width) asks for another
-number of pixels, as a decoder does to come back to an odd size. Beyond its border an
-image is zero: pad it (jnp.pad, mode="reflect") where that is not meant.
+The upper left corners of all grids coincide: pixel i of a grid d times coarser covers
+pixels d i .. d i + d - 1 of the finer one. If d does not divide the size, the coarser
+size is rounded up; `size` (height, width) asks for another, as a decoder does to return
+to an odd size. Beyond its border an image is zero; pad it (jnp.pad, mode="reflect")
+for something else.
 
 Filters follow from a Design, whose frequencies are in units of the Nyquist frequency of
 the coarser of two grids. Source: Alias-Free GAN, Sec. 2 and App. C.
@@ -21,6 +20,7 @@ from collections.abc import Callable
 import jax
 from jaxtyping import Array, Float
 
+from afgan_jax import errors
 from afgan_jax.signal import filters, nonlinearity, resample
 
 Size = tuple[int, int]
@@ -28,12 +28,12 @@ Size = tuple[int, int]
 
 @dataclasses.dataclass(frozen=True)
 class Design:
-    """A low-pass filter: half the amplitude at `cutoff`, next to none from `stopband`.
+    """A low-pass filter: half the amplitude at `cutoff`, almost none from `stopband`.
 
-    `taps` are counted per pixel of the coarser grid: more of them are steeper, or
-    quieter beyond. A stopband above 1 leaves detail sharper, but lets what lies between
-    1 and it alias. `radial` filters cut alike in all directions, which turning needs;
-    those on the way up never are, as what they let pass is a disc already.
+    `taps` are counted per pixel of the coarser grid: with more, the transition is
+    steeper or the stopband lower. A stopband above 1 keeps more detail, but frequencies
+    from 1 to it alias. `radial` filters are the same in all directions, which rotation
+    needs; upsampling is never radial, as its input is band-limited to a disc already.
     """
 
     cutoff: float = 0.7
@@ -53,9 +53,9 @@ def upsample(
     *,
     size: Size | None = None,
 ) -> Float[Array, "*N H2 W2 C"]:
-    """x on a grid `up` times finer, [*N up*H up*W C], with nothing added to its band.
+    """x on a grid `up` times finer, [*N up*H up*W C], with the same band.
 
-    Raises ValueError for impossible factors and designs, as do the functions below.
+    Raises SettingError for impossible factors and designs, as do the functions below.
     """
     _check_factors(up=up)
     f = make_filter(_separable(design), up)
@@ -70,7 +70,7 @@ def downsample(
     *,
     size: Size | None = None,
 ) -> Float[Array, "*N H2 W2 C"]:
-    """x on a grid `down` times coarser, without what that cannot hold."""
+    """x on a grid `down` times coarser, low-passed for it."""
     _check_factors(down=down)
     f = make_filter(design, down)
     pad = _pads(x, size, None, f, down=down)
@@ -80,9 +80,8 @@ def downsample(
 def lowpass(
     x: Float[Array, "*N H W C"], factor: float = 2.0, design: Design = DESIGN
 ) -> Float[Array, "*N H W C"]:
-    """x without what a grid `factor` times coarser (at least 1) could not hold."""
-    f = make_filter(design, float(factor), odd=True)
-    return resample.same_size(x, f)
+    """x, low-passed for a grid `factor` (at least 1) times coarser."""
+    return resample.same_size(x, make_filter(design, float(factor), odd=True))
 
 
 def activate(
@@ -98,10 +97,9 @@ def activate(
 ) -> Float[Array, "*N H2 W2 C"]:
     """function(x + bias) at up/down times the rate of x, [*N H*up/down W*up/down C].
 
-    The function, such as jnp.tanh, is evaluated at up * oversampling times the rate and
-    the result low-passed for the new one. For what it may be, and its `parameters`, see
-    `nonlinearity.filtered`; activations.Activation("lrelu") is that of the networks
-    here.
+    The function, such as jnp.tanh or activations.Activation("lrelu"), is evaluated at
+    up * oversampling times the rate and the result low-passed for the new rate. For
+    functions and `parameters` see `nonlinearity.filtered`.
     """
     _check_factors(up=up, down=down, oversampling=oversampling)
     up, down = up * oversampling, down * oversampling
@@ -119,20 +117,16 @@ def make_filter(
 ) -> filters.Taps | None:
     """Taps between two grids, one `factor` times finer; None if both are the same.
 
-    Their number is odd where `odd`, by default where the factor is, which keeps grids
-    in place. Raises ValueError unless 0 < cutoff < stopband, and taps and factor are at
+    Their number is odd if `odd`, by default if the factor is, which keeps grids in
+    place. Raises SettingError unless 0 < cutoff < stopband, and taps and factor are at
     least 1.
     """
     if not 0 < design.cutoff < design.stopband < math.inf or design.taps < 1:
-        raise ValueError(
-            f"cutoff={design.cutoff}, stopband={design.stopband}, taps={design.taps}:"
-            " give 0 < cutoff < stopband, and at least 1 tap"
-        )
-    if design.lowpass not in filters.WINDOWS:
-        known = sorted(filters.WINDOWS)
-        raise ValueError(f"lowpass={design.lowpass!r} is unknown: use one of {known}")
+        why = "is impossible: give 0 < cutoff < stopband, and at least 1 tap"
+        raise errors.SettingError("design", design, why)
+    errors.check_known("lowpass", design.lowpass, filters.WINDOWS)
     if not 1 <= factor < math.inf:
-        raise ValueError(f"factor={factor} must be at least 1 and finite")
+        raise errors.SettingError("factor", factor, "must be at least 1 and finite")
     if factor == 1:
         return None
     taps = round(design.taps * factor)
@@ -149,9 +143,9 @@ def _separable(design: Design) -> Design:
 def _pads(
     x, size: Size | None, up_filter, down_filter, *, up: int = 1, down: int = 1
 ) -> resample.Pad:
-    """Padding, in pixels of the grid `up` times finer, that puts `size` in place."""
+    """Padding, in upsampled pixels, that gives `size` and aligns the corners."""
     if x.ndim < 3:
-        return 0  # refused later
+        return 0  # batching.over_images raises an error
     up_taps, down_taps = (1 if f is None else len(f) for f in (up_filter, down_filter))
     before = (up_taps + up - 2) // 2 + (down_taps - down) // 2
     pads = []
@@ -165,4 +159,5 @@ def _pads(
 def _check_factors(**factors: int) -> None:
     for name, factor in factors.items():
         if not (isinstance(factor, int) and factor >= 1):
-            raise ValueError(f"{name}={factor!r} must be a whole number of at least 1")
+            why = "must be a whole number of at least 1"
+            raise errors.SettingError(name, factor, why)

@@ -1,4 +1,4 @@
-"""Images with any number of leading dimensions, for what takes them as [N H W C]."""
+"""Images with any number of leading dimensions."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import jax
 
 
 def over_images(fn: Callable, x: jax.Array) -> jax.Array:
-    """fn of [N H W C] over images [*N H W C]; [H W C] is one image.
+    """fn, which takes [N H W C], of images [*N H W C]; [H W C] is one image.
 
     Raises ValueError for fewer dimensions.
     """

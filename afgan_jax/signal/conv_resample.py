@@ -1,4 +1,4 @@
-"""Convolution with a change of rate around it, in the order that is cheapest."""
+"""Convolution with a change of rate, in the cheapest order."""
 
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
@@ -19,12 +19,11 @@ def conv_resample(
 ) -> Float[Array, "*N H2 W2 O"]:
     """Upsample with `f`, pad, correlate with w, filter and decimate with `f`.
 
-    `pad` is on top of the padding that keeps the canvas in place. flip_weight=True
-    turns correlation into convolution. Orders are swapped to work at the lower rate.
+    `pad` is added to the padding that keeps the canvas in place. flip_weight=True turns
+    correlation into convolution.
     """
     w = (w[::-1, ::-1] if flip_weight else w).astype(x.dtype)
-    y = _conv_resample(x, w, f, up, down, pad)
-    return checkpoint_name(y, "conv")
+    return checkpoint_name(_conv_resample(x, w, f, up, down, pad), "conv")
 
 
 def _conv_resample(x, w, f, up: int, down: int, pad: resample.Pad):

@@ -32,9 +32,9 @@ def conv(
     """Correlate `x`, zero-filled to `up` times the rate and padded, with `w`.
 
     The zero-filled row has (size - 1) up + 1 samples. Differentiable to any order.
-    `implementation` is one of "conv" in `dispatch.IMPLEMENTATIONS`, and
-    `weight_implementation`, of the gradient in w, one of "conv_weights"; None leaves it
-    to the platform. Raises ValueError for an unknown one.
+    `implementation` is one of "conv" in `dispatch.IMPLEMENTATIONS` and
+    `weight_implementation`, of the gradient in w, one of "conv_weights"; None leaves
+    the choice to the table. Raises SettingError for unknown ones.
     """
     kernel = w.shape[:2]
     pad = (pad, pad) if isinstance(pad, int) else pad

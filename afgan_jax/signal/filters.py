@@ -1,11 +1,10 @@
-"""Low-pass filters, designed in float64 NumPy and used as constants.
+"""Low-pass filters, designed in float64 NumPy.
 
 Frequencies are in cycles per canvas width; `sampling_rate` s is in samples per canvas
 width, so Nyquist is s/2. A filter of n taps has its taps at the symmetric positions
 x_i = (i - (n-1)/2) / s and unit sum (gain 1 at DC).
 
-Source: Alias-Free GAN, Sec. 2 and App. C (Kaiser, radial jinc, Lanczos and Gaussian
-designs).
+Source: Alias-Free GAN, Sec. 2 and App. C.
 """
 
 import math
@@ -13,6 +12,8 @@ import math
 import numpy as np
 from jaxtyping import Float64
 from scipy import special
+
+from afgan_jax import errors
 
 Taps = Float64[np.ndarray, "taps"] | Float64[np.ndarray, "taps taps"]
 
@@ -30,20 +31,16 @@ def lowpass(
 
     `cutoff` f_c and `half_width` f_h (half of the transition band) are in cycles per
     canvas width. A radial filter is the disc-shaped low-pass (2 f_c)^2 jinc(2 f_c r)
-    under the separable window. Raises ValueError if `window` is not in WINDOWS.
+    under the separable window. Raises SettingError if `window` is not in WINDOWS.
     """
-    if window not in WINDOWS:
-        raise ValueError(f"window={window!r} is unknown: use one of {sorted(WINDOWS)}")
+    errors.check_known("window", window, WINDOWS)
     x = (np.arange(taps) - (taps - 1) / 2) / sampling_rate
     weights = WINDOWS[window](taps, half_width, sampling_rate)
     if radial:
-        # The jinc has a limit in the middle, but no value.
+        # At r = 0 the jinc has a limit, but no value.
         r = np.maximum(np.hypot(x[:, None], x[None, :]), 1e-9 / sampling_rate)
-        h = (
-            special.j1(2 * np.pi * cutoff * r)
-            / (np.pi * r)
-            * np.outer(weights, weights)
-        )
+        h = special.j1(2 * np.pi * cutoff * r) / (np.pi * r)
+        h = h * np.outer(weights, weights)
     else:
         h = 2 * cutoff * np.sinc(2 * cutoff * x) * weights
     return h / h.sum()
@@ -61,7 +58,7 @@ def gaussian(
 ) -> Taps:
     """2 f_c k(2 f_c x) for a normal density k of deviation sigma (App. C.5).
 
-    Cut off at |x| = reach, in canvas widths, or at 6 deviations if that is nearer:
+    Truncated at |x| = reach, in canvas widths, or at 6 deviations if that is nearer:
     nothing is left there in float32.
     """
     deviation = sigma / (2 * cutoff)
@@ -71,7 +68,7 @@ def gaussian(
 
 
 def _positions(reach: float, sampling_rate: float) -> Taps:
-    """The positions of an even number of taps with |x| < reach, two at least."""
+    """The positions of an even number of taps with |x| < reach, at least two."""
     half = max(math.ceil(reach * sampling_rate - 0.5), 1)
     return (np.arange(2 * half) - (2 * half - 1) / 2) / sampling_rate
 
@@ -91,7 +88,7 @@ def kaiser_beta(attenuation: float) -> float:
 
 
 def response(h: Taps, frequencies, sampling_rate: float, angle: float = 0.0):
-    """Frequency response of symmetric taps, real, [F], in one direction of the plane.
+    """Real frequency response [F] of symmetric taps in one direction of the plane.
 
     `angle` is in radians from the horizontal axis; 1-D taps act along both axes.
     """
@@ -103,10 +100,9 @@ def response(h: Taps, frequencies, sampling_rate: float, angle: float = 0.0):
 
 
 def attenuation(h: Taps, stopband: float, sampling_rate: float) -> float:
-    """dB by which the loudest frequency from `stopband` to Nyquist is attenuated.
+    """Least attenuation in dB from `stopband` to Nyquist; inf if nothing lies there.
 
-    1-D taps are measured along their axis and 2-D taps in all directions. inf if no
-    frequency is left above the stopband.
+    1-D taps are measured along their axis, 2-D taps in all directions.
     """
     if stopband >= sampling_rate / 2:
         return np.inf
@@ -119,14 +115,13 @@ def attenuation(h: Taps, stopband: float, sampling_rate: float) -> float:
 
 
 def decibels(gain) -> np.ndarray:
-    """20 log10 |gain|, of at least -200 dB."""
+    """20 log10 |gain|, at least -200 dB."""
     return 20 * np.log10(np.maximum(np.abs(gain), 1e-10))
 
 
 def _kaiser(taps: int, half_width: float, sampling_rate: float) -> np.ndarray:
-    return np.kaiser(
-        taps, kaiser_beta(kaiser_attenuation(taps, half_width, sampling_rate))
-    )
+    attenuation = kaiser_attenuation(taps, half_width, sampling_rate)
+    return np.kaiser(taps, kaiser_beta(attenuation))
 
 
 WINDOWS = {"kaiser": _kaiser}

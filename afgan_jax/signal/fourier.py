@@ -1,7 +1,7 @@
-"""Fourier features: the continuous, unbounded signal that a generator starts from.
+"""Fourier features: the infinite, continuous signal that a generator starts from.
 
 A wave is sin(2 pi (f . (x, y) + phase)) with f in cycles per canvas width. The canvas
-spans [-1/2, 1/2]^2, sampled at pixel centres; a size beyond `sampling_rate` shows the
+spans [-1/2, 1/2]^2, sampled at pixel centres; a size above `sampling_rate` includes a
 margin around it. Source: Alias-Free GAN, Sec. 3.1 and App. F.
 """
 
@@ -27,7 +27,7 @@ def transform_waves(
     matrix: Float[Array, "N 3 3"],
 ) -> tuple[Float[Array, "N C 2"], Float[Array, "N C"]]:
     """Waves as seen through p -> matrix p: f' = f M, phase' = phase + f . t."""
-    # Full precision: a rounded frequency is a wave in another place.
+    # Full precision: a rounded frequency moves a wave.
     exact = {"precision": jax.lax.Precision.HIGHEST}
     phases = phases + jnp.einsum("ck,nk->nc", freqs, matrix[:, :2, 2], **exact)
     return jnp.einsum("ck,nkl->ncl", freqs, matrix[:, :2, :2], **exact), phases
@@ -42,9 +42,9 @@ def evaluate_waves(
 ) -> Float[Array, "N H W C"]:
     """Waves sampled on a canvas of `size` (height, width) pixels.
 
-    Amplitudes fade linearly from 1 at `bandwidth` to 0 at Nyquist, so that a transform
-    that scales frequencies up cannot alias. Where the band reaches up to Nyquist, they
-    fade within a thousandth of it, which rounding does not cross.
+    Amplitudes fade linearly from 1 at `bandwidth` to 0 at Nyquist, so that transforms
+    that raise frequencies cannot alias. If `bandwidth` is Nyquist, they fade over a
+    thousandth of it, which is more than rounding errors.
     """
     norms = jnp.linalg.norm(freqs, axis=-1)
     nyquist = sampling_rate / 2

@@ -1,9 +1,9 @@
 """The filtered nonlinearity and its derivative rule.
 
 A pointwise function of a sampled signal creates frequencies without bound. The
-filtered form evaluates it at a raised sampling rate and low-passes the result before
+filtered form evaluates it at a higher sampling rate and low-passes the result before
 decimating (Alias-Free GAN, Sec. 3.2 and App. D): y = D act(U (x + bias)), with U and D
-resamplings. Only x is kept for the derivative; U x is computed again.
+resamplings. Only x is kept for the derivative, which recomputes U x.
 """
 
 import functools
@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from afgan_jax import errors
 from afgan_jax.signal import batching, precision, resample
 from afgan_jax.signal.activations import Activation
 from afgan_jax.signal.backends import dispatch
@@ -57,14 +58,13 @@ def filtered(
     pad: resample.Pad = 0,
     implementation: str | None = None,
 ) -> Float[Array, "*N H2 W2 C"]:
-    """`filtered_lrelu` with any function of single numbers, such as jnp.tanh.
+    """`filtered_lrelu` with any elementwise function, such as jnp.tanh.
 
-    `function(x, *parameters)` keeps the shape of x and can be hashed. Arrays that it
-    depends on are `parameters`, [] or [C] each, and have derivatives too; it must not
-    enclose any that are traced, nor mix channels or pixels. `implementation` is one of
-    "filtered" in `dispatch.IMPLEMENTATIONS`, for functions without parameters; None
-    leaves it to the platform. Raises ValueError as `upfirdn` does, and for an unknown
-    implementation or one that does not take parameters.
+    `function(x, *parameters)` must be hashable and not close over traced arrays: pass
+    them as `parameters`, [] or [C] each, which have derivatives too. `implementation`
+    is one of "filtered" in `dispatch.IMPLEMENTATIONS`, for functions without
+    parameters; None leaves the choice to the table. Raises ValueError as `upfirdn`
+    does, and for an implementation that is unknown or given with parameters.
     """
     gain = float(up * up)
     to_fine = resample.make_resampling(
@@ -75,9 +75,8 @@ def filtered(
         x = precision.widened(operator.add)(x, bias)
     if parameters:
         if implementation is not None:
-            raise ValueError(
-                f"implementation={implementation!r} takes no parameters: leave it out"
-            )
+            why = "takes no parameters: leave it out"
+            raise errors.SettingError("implementation", implementation, why)
         run = functools.partial(_with_parameters, function, to_fine, to_coarse)
         return batching.over_images(lambda x: run(x, *parameters), x)
     implementation = dispatch.wish("filtered", implementation)
@@ -87,7 +86,7 @@ def filtered(
 
 @functools.partial(jax.checkpoint, static_argnums=(0, 1, 2))
 def _with_parameters(function, to_fine, to_coarse, x, *parameters) -> jax.Array:
-    """From parts, each with derivatives of its own; x alone is kept for them."""
+    """Composed of differentiable operations; only x is kept for the derivative."""
     fine = function(resample.apply(to_fine, x), *parameters)
     return resample.apply(to_coarse, fine.astype(x.dtype))
 
@@ -104,7 +103,7 @@ def _pull_back(op: FilteredActivation, x: jax.Array, ct: jax.Array) -> jax.Array
 
 
 def _pull_back_of_parts(op: FilteredActivation, x: jax.Array, ct: jax.Array):
-    """_pull_back from parts that have derivatives of their own: for second order."""
+    """_pull_back, composed of differentiable operations: for the second derivative."""
     _, pull = jax.vjp(op.activation, resample.apply(op.up, x))
     (fine,) = pull(resample.apply(op.down.transposed(), ct))
     return resample.apply(op.up.transposed(), fine)

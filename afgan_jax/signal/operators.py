@@ -1,9 +1,9 @@
 """Linear operators and the filtered nonlinearity as frozen data of fixed geometry.
 
 Every pair is (vertical, horizontal). `implementation` names the backend that computes
-an operator (see `backends.dispatch`); None leaves that to the table. Operators are
-static arguments of the functions that apply them, so programs and derivatives traced
-for one implementation are never taken for another.
+an operator (see `backends.dispatch`); None leaves the choice to the table. Operators
+are static arguments of the functions that apply them, so that JAX keeps programs and
+derivatives of different implementations apart.
 """
 
 import dataclasses
@@ -62,7 +62,7 @@ class FilteredActivation:
 
     @property
     def phases(self) -> tuple[int, int]:
-        """Numbers of phases of the fine signal that both factors divide."""
+        """Least numbers of phases of the fine signal that both factors divide."""
         return tuple(math.lcm(u, d) for u, d in zip(self.up.up, self.down.down))
 
 
@@ -84,7 +84,7 @@ class Convolution:
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether each output depends on the input at its own place alone."""
+        """Whether each output pixel depends only on the input pixel at its place."""
         return (
             self.kernel == (1, 1)
             and self.stride == self.up == 1

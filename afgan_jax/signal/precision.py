@@ -1,4 +1,4 @@
-"""Arithmetic on arrays in half precision that is done in float32 inside."""
+"""float32 arithmetic for arrays in half precision."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,8 @@ import jax.numpy as jnp
 def widened(fn: Callable) -> Callable:
     """fn(x, *arrays) in float32 at least, its result rounded to the precision of x.
 
-    Sums over many pixels, as in the gradients of what is broadcast to x, would come to
-    a halt in half precision: bfloat16 cannot add 1 to 256.
+    Half precision loses sums over many pixels, such as the gradients of arrays that are
+    broadcast to x: bfloat16 cannot add 1 to 256.
     """
 
     def run(x: jax.Array, *arrays: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Upsample, filter, downsample: the one linear operation behind every resampling.
+"""Upsample, filter, downsample: one linear operation for every resampling.
 
 Along each axis, with filter h of K taps, `up` u, `down` d and padding (lo, hi):
     y[n] = sum_k h[K-1-k] z[n d + k - lo],   z[u m] = x[m], zero elsewhere,
@@ -6,9 +6,8 @@ for n = 0 .. (u size + lo + hi - K) // d. Padding counts upsampled samples and c
 where negative. Axis order is (vertical, horizontal); filters are NumPy constants.
 
 The transpose of a resampling is a resampling (up and down swapped, filter reversed), so
-one derivative rule serves every order. The implementation is chosen where the operation
-is lowered (see `backends`): sums of stride-1 slices on CPU, banded matrices on TPU and
-GPU. `bandlimit` designs filters. Source: Alias-Free GAN, Sec. 2 and App. C.3.
+one derivative rule gives derivatives of any order. For implementations see `backends`;
+`bandlimit` designs filters. Source: Alias-Free GAN, Sec. 2 and App. C.3.
 """
 
 import functools
@@ -35,10 +34,7 @@ def make_resampling(
     gain: float = 1.0,
     implementation: str | None = None,
 ) -> Resampling:
-    """Describe `upfirdn` for images of `size_in`; None is the filter of one tap, 1.
-
-    Raises ValueError as `upfirdn` does.
-    """
+    """The operator of `upfirdn` for images of `size_in`. Raises ValueError likewise."""
     f = np.ones(1) if f is None else np.asarray(f, np.float64)
     up, down, pad = _pair(up), _pair(down), _pad_pairs(pad)
     shape = _filter_shape(f)
@@ -77,10 +73,10 @@ def upfirdn(
 ) -> Float[Array, "*N H2 W2 C"]:
     """Upsample with zeros, pad, convolve with `f`, keep every `down`-th sample.
 
-    `f` is [taps] (applied along both axes), [rows, columns] or None; `gain` is the
-    total gain. `implementation` is one of "resample" in `dispatch.IMPLEMENTATIONS`;
-    None leaves it to the platform. Raises ValueError if the padded image is smaller
-    than the filter, and for an unknown implementation.
+    `f` is [taps] (applied along both axes), [rows, columns] or None (one tap, 1);
+    `gain` is the total gain. `implementation` is one of "resample" in
+    `dispatch.IMPLEMENTATIONS`; None leaves the choice to the table. Raises ValueError
+    if the padded image is smaller than the filter, and for an unknown implementation.
     """
     how = {"up": up, "down": down, "pad": pad, "gain": gain}
     spec = make_resampling(x.shape[-3:-1], f, **how, implementation=implementation)
@@ -100,13 +96,13 @@ apply.defvjp(
 
 
 def same_size(x, f, *, pad: Pad = 0, gain: float = 1.0):
-    """Filter without changing the size (beyond `pad`): [*N H W C] -> [*N H W C]."""
+    """Filter and keep the size, but for `pad`: [*N H W C] -> [*N H W C]."""
     extra = [(k // 2, (k - 1) // 2) for k in _filter_shape(f)]
     return upfirdn(x, f, pad=_add_pads(pad, extra), gain=gain)
 
 
 def upsample(x, f, *, up: Pair = 2, pad: Pad = 0, gain: float = 1.0):
-    """Upsample, keeping the canvas: [*N H W C] -> [*N up*H up*W C] (beyond `pad`)."""
+    """Upsample in place: [*N H W C] -> [*N up*H up*W C], but for `pad`."""
     up = _pair(up)
     extra = [((k + u - 1) // 2, (k - u) // 2) for k, u in zip(_filter_shape(f), up)]
     gain = gain * up[0] * up[1]
@@ -121,7 +117,7 @@ def downsample(x, f, *, down: Pair = 2, pad: Pad = 0, gain: float = 1.0):
 
 
 def _extend(taps: np.ndarray, count: int) -> tuple[float, ...]:
-    """Append zeros: every phase of an up- or downsampling then has a tap."""
+    """Append zeros, so that every phase of an up- or downsampling has a tap."""
     return (*taps.tolist(), *[0.0] * (count - taps.size))
 
 

@@ -2,10 +2,10 @@
 
 A spectrum is |F|^2 of windowed images, F their discrete Fourier transform. The window
 has unit energy, so white noise of unit variance has a power of 1 (0 dB) at every
-frequency, whatever the window, the size and the padding. With `interp` n the images
-are padded with zeros to n times their size: n samples of the spectrum lie where there
-was one. Spectra are [n H, n W], frequency 0 in the middle at [n H // 2, n W // 2], and
-frequencies are in cycles per image width (Nyquist: W / 2).
+frequency, for any window, size and padding. With `interp` n, images are padded with
+zeros to n times their size, which gives n times as many samples along each axis.
+Spectra are [n H, n W] with frequency 0 at [n H // 2, n W // 2]; frequencies are in
+cycles per image width (Nyquist: W / 2).
 
 Source: average power spectra of Alias-Free GAN.
 """
@@ -21,7 +21,7 @@ Points = tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]
 
 
 def window(size: int, beta: Real = 8.0) -> Float64[np.ndarray, " size"]:
-    """The Kaiser window of unit energy: its squares sum to 1; beta 0: all equal."""
+    """The Kaiser window of unit energy; a constant for beta 0."""
     w = np.kaiser(size, beta)
     return w / np.sqrt(np.sum(w**2))
 
@@ -40,16 +40,15 @@ def power(
 def decibels(power: Spectrum, *, smooth: Real = 0.0) -> Spectrum:
     """10 log10 of a spectrum, blurred by a Gaussian of `smooth` samples.
 
-    The blur wraps round, as spectra of sampled signals do. Where there is no power at
-    all the least positive number stands for it.
+    The blur is periodic, as spectra of sampled signals are. Zero power counts as the
+    least positive number.
     """
     db = 10 * np.log10(np.maximum(power, np.finfo(np.float64).tiny))
     for axis in (0, 1):
         shape = [-1 if i == axis else 1 for i in (0, 1)]
         gain = np.exp(-2 * (np.pi * smooth * np.fft.fftfreq(db.shape[axis])) ** 2)
-        db = np.fft.ifft(
-            np.fft.fft(db, axis=axis) * gain.reshape(shape), axis=axis
-        ).real
+        F = np.fft.fft(db, axis=axis) * gain.reshape(shape)
+        db = np.fft.ifft(F, axis=axis).real
     return db
 
 
@@ -59,21 +58,21 @@ def frequencies(size: int, interp: int) -> Float64[np.ndarray, " size"]:
 
 
 def slices(spectrum: Spectrum, interp: int) -> dict[int, Points]:
-    """(frequency, value) from 0 outwards by angle in degrees: 0 to the right, 45.
+    """{angle in degrees: (frequency, value)} from frequency 0 outwards, for 0 and 45.
 
-    Along the diagonal the corner of the spectrum is sqrt(2) times as far as its edge.
+    The diagonal ends at sqrt(2) times the Nyquist frequency.
     """
     size = len(spectrum)
     k = np.arange(size // 2 + 1)
-    at = (k + size // 2) % size  # of an even size, Nyquist is kept at the other end
+    at = (k + size // 2) % size  # even sizes have Nyquist at the other end
     straight, diagonal = spectrum[size // 2, at], spectrum[at, at]
     return {0: (k / interp, straight), 45: (np.sqrt(2) * k / interp, diagonal)}
 
 
 def horizontal(spectrum: Spectrum, interp: int = 1) -> Points:
-    """(frequency, power) of horizontal waves from 0 to Nyquist, whatever their height.
+    """(frequency, power) of the rows of images, from 0 to Nyquist.
 
-    Power is averaged over vertical frequencies: the spectrum of the rows of an image.
+    Power is averaged over vertical frequencies.
     """
     size = spectrum.shape[1]
     k = np.arange(size // 2 + 1)

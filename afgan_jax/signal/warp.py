@@ -1,11 +1,11 @@
 """Reference motions of images: whole-pixel and sub-pixel shifts, band-limited rotation.
 
 Each motion returns (image, mask): mask [H W 1] is 1 where the result depends on pixels
-of the source only, 0 where it met the border. Amounts are host numbers: shifts t in
-units of the image size (x right, y down), angles alpha in radians, matrices as motions
-in the sense of `affine` (rotation by alpha is [[cos, sin], [-sin, cos]]). Filters and
-look-up positions are designed per amount in float64 NumPy and enter the compiled code
-as data, so that a new amount never recompiles.
+of the source only, 0 near borders. Amounts are Python numbers: shifts t in units of the
+image size (x right, y down), angles alpha in radians, matrices as motions in the sense
+of `affine` (rotation by alpha is [[cos, sin], [-sin, cos]]). Filters and positions are
+computed for each amount in float64 NumPy and are arguments of the compiled code, so
+that a new amount never recompiles.
 
     L_a(x) = sinc(x / a) for |x| < a, else 0      the Lanczos window
     taps(k - f) = sinc(k - f) L_a(k - f)          the Lanczos filter delaying by f
@@ -31,32 +31,22 @@ def translate_integer(x: Images, tx: Real, ty: Real) -> Moved:
     """x moved by whole pixels, round(t * size) half to even; zeros come in."""
     h, w = x.shape[1:3]
     dy, dx = round(float(ty) * h), round(float(tx) * w)
-    mask = _span(h, dy, h + dy)[:, None, None] * _span(w, dx, w + dx)[:, None]
+    mask = _outer(_span(h, dy, h + dy), _span(w, dx, w + dx))
     return _roll(x, np.array([dy, dx]), mask), mask
 
 
 def translate_fractional(x: Images, tx: Real, ty: Real, *, a: int = 3) -> Moved:
     """x moved by t * size pixels with a Lanczos filter of 2a taps and unit sum."""
-    h, w = x.shape[1:3]
-    (rows, mask_y), (cols, mask_x) = (
-        _lanczos_shift(h, float(ty) * h, a),
-        _lanczos_shift(w, float(tx) * w, a),
-    )
-    return _apply_rows_cols(x, rows, cols), mask_y[:, None, None] * mask_x[:, None]
+    return _translate(x, tx, ty, functools.partial(_lanczos_shift, a=a))
 
 
 def translate_mirrored(x: Images, tx: Real, ty: Real) -> Moved:
-    """x moved by t * size pixels, every frequency by its phase, without any loss.
+    """x moved by t * size pixels by the phases of its frequencies, without loss.
 
-    What comes in over a border is the mirror image of what lies within, which leaves no
-    jump there. The mask has the pixels that come from within.
+    x is extended by reflection, which leaves no jump at borders. The mask has the
+    pixels that come from inside.
     """
-    h, w = x.shape[1:3]
-    (rows, mask_y), (cols, mask_x) = (
-        _mirrored_shift(h, float(ty) * h),
-        _mirrored_shift(w, float(tx) * w),
-    )
-    return _apply_rows_cols(x, rows, cols), mask_y[:, None, None] * mask_x[:, None]
+    return _translate(x, tx, ty, _mirrored_shift)
 
 
 def affine(
@@ -81,22 +71,22 @@ def affine(
 
 
 def rotate(x: Images, angle: Real, **design) -> Moved:
-    """x turned by `angle`, counterclockwise on screen; `design` goes to `affine`."""
+    """x rotated by `angle`, counterclockwise on screen; `design` goes to `affine`."""
     return affine(x, _rotation(angle), **design)
 
 
 def pseudo_rotate(x: Images, angle: Real, **design) -> Moved:
-    """x, not turned, but through the filter that `rotate` puts on what it turns.
+    """x, not rotated, but filtered as `rotate` filters.
 
-    Rotating a render of the unturned scene loses its corner frequencies; the render of
-    the turned scene has to lose the same ones before the two are compared. As published
-    the filter is designed at one sample a pixel, where the turned low-pass aliases: at
-    45 degrees its gain rises to 1.05 at 0.2 cycles a pixel along an axis, 1.85 at 0.5.
+    `rotate` loses corner frequencies, so the image that it is compared with has to lose
+    them too. As published the filter is designed at one sample a pixel, where the
+    rotated low-pass aliases: at 45 degrees its gain rises to 1.05 at 0.2 cycles a pixel
+    along an axis, 1.85 at 0.5.
     """
     taps = bandlimit_filter(_rotation(-angle), up=1, **design)
     border = taps.shape[0] // 2
     spans = (_span(size, border, size - border) for size in x.shape[1:3])
-    return _same_size(x, taps), functools.reduce(np.multiply.outer, spans)[..., None]
+    return _same_size(x, taps), _outer(*spans)
 
 
 def bandlimit_filter(
@@ -109,17 +99,18 @@ def bandlimit_filter(
     cutoff_in: Real = 1.0,
     cutoff_out: Real = 1.0,
 ) -> Float[np.ndarray, "taps taps"]:
-    """Low-pass that keeps what both the source and the moved pixel grid can hold.
+    """Low-pass that keeps the frequencies of both the source and the moved pixel grid.
 
     The square ideal low-passes of both grids convolved with each other, times their
     Lanczos windows convolved likewise, on a grid of 1/up pixel. [taps, taps] with
     taps = 2 * radius * up - 1; each of the up * up polyphase components has the sum
-    1/up^2, so that flat images stay flat. `design_radius` (pixels) is the extent of the
-    circular convolution; cutoffs are relative to each grid's Nyquist frequency.
+    1/up^2, so that constant images stay constant. `design_radius` (pixels) is the
+    extent of the circular convolution; cutoffs are relative to each grid's Nyquist
+    frequency.
     """
     half, keep = design_radius * up - 1, radius * up - 1
     whole = np.arange(-half, half + 1)
-    # Only the taps kept are computed, each from the whole circle.
+    # Only the taps that are kept are computed, each from the whole circle.
     apart = np.subtract.outer(np.arange(-keep, keep + 1), whole)
     x, apart = whole / up, ((apart + half) % len(whole) - half) / up
     m = np.asarray(matrix, np.float64)
@@ -148,7 +139,7 @@ def sample_bilinear(
 
 def _sample_one(x, rows, cols):
     h, w, c = x.shape
-    # A border of zeros answers every look-up outside: positions are moved into it.
+    # Positions outside are moved into a border of zeros.
     x = jnp.pad(x, ((1, 2), (1, 2), (0, 0)))
     rows, cols = jnp.clip(rows, -1, h) + 1, jnp.clip(cols, -1, w) + 1
     top, left = jnp.floor(rows), jnp.floor(cols)
@@ -157,12 +148,19 @@ def _sample_one(x, rows, cols):
     first = top.astype(int) * (w + 3) + left.astype(int)
     pixels = x.reshape(-1, c)
 
-    def at(offset):  # one flat index a look-up: faster than two, above all backwards
+    def at(offset):  # one flat index is faster than two, above all in the gradient
         return jnp.take(pixels, first + offset, axis=0, mode="clip")
 
     upper = at(0) * (1 - right) + at(1) * right
     lower = at(w + 3) * (1 - right) + at(w + 4) * right
     return upper * (1 - down) + lower * down
+
+
+def _translate(x, tx, ty, shift) -> Moved:
+    """shift(size, pixels) -> (A [size size], mask [size]), for the lines of an axis."""
+    h, w = x.shape[1:3]
+    (rows, mask_y), (cols, mask_x) = shift(h, float(ty) * h), shift(w, float(tx) * w)
+    return _apply_rows_cols(x, rows, cols), _outer(mask_y, mask_x)
 
 
 @jax.jit
@@ -197,8 +195,8 @@ def _upsample(x, taps, up):
     tail = length * up - taps.shape[0] - lead
     phases = jnp.pad(taps.astype(x.dtype) * up**2, (lead, tail))
     phases = phases.reshape(length, up, length, up).swapaxes(1, 2)
-    # One input and up^2 output channels: the zeros between samples are never visited,
-    # and the convolution is one matrix product instead of a slow depthwise one.
+    # One input and up^2 output channels: one matrix product without the zeros between
+    # samples, instead of a slow depthwise convolution.
     planes = lax.conv_general_dilated(
         jnp.moveaxis(x, 3, 1).reshape(n * c, h, w, 1),
         phases.reshape(length, length, 1, up * up)[::-1, ::-1],
@@ -227,7 +225,7 @@ def _look_up_positions(matrix, shape, up, border):
 
 
 def _clear_of_border(positions, shape, up, border):
-    """[H W 1]: 1 where the nearest upsampled pixel is 2 filter radii inside."""
+    """[H W 1]: 1 where the nearest upsampled pixel is 2 filter radii off borders."""
     mask = np.float32(1)
     for p, size in zip(positions, shape, strict=True):
         # Upsampled pixels run from 0 to size * up + 2 * border, border at both ends.
@@ -250,7 +248,6 @@ def _lanczos_shift(size, pixels, a):
 
 
 def _mirrored_shift(size, pixels):
-    """(A [size size], mask [size]): A @ line is the line moved by `pixels`."""
     lines = np.concatenate([np.eye(size), np.eye(size)[::-1]])
     turns = np.fft.rfftfreq(2 * size) * pixels
     spectrum = np.fft.rfft(lines, axis=0) * np.exp(-2j * np.pi * turns)[:, None]
@@ -272,6 +269,10 @@ def _convolve(lines, image):
 def _rotation(angle):
     c, s = np.cos(float(angle)), np.sin(float(angle))
     return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+
+
+def _outer(mask_y, mask_x):
+    return np.multiply.outer(mask_y, mask_x)[..., None]
 
 
 def _span(size, start, stop):

@@ -136,9 +136,9 @@ def spectra(rows: Sequence[Mapping]) -> plot.Figure:
 NYQUIST = "Nyquist frequency of the output"
 # stage: (label, style of the line)
 STAGES = {
-    "risen": ("upsampled, before the nonlinearity", {"color": UP, "lw": 1.2}),
-    "bent": ("after it", {"color": DOWN, "lw": 2.0}),
-    "passed": ("low-passed again", {"color": OUT, "lw": 1.2}),
+    "upsampled": ("upsampled, before the nonlinearity", {"color": UP, "lw": 1.2}),
+    "activated": ("after it", {"color": DOWN, "lw": 2.0}),
+    "filtered": ("low-passed again", {"color": OUT, "lw": 1.2}),
     "out": ("decimated: the output", {"color": "black", "lw": 1.0, "ls": ":"}),
 }
 

@@ -10,11 +10,16 @@ import pytest
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from afgan_jax.augment import draws, pipeline
+from afgan_jax.augment import control, draws, pipeline
 from afgan_jax.bench import aot
 from afgan_jax.signal.backends import dispatch
 
 KEY = jax.random.key(7)
+
+
+def augmentation(preset):
+    """(key, images, p) -> images."""
+    return control.make_control(mode="fixed", preset=preset).augment
 
 
 def images_of(shape, seed=0):
@@ -33,13 +38,13 @@ def test_presets_are_the_published_ones():
 
 def test_strength_0_leaves_images_as_they_are():
     x = images_of((2, 24, 24, 3))
-    out = jax.jit(pipeline.make_augment("bgcfnc"))(KEY, x, 0.0)
+    out = jax.jit(augmentation("bgcfnc"))(KEY, x, 0.0)
     # Resampled even so: by filters whose errors cancel.
     np.testing.assert_allclose(out, x, atol=1e-5)
 
 
 def test_a_new_strength_or_key_compiles_nothing():
-    augment = jax.jit(pipeline.make_augment("bgc"))
+    augment = jax.jit(augmentation("bgc"))
     x = images_of((2, 8, 8, 3))
     first = augment(KEY, x, jnp.float32(0.3))
     size = augment._cache_size()
@@ -50,7 +55,7 @@ def test_a_new_strength_or_key_compiles_nothing():
 
 def test_result_is_float32_whatever_comes_in():
     x = images_of((1, 8, 8, 3)).astype(jnp.bfloat16)
-    out = jax.eval_shape(pipeline.make_augment("bgc"), KEY, x, 1.0)
+    out = jax.eval_shape(augmentation("bgc"), KEY, x, 1.0)
     assert out.dtype == jnp.float32
 
 
@@ -67,7 +72,7 @@ def penalty(images, augment):
 
 def test_second_derivative_is_that_of_differences(float64):
     jax.clear_caches()  # of constants that earlier tests have traced in float32
-    augment = pipeline.make_augment("bgc")
+    augment = augmentation("bgc")
     x, step = (images_of((2, 8, 8, 3), i).astype(float) for i in (0, 1))
     f = jax.jit(functools.partial(penalty, augment=augment))
     slope = jnp.sum(jax.jit(jax.grad(f))(x) * step)
@@ -79,7 +84,7 @@ def test_second_derivative_is_that_of_differences(float64):
 
 def test_eight_devices_augment_as_one_and_do_not_talk():
     x = images_of((8, 24, 24, 3))
-    augment = pipeline.make_augment("bgcfnc")
+    augment = augmentation("bgcfnc")
     alone = jax.jit(augment)(KEY, x, 0.8)
     mesh = Mesh(np.array(jax.devices()[:8]), ("data",))
     rows = NamedSharding(mesh, P("data"))
@@ -103,17 +108,21 @@ def test_eight_devices_augment_as_one_and_do_not_talk():
     "preset, multipliers, message",
     [
         ("bcg", None, "augment.preset='bcg' is unknown: use one of blit, geom"),
-        ("bgc", {"rotat": 1}, "'rotat', which is no transform: there are xflip"),
-        ("bgc", {"hue": -1}, "hue=-1 must be at least 0"),
-        ("bgc", {"hue": np.inf}, "hue=inf must be at least 0 and finite"),
-        ("bgc", {"hue": (1, 1)}, r"hue=\(1, 1\) must be a number"),
-        ("bgc", {"imgfilter": (1, 1)}, r"imgfilter=\(1, 1\) must be a number or 4"),
-        ("bgc", {"hue": "high"}, "hue='high' must be a number"),
+        ("bgc", {"rotat": 1}, "{'rotat': 1} has an unknown name: use some of xflip"),
+        ("bgc", {"hue": -1}, "{'hue': -1} must be at least 0"),
+        ("bgc", {"hue": np.inf}, "{'hue': inf} must be at least 0 and finite"),
+        ("bgc", {"hue": (1, 1)}, r"{'hue': \(1, 1\)} must be a number"),
+        (
+            "bgc",
+            {"imgfilter": (1, 1)},
+            r"{'imgfilter': \(1, 1\)} must be a number or 4",
+        ),
+        ("bgc", {"hue": "high"}, "{'hue': 'high'} must be a number"),
     ],
 )
 def test_unknown_names_and_values_are_refused(preset, multipliers, message):
     with pytest.raises(ValueError, match=message):
-        pipeline.make_augment(preset, multipliers)
+        pipeline.make_multipliers(preset, multipliers)
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_warp_is_the_published_program_in_float64(size):
 
 
 def test_margins_need_not_be_those_of_the_batch():
-    """Wherever pictures do not shrink to less than 0.7 of their size."""
+    """Wherever images do not shrink to less than 0.7 of their size."""
     size = (16, 16)
     images, matrices = images_of((6, *size, 1)), matrices_of(6, size)
     warped = warp_images(images, jnp.asarray(matrices, jnp.float32))
@@ -137,7 +137,7 @@ def test_steps_move_the_picture_as_named():
     assert found(xfrac=[0.125, 0.1]).tolist() == [-1.5, -1, 1]
     assert found(scale=[2]).tolist() == [0.5, 0, 1]
     assert found(aniso=[2]).tolist() == [0.5, 0, 1]
-    # The picture grows, then moves: the shift is not scaled.
+    # The image grows, then moves: the shift is not scaled.
     assert found(scale=[2], xfrac=[0.1, 0]).tolist() == [-0.5, 0, 1]
     assert found(xflip=[1], xint=[0.1, 0]).tolist() == [1, 0, 1]
 

@@ -9,8 +9,8 @@ import tiny
 from PIL import Image
 
 from afgan_jax.__main__ import main
+from afgan_jax.assembly import timings
 from afgan_jax.bench import clock, metrics, networks
-from afgan_jax.cli import timings
 from afgan_jax.data import archive
 from afgan_jax.networks import discriminator
 

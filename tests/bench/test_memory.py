@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tiny
 
-from afgan_jax import cli
 from afgan_jax.__main__ import main
+from afgan_jax.assembly import settings as assembled
+from afgan_jax.assembly import training
 from afgan_jax.bench import memory
-from afgan_jax.cli import assembly
 from afgan_jax.runs import config
 from afgan_jax.training import step
 
@@ -32,9 +32,9 @@ def only(monkeypatch, phase: str) -> None:
 
 
 def test_arguments_are_the_state_and_the_batch_and_temporaries_hold_maps(monkeypatch):
-    settings = config.load(SMOKE, schema=cli.schema())
+    settings = config.load(SMOKE, schema=assembled.SCHEMA)
     only(monkeypatch, "Dreg")
-    setup, program = assembly.build(settings)
+    setup, program = training.build(settings)
     (row,) = memory.updates(program, setup.D, 8)
     state = jax.eval_shape(program.init, jax.random.key(0))
     leaves = jax.tree.leaves(state)

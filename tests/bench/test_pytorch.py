@@ -5,8 +5,8 @@ import pathlib
 import pytest
 from reference import official
 
-from afgan_jax import cli
 from afgan_jax.__main__ import main
+from afgan_jax.assembly import settings as assembled
 from afgan_jax.bench import pytorch
 from afgan_jax.runs import config
 
@@ -55,7 +55,7 @@ def test_networks_are_made_with_the_recorded_arguments(arg, recorded, monkeypatc
     """What ffhqu256 asks of them is what the recorded program was asked, by name."""
     module = type("Module", (), {"Generator": Recorder, "Discriminator": Recorder})
     monkeypatch.setattr(pytorch.importlib, "import_module", lambda name: module)
-    settings = config.load(f"{FFHQU}:{arg}", schema=cli.schema())
+    settings = config.load(f"{FFHQU}:{arg}", schema=assembled.SCHEMA)
     G, D = pytorch.networks(settings["generator"], settings["discriminator"], "cpu")
     recordings = official.index("schedule", official.DATA)["cases"]
     cases = {c["id"]: c["kwargs"] for c in recordings}

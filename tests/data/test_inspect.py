@@ -8,7 +8,7 @@ import pytest
 from data.pictures import encoded, folder, noise, numbered
 from PIL import Image
 
-from afgan_jax import cli
+from afgan_jax.assembly import settings as assembled
 from afgan_jax.data import advice, archive, inspect
 from afgan_jax.runs import config
 
@@ -153,7 +153,7 @@ def test_the_suggested_command_is_a_configuration(
         for name, value in words.items()
         if name.startswith("config.")
     }
-    settings = config.load(words["config"], overrides, cli.schema())
+    settings = config.load(words["config"], overrides, assembled.SCHEMA)
     for section in ("generator.synthesis", "discriminator"):
         assert config.value(settings, f"{section}.resolution") == resolution
         assert config.value(settings, f"{section}.img_channels") == channels
@@ -169,6 +169,6 @@ def test_the_suggested_command_is_a_configuration(
 
 def test_batches_and_resolutions_are_those_of_the_configurations():
     for spec, batch, resolution in advice.CONFIGS.values():
-        settings = config.load(spec, {}, cli.schema())
+        settings = config.load(spec, {}, assembled.SCHEMA)
         assert settings["updates"]["batch_size"] == batch
         assert settings["generator"]["synthesis"]["resolution"] == resolution

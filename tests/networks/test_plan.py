@@ -155,14 +155,17 @@ def test_describe_has_a_line_for_each_layer():
     [
         ({"resolution": 15}, "resolution=15 is not supported: choose 16 to 8192"),
         ({"resolution": 8193}, "resolution=8193"),
-        ({"resolution": 64, "num_critical": 14}, "num_critical=14 .* num_layers=14"),
+        (
+            {"resolution": 64, "num_critical": 14},
+            "num_critical=14 must be .* below num_layers=14",
+        ),
         ({"resolution": 64, "num_critical": 0}, "num_critical=0"),
         ({"resolution": 64, "num_critical": None}, "num_critical=None"),
         ({"resolution": 64, "schedule": "even"}, "schedule='even' is unknown: use one"),
         ({"resolution": 36, "schedule": "octaves"}, "choose 4, 5, 6 or 7 times a"),
         (
             {"resolution": 64, "schedule": "octaves", "num_critical": 10},
-            "num_critical=10 does not fit the 9 layers .* use 1 to 9, or none for all",
+            "num_critical=10 is not possible with the 9 layers .* 1 to 9, or none",
         ),
         (
             {"resolution": 64, "lowpass": "hann"},

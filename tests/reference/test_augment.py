@@ -60,8 +60,27 @@ def chance(case, shape) -> draws.Draws:
         return recorded_draws(case, shape)
     key = f"{case['key']}/noise_normal"
     noise = official.nhwc(arrays()[key]) if key in arrays() else np.zeros(shape)
-    return draws.at_percentile(
+    return at_percentile(
         case["percentile"], dict(multipliers(case)), jnp.asarray(noise, jnp.float32)
+    )
+
+
+def at_percentile(q: float, multipliers: draws.Multipliers, noise) -> draws.Draws:
+    """Draws by which every transform happens, at the value of one "percentile" q.
+
+    Normal ones are erfinv(2q - 1), without the root of 2 that a true quantile has; that
+    of noise, which is symmetric, is erfinv(q). The second rotation is by 0.
+    """
+    on = draws.active(multipliers)
+    erfinv = jax.scipy.special.erfinv
+    middle = {jax.random.uniform: q, jax.random.normal: erfinv(2 * q - 1)}
+    of_row = {row: middle[t.draw] for row, t in on.items()}
+    of_row |= {"rotate_post": 0.5, "noise": erfinv(q)}
+    count = noise.shape[0]
+    return draws.Draws(
+        {row: jnp.full((count, t.shape[0]), of_row[row]) for row, t in on.items()},
+        {row: jnp.zeros((count, t.shape[1])) for row, t in on.items()},
+        noise,
     )
 
 

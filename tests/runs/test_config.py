@@ -1,5 +1,6 @@
 import pytest
 
+from afgan_jax import errors
 from afgan_jax.runs import config
 
 FILE = """
@@ -138,10 +139,13 @@ def test_check_accepts_what_the_functions_accept(spec):
 
 def test_an_error_about_a_setting_names_its_section():
     with pytest.raises(ValueError, match="^net.size=3 is odd: make it even$"):
-        with config.naming("net"):
+        with errors.naming("net"):
             raise ValueError("size=3 is odd: make it even")
+    with pytest.raises(errors.SettingError, match="^net.size=3 is odd: make it even$"):
+        with errors.naming("net"):
+            raise errors.SettingError("size", 3, "is odd: make it even")
     with pytest.raises(ValueError, match="^the disk is full$"):
-        with config.naming("net"):
+        with errors.naming("net"):
             raise ValueError("the disk is full")
 
 

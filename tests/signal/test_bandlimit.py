@@ -282,7 +282,7 @@ def test_radial_designs_cut_alike_in_all_directions_with_odd_factors_too():
         (lambda x: bandlimit.lowpass(x, 0.5), "factor=0.5 must be at least 1"),
         (
             lambda x: bandlimit.upsample(x, 2, bandlimit.Design(stopband=0.5)),
-            "cutoff=0.7, stopband=0.5, taps=6: give 0 < cutoff < stopband",
+            r"cutoff=0.7, stopband=0.5, .* is impossible: give 0 < cutoff < stopband",
         ),
         (
             lambda x: bandlimit.upsample(x, 2, bandlimit.Design(lowpass="hann")),

@@ -108,8 +108,8 @@ def test_stages_lead_to_the_same_result(name):
         )
     )(x, b)
     np.testing.assert_allclose(found.out, expected, atol=1e-12)
-    np.testing.assert_array_equal(found.bent, act(found.risen))
-    assert found.risen.shape == found.passed.shape
+    np.testing.assert_array_equal(found.activated, act(found.upsampled))
+    assert found.upsampled.shape == found.filtered.shape
 
 
 @ALL

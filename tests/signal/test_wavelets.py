@@ -36,8 +36,8 @@ def test_symlet_bends_phase_less_than_the_minimum_phase_filter():
     roots = roots[np.abs(roots + 1) > 0.05]  # without the multiple root at -1
     inside = np.where(np.abs(roots) > 1, 1 / roots, roots)
     taps = np.real(np.poly([*inside, *[-1.0] * 6]))
-    bends = [wavelets._phase_bend(h) for h in (wavelets.symlet(6), taps)]
-    assert 4 * bends[0] < bends[1]
+    errors = [wavelets._phase_error(h) for h in (wavelets.symlet(6), taps)]
+    assert 4 * errors[0] < errors[1]
 
 
 def test_bands_are_symmetric_and_add_up_to_an_impulse():

@@ -5,8 +5,8 @@ import pathlib
 import jax
 import numpy as np
 
+from afgan_jax.assembly import training
 from afgan_jax.augment import control
-from afgan_jax.cli import assembly, flags
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.runs import run_directory
 from afgan_jax.training import loop, step
@@ -25,8 +25,7 @@ def settings(images, kimg: float, **more) -> dict:
 
 def train(folder, changes: dict) -> None:
     """Train in the folder with these changes of the configuration."""
-    config = flags.Configuration(SMOKE, changes)
-    assembly.train(assembly.load(config, folder), folder)
+    training.train(SMOKE, folder, changes=changes)
 
 
 def program(config) -> step.Program:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from training.smoke import SMOKE, program
 
-from afgan_jax import cli
+from afgan_jax.assembly import settings as assembled
 from afgan_jax.runs import config, run_directory
 from afgan_jax.training import alarms, loop, step
 
@@ -82,7 +82,7 @@ def test_alarm_warns_once_until_it_is_over(name):
 
 
 def test_every_setting_that_advice_names_exists():
-    known = config.load(SMOKE, {}, cli.schema())
+    known = config.load(SMOKE, {}, assembled.SCHEMA)
     advice = " ".join(alarm.advice for alarm in alarms.ALARMS.values())
     named = re.findall(r"\b([a-z]+)\.(\w+)", advice)
     assert len(named) > 8
@@ -123,7 +123,7 @@ def test_run_whose_gradients_break_trains_on_and_says_so(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(step, "gradients", broken)
     cheap = {"losses.r1_gamma": 0.0, "updates.D_reg_interval": None}
-    settings = config.load(SMOKE, cheap, cli.schema())
+    settings = config.load(SMOKE, cheap, assembled.SCHEMA)
     with run_directory.Run.create_or_open(tmp_path, settings) as run:
         options = settings["train"] | {"tick_kimg": 0.016, "total_kimg": 0.048}
         state = loop.train(

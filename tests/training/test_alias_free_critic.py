@@ -74,7 +74,7 @@ def test_untrained_critics_are_compared_and_memory_is_told(images, capsys):
         (["--run=a", "--out=."], "--out=. is a folder; name a file"),
         (
             [f"--config={SMOKE}", "--config.discriminator.lowpass=box"],
-            "discriminator.lowpass='box' is unknown: use one of bilinear, kaiser",
+            "--config.discriminator.lowpass=box is unknown: use one of bilinear",
         ),
     ],
 )

@@ -4,7 +4,7 @@ import jax
 import pytest
 from training import smoke
 
-from afgan_jax import cli
+from afgan_jax.assembly import settings as assembled
 from afgan_jax.bench import memory
 from afgan_jax.networks import discriminator
 from afgan_jax.runs import config
@@ -28,8 +28,8 @@ def test_pallas_that_cannot_be_used_is_replaced_with_a_word(monkeypatch, caplog)
 
 @pytest.mark.parametrize("names", [("naive", "xla"), ("xla", "naive")])
 def test_updates_of_one_process_are_lowered_as_their_program_asks(names):
-    settings = config.load(smoke.SMOKE, {}, cli.schema())
-    cli.fill_in(settings)
+    settings = config.load(smoke.SMOKE, {}, assembled.SCHEMA)
+    assembled.fill_in(settings)
     D = discriminator.make_discriminator(**settings["discriminator"])
     for name in names:
         settings["updates"]["implementation"] = name

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from reference import official
 
-from afgan_jax import cli
 from afgan_jax.__main__ import main
+from afgan_jax.assembly import settings as assembled
 from afgan_jax.data import archive
 from afgan_jax.interop import names
 from afgan_jax.networks import discriminator, generator
@@ -44,7 +44,7 @@ def one_device():
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run at steps 3 and 5 of which every tensor tells the step."""
-    settings = config.load(SMOKE, schema=cli.schema())
+    settings = config.load(SMOKE, schema=assembled.SCHEMA)
     G = generator.make_generator(**settings["generator"])
     D = discriminator.make_discriminator(**settings["discriminator"])
     setup = step.make_setup(G, D, **settings["losses"])
@@ -121,7 +121,7 @@ def test_a_run_once_begun_goes_on_with_the_flag_or_without(
 
 
 def test_a_run_from_noise_is_no_transfer(images, trained, tmp_path, begun):
-    settings = config.load(SMOKE, schema=cli.schema())
+    settings = config.load(SMOKE, schema=assembled.SCHEMA)
     run_directory.Run.create_or_open(tmp_path, settings).close()
     (tmp_path / "transfer.txt").write_text("of a run that was stopped too early")
     state, settings = begun(images, tmp_path)
@@ -146,7 +146,7 @@ def test_labels_are_added(images, trained, tmp_path, begun):
 
 
 def shapes(settings):
-    networks = cli.make_networks(settings)
+    networks = assembled.make_networks(settings)
     initialize = functools.partial(states.initialize, G=networks[0], D=networks[1])
     G, D = jax.eval_shape(initialize, jax.random.key(0))
     return {"G": G, "D": D, "G_ema": G}
@@ -171,7 +171,7 @@ def shapes(settings):
 def test_only_other_functions_of_the_same_images_need_partial(
     trained, changes, refused
 ):
-    settings = config.load(SMOKE, changes, cli.schema())
+    settings = config.load(SMOKE, changes, assembled.SCHEMA)
     check = functools.partial(
         init_from.check, init_from.find(str(trained)), settings, shapes(settings)
     )

@@ -6,11 +6,11 @@ import pytest
 import tiny
 from training import least
 
-from afgan_jax import cli
 from afgan_jax import model as models
 from afgan_jax.__main__ import main
 from afgan_jax.analysis import ladder
-from afgan_jax.cli import assembly
+from afgan_jax.assembly import settings as assembled
+from afgan_jax.assembly import training
 from afgan_jax.networks import generator
 from afgan_jax.runs import config, run_directory
 
@@ -26,14 +26,13 @@ def test_rows_are_trained_measured_drawn_and_resumed(
     flags = ["--rows=f,a", "--kimg=0.016", "--samples=2", "--batch=2"]
     line = arguments(tmp_path, *flags, *least.overrides(images))
 
-    begin = assembly.train
+    begin = training.train
 
-    def stopped(settings, workdir):
-        train = settings["train"] | {"total_kimg": 0.008}
-        begin(settings | {"train": train}, workdir)
+    def stopped(config, workdir, changes):
+        begin(config, workdir, changes=changes | {"train.total_kimg": 0.008})
 
     with monkeypatch.context() as patch:
-        patch.setattr(assembly, "train", stopped)
+        patch.setattr(training, "train", stopped)
         assert main(line) == 0
     assert "the same command goes on" in capsys.readouterr().out
     first = json.loads((tmp_path / "ladder.json").read_text())["dB"]
@@ -51,7 +50,7 @@ def test_rows_are_trained_measured_drawn_and_resumed(
     assert (tmp_path / "ladder.png").stat().st_size > 10_000
 
     with monkeypatch.context() as patch:
-        patch.delattr(assembly, "train")  # nothing is left to train
+        patch.delattr(training, "train")  # nothing is left to train
         assert main(line) == 0
     assert main([*line, "--samples=4"]) == 2
     assert "--samples=4 differs from 2 of the ladder" in capsys.readouterr().err
@@ -81,7 +80,7 @@ def test_rows_are_measured_untrained_alone(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_rows_are_compared_at_equal_contrast():
-    settings = config.load(f"{least.ABLATION}:f", {}, cli.schema())["generator"]
+    settings = config.load(f"{least.ABLATION}:f", {}, assembled.SCHEMA)["generator"]
     sizes = {"resolution": 16, "z_dim": 8, "channel_base": 64, "channel_max": 8}
     dull = tiny.changed(settings, **sizes)
     bright = generator.changed(dull, output_scale=8.0)

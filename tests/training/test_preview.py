@@ -99,7 +99,7 @@ def test_rows_show_the_strengths_that_training_has():
             ],
             "imgfilter needs images of more than 21 pixels a side, not 16x16",
         ),
-        (["--config.augment.mode=adda"], "mode='adda' is unknown: use one of noaug"),
+        (["--config.augment.mode=adda"], "mode=adda is unknown: use one of noaug"),
         (["--config.augment.moed=ada"], "did you mean augment.mode?"),
     ],
 )

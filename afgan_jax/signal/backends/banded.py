@@ -1,4 +1,4 @@
-"""Resampling as multiplications by banded matrices: for matrix units.
+"""Resampling as products with banded matrices: for matrix units.
 
 A separable filter is one matrix per axis; a 2-D filter is the sum of the separable
 filters of its singular value decomposition (radial low-passes need 3 or 4).
@@ -39,7 +39,7 @@ def separable_terms(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """(vertical, horizontal) taps of separable filters that add up to the 2-D one.
 
-    Parts below `tolerance` times the largest are left out.
+    Terms below `tolerance` times the largest are left out.
     """
     if spec.separable:
         return [(np.asarray(spec.taps[0]), np.asarray(spec.taps[1]))]
@@ -68,6 +68,6 @@ def _along_x(matrix, x):
 
 
 def precision(x) -> jax.lax.Precision:
-    """float32 data asks for float32 products, which a TPU gives only on request."""
+    """float32 data needs float32 products, which a TPU computes only on request."""
     wide = x.dtype in (jnp.float32, jnp.float64)
     return jax.lax.Precision.HIGHEST if wide else jax.lax.Precision.DEFAULT

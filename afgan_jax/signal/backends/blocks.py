@@ -1,9 +1,9 @@
 """The filtered nonlinearity on blocks of pixels: two convolutions, for matrix units.
 
-Every channel of every sample is an image by itself, and the pixels of a block are its
-features. A block of the fine grid follows from a window of a few blocks of the input,
-and a block of the output from a window of the fine grid: convolutions that mix the
-features of neighbouring blocks, with 2-D filters as they are, radial ones too.
+Every channel of every sample is an image by itself, whose blocks of pixels are vectors
+of features. A block of the fine grid is a linear function of a few neighbouring blocks
+of the input, a block of the output one of the fine grid: both are convolutions over
+blocks, for 2-D filters, radial ones too, as for separable ones.
 """
 
 import math
@@ -15,12 +15,12 @@ import numpy as np
 from afgan_jax.signal.backends import banded
 from afgan_jax.signal.operators import FilteredActivation
 
-SIZE = 8  # pixels of an output's block along an axis, or a little more
+SIZE = 8  # least pixels of an output's block along an axis
 
 
 def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
     """op.down(activation(op.up(x))), [N H W C] -> [N H2 W2 C]."""
-    assert op.down.lo == (0, 0)  # nothing is added between the two
+    assert op.down.lo == (0, 0)  # no padding between the two
     sizes = [_sizes(u, d) for u, d in zip(op.up.up, op.down.down)]
     small, fine, out = zip(*sizes)
     first = tuple(-(lo // up) for lo, up in zip(op.up.lo, op.up.up))
@@ -29,7 +29,7 @@ def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
     counts = tuple(-(-n // b) for n, b in zip(op.down.size_out, out))
     reach = [a + b - 2 for a, b in zip(to_fine.shape, to_coarse.shape)]
     padded = tuple((n + r) * b for n, r, b in zip(counts, reach, small))
-    x = _placed(x, first, padded)
+    x = _window(x, first, padded)
     y = _convolve(op.activation(_convolve(_split(x, small), to_fine)), to_coarse)
     y = _join(y, x.shape[0], out)
     height, width = op.down.size_out
@@ -37,13 +37,13 @@ def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
 
 
 def is_cheaper(op: FilteredActivation, channels: int) -> bool:
-    """Whether a TPU is faster so than with banded matrices: see dispatch.TABLE."""
+    """Whether this is faster on a TPU than banded matrices: see dispatch.TABLE."""
     radial = not (op.up.separable and op.down.separable)
     return radial or max(op.up.up) > 2 or channels < 128
 
 
 def _sizes(up: int, down: int) -> tuple[int, int, int]:
-    """Pixels of a block of the input, of the fine grid and of the output."""
+    """Pixels of a block, along an axis, of the input, the fine grid and the output."""
     unit = up // math.gcd(up, down)
     out = -(-SIZE // unit) * unit
     return out * down // up, out * down, out
@@ -61,7 +61,7 @@ def _kernel(spec, size_in, size_out, first) -> np.ndarray:
         last = (n[-1] + taps - 1) // up
         windows.append(int(-(-(last + 1 - first[axis]) // size)))
         m = first[axis] + np.arange(windows[-1] * size)
-        k = m[:, None] * up - n  # the tap that leads from m to n, if there is one
+        k = m[:, None] * up - n  # the tap from m to n, if there is one
         numbers.append(np.clip(k, -1, taps) + 1)
     rows, columns = numbers
     taps = np.outer(*spec.taps) if spec.separable else np.asarray(spec.taps)
@@ -72,8 +72,8 @@ def _kernel(spec, size_in, size_out, first) -> np.ndarray:
     return kernel.reshape(a, b, h * w, -1)
 
 
-def _placed(x: jax.Array, first, size) -> jax.Array:
-    """Samples first .. first + size - 1 along both axes, zero where there are none."""
+def _window(x: jax.Array, first, size) -> jax.Array:
+    """Samples first .. first + size - 1 along both axes, zero outside x."""
     pads = [(-f, n + f - m, 0) for f, n, m in zip(first, size, x.shape[1:3])]
     return jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
 

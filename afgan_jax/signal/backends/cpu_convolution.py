@@ -1,7 +1,7 @@
-"""Convolutions (operators.Convolution) in ways that are faster on CPUs than XLA's own.
+"""Convolutions (operators.Convolution) that are faster on CPUs than XLA's own.
 
-Two adjoints in w are here. Sums of products tap by tap are fast under the compiler's
-usual options, XLA's own of a padded image under those of `compiling_for` only.
+Of the two adjoints in w, sums of products tap by tap are fast under the compiler's
+default options, XLA's own of a padded image only under those of `compiling_for`.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from afgan_jax.signal.operators import Convolution
 
 
 def conv(op: Convolution, x: jax.Array, w: jax.Array) -> jax.Array:
-    """XLA's CPU convolution is 4 times slower without padding: pad a row, drop it."""
+    """Adds a row and drops it: XLA's CPU convolution is 4 times slower unpadded."""
     if op.up > 1 or any(p != (0, 0) for p in op.pads()):
         return xla_convolution.conv(op, x, w)
     size = (op.size_out[0] + 1, op.size_out[1])
@@ -26,8 +26,8 @@ def conv(op: Convolution, x: jax.Array, w: jax.Array) -> jax.Array:
 def weight_gradient_of_padded(
     op: Convolution, x: jax.Array, ct: jax.Array
 ) -> jax.Array:
-    """XLA's own, of an x that is padded first: 100 times faster where lo is 2."""
-    if op.up > op.stride:  # the same pairs of samples, seen from the other side
+    """XLA's own, of a padded x: 100 times faster for lo = 2."""
+    if op.up > op.stride:  # the transposed operator has the same products
         return xla_convolution.flip(weight_gradient_of_padded(op.transposed(), ct, x))
     z = jax.lax.optimization_barrier(_filled(op, x))
     return xla_convolution.weight_gradient(
@@ -35,13 +35,13 @@ def weight_gradient_of_padded(
     )
 
 
-# Bytes of gathered taps that stay within a CPU's caches.
+# Bytes of gathered taps that a CPU's caches hold.
 _CHUNK_BYTES = 4_000_000
 
 
 def weight_gradient_by_taps(op: Convolution, x: jax.Array, ct: jax.Array) -> jax.Array:
     """ct^T [O M] times the M samples under each tap [M kh kw I], summed over images."""
-    if op.up > op.stride:  # the same pairs of samples, seen from the other side
+    if op.up > op.stride:  # the transposed operator has the same products
         return xla_convolution.flip(weight_gradient_by_taps(op.transposed(), ct, x))
     n, channels_in, channels_out = x.shape[0], x.shape[3], ct.shape[3]
     taps = op.kernel[0] * op.kernel[1] * channels_in
@@ -61,7 +61,7 @@ def weight_gradient_by_taps(op: Convolution, x: jax.Array, ct: jax.Array) -> jax
 
 
 def _under_taps(op: Convolution, x: jax.Array) -> jax.Array:
-    """The samples that meet each tap, [N H2 W2 kh kw I]."""
+    """The samples under each tap, [N H2 W2 kh kw I]."""
     z = _filled(op, x)
     height, width = ((n - 1) * op.stride + 1 for n in op.size_out)
     s = op.stride
@@ -74,7 +74,7 @@ def _under_taps(op: Convolution, x: jax.Array) -> jax.Array:
 
 
 def _filled(op: Convolution, x: jax.Array) -> jax.Array:
-    """x with the zeros that `up` and the padding put around its samples."""
+    """x with the zeros of `up` and the padding."""
     pads = [(lo, hi, op.up - 1) for lo, hi in op.pads()]
     return jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
 
@@ -83,10 +83,9 @@ def _filled(op: Convolution, x: jax.Array) -> jax.Array:
 def compiling_for(platform: str) -> tuple[dict[str, str], dict[str, str]]:
     """(compiler options, wishes) with which convolutions train fastest.
 
-    256 channels of 74 pixels, batch 4, on 2 cores: 0.10 s, against 0.18 s for "taps";
-    91 to 64 channels of 276 pixels, batch 2: 0.14 s, against 0.43 s. Without the option
-    "padded" may take minutes. Empty for other platforms than "cpu", and where this
-    jaxlib does not know the option.
+    256 channels of 74 pixels, batch 4, on 2 cores: 0.10 s, "taps" 0.18 s; 91 to 64
+    channels of 276 pixels, batch 2: 0.14 s, "taps" 0.43 s. Without the option "padded"
+    may take minutes. Empty unless the platform is "cpu" and jaxlib knows the option.
     """
     if platform != "cpu":
         return {}, {}

@@ -1,7 +1,6 @@
 """Resampling as XLA's own depthwise convolution: plain and slow.
 
-It is the baseline that others are compared with, and what is counted to say how
-many operations a resampling needs.
+The baseline of comparisons, and of counts of the operations of a resampling.
 """
 
 import jax
@@ -25,7 +24,7 @@ def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
 
 
 def _convolve(spec, x, taps, axes: tuple[int, ...]):
-    """Resample along `axes` (0 vertical, 1 horizontal) and leave the other alone."""
+    """Resample along `axes` only (0 vertical, 1 horizontal)."""
     up, down, pads = [1, 1], [1, 1], [(0, 0), (0, 0)]
     for axis in axes:
         up[axis], down[axis] = spec.up[axis], spec.down[axis]

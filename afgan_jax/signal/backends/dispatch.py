@@ -1,10 +1,9 @@
-"""Which implementation computes an operator: the table, and where it is looked up.
+"""The choice of the implementation of an operator: TABLE and `wishes`.
 
-The implementations of an operation are functions of an operator and of arrays that
-agree to rounding; CPUs, GPUs and TPUs are fast with opposite ones. `choose` is a pure
-function of operation, operator, platform, shape and wish, and `lower` leaves the
-platform open until a program is lowered for one. `wishes` asks for implementations of
-all operators that are made in a context, such as NAIVE, what XLA offers by itself, the
+The implementations of an operation agree to rounding; CPUs, GPUs and TPUs are fast with
+different ones. `choose` is a pure function of operation, operator, platform, shape and
+wish; `lower` applies it when a program is lowered for a platform. `wishes` asks for
+implementations of all operators made in a context, such as NAIVE, XLA's own, the
 baseline of `python -m afgan_jax bench`.
 """
 
@@ -31,7 +30,7 @@ from afgan_jax.signal.backends import (
 
 
 def _gradient_of(filtered: Callable) -> Callable:
-    """(operator, x, ct) -> the gradient for x of a `filtered` that JAX derives."""
+    """(operator, x, ct) -> the gradient for x of `filtered`, by JAX."""
 
     def gradient(operator, x: jax.Array, ct: jax.Array) -> jax.Array:
         return jax.vjp(functools.partial(filtered, operator), x)[1](ct)[0]
@@ -71,11 +70,11 @@ IMPLEMENTATIONS: dict[str, dict[str, Callable]] = {
 # [4, 148, 148, 256], up 2, down 2, 12 taps, float32: polyphase 0.13 / 0.29, banded 0.88
 # / 2.4, depthwise 13 / 29. Estimates of the TPU compiler for a v5e, 8 such images in
 # bfloat16: banded 6.0 / 10 ms, depthwise 7.1 / 15 ms, slices as in polyphase 25 ms.
-# Between two convolutions, both directions, ms of the chain for a v5e | v6e: banded
+# Between two convolutions, forward and backward, ms in all for a v5e | v6e: banded
 # 22 | 10, blocks 22 | 10; [8, 276, 276, 64] banded 39 | 23, with axes as (W, H, N, C)
 # 30 | 17, blocks 25 | 15; up 4 to [8, 276, 276, 181] 55 | 31, 63 | 31, blocks 46 | 23;
 # radial [8, 148, 148, 512] banded either way 76 | 34, blocks 35 | 17; [8, 36, 36, 512]
-# for a v5e 2.9 either way, blocks 3.9. So a TPU takes blocks where channels are few,
+# for a v5e 2.9 either way, blocks 3.9. So a TPU uses blocks where channels are few,
 # filters radial or up is 4 (blocks.is_cheaper), and banded elsewhere.
 _FILTERED = {"cpu": "polyphase", "tpu": "blocks", "default": "banded"}
 TABLE: dict[str, dict[str, str]] = {
@@ -85,17 +84,17 @@ TABLE: dict[str, dict[str, str]] = {
     "conv": {"cpu": "extra_row", "default": "xla"},
     "conv_weights": {"cpu": "taps", "default": "xla"},
 }
-# What can be wished for, with XLA's own implementation of each.
+# Operations that wishes may name: XLA's own implementation of each.
 NAIVE = {
     "resample": "depthwise",
     "filtered": "depthwise",
     "conv": "xla",
     "conv_weights": "padded",
 }
-# Operations on one sample at a time: devices that share a batch need not communicate.
+# Operations on each sample by itself: devices need not communicate.
 PER_SAMPLE = ("resample", "filtered", "filtered_gradient")
-# Implementations that the compiler cannot divide among devices, and what is taken
-# instead for a batch that does not lie on the devices in equal parts.
+# Implementations that the compiler cannot divide among devices: what replaces them for
+# a batch that the devices do not share equally.
 INSTEAD = {"fused": "banded"}
 _mesh = contextvars.ContextVar[Mesh | None]("mesh", default=None)
 _wishes = contextvars.ContextVar[Mapping[str, str]](
@@ -113,8 +112,8 @@ def choose(
 ) -> str:
     """The name of the implementation, for the first array's shape [N H W C] and dtype.
 
-    `wish` goes before the table. "banded" replaces "fused" where the chip cannot hold
-    the images, and the table's "blocks" where that is not cheaper.
+    `wish` takes precedence over the table. "banded" replaces "fused" if the chip cannot
+    hold the images, and the table's "blocks" if that is not cheaper.
     """
     name = wish or TABLE[operation].get(platform, TABLE[operation]["default"])
     if name == "fused" and not pallas_tpu.is_supported(operator, shape[-1], dtype):
@@ -125,7 +124,7 @@ def choose(
 
 
 def lower(operation: str, operator, *arrays: jax.Array, wish: str | None) -> jax.Array:
-    """operation(operator, *arrays), by what `choose` says where it is lowered."""
+    """operation(operator, *arrays), as `choose` says for the platform it runs on."""
     shape, dtype = arrays[0].shape, arrays[0].dtype
     mesh = _mesh.get()
     is_divided = mesh is not None and shape[0] % mesh.size == 0
@@ -135,7 +134,7 @@ def lower(operation: str, operator, *arrays: jax.Array, wish: str | None) -> jax
         platform: choose(operation, operator, platform, shape, dtype, wish)
         for platform in TABLE[operation]
     }
-    # One function a name: JAX then makes one branch of it for all its platforms.
+    # One function for each name: JAX makes one branch for its platforms.
     functions = {
         name: functools.partial(IMPLEMENTATIONS[operation][name], operator)
         for name in names.values()
@@ -155,10 +154,10 @@ def lower(operation: str, operator, *arrays: jax.Array, wish: str | None) -> jax
 
 @contextlib.contextmanager
 def split_over(mesh: Mesh) -> Iterator[None]:
-    """Operations traced in this context leave each device its own samples.
+    """Operations traced in this context compute each sample on the device that has it.
 
-    For batches that lie on the mesh's devices in rows. Left to itself the compiler
-    gathers them for a loop over samples, and cannot divide a kernel at all.
+    For batches whose rows lie on the mesh's devices. Otherwise the compiler gathers
+    them for a loop over samples, and cannot divide a kernel at all.
     """
     token = _mesh.set(mesh if mesh.size > 1 else None)
     try:
@@ -171,9 +170,9 @@ def split_over(mesh: Mesh) -> Iterator[None]:
 def wishes(**implementations: str) -> Iterator[None]:
     """Operators made in this context get these implementations: {operation: name}.
 
-    Use it as a decorator of a function that is then jitted, wishes(...)(function): jit
-    keeps what it has traced by function, and this makes a new one. Inner contexts go
-    before outer ones. Raises ValueError for an unknown operation or name.
+    Decorate a function with it before jit, jax.jit(wishes(...)(function)): jit caches
+    traces by function, and this makes a new one. Inner contexts take precedence over
+    outer ones. Raises ValueError for an unknown operation or name.
     """
     for choice in implementations.items():
         _check(*choice)
@@ -185,7 +184,7 @@ def wishes(**implementations: str) -> Iterator[None]:
 
 
 def wish(operation: str, name: str | None = None) -> str | None:
-    """What to make an operator with: `name`, or else the context's wish, if any.
+    """The implementation for a new operator: `name`, by default the context's wish.
 
     Raises ValueError for an unknown name.
     """

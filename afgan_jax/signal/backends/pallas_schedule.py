@@ -1,9 +1,9 @@
-"""How the fused kernel goes down an image: which rows and blocks, as data (NumPy).
+"""The schedule of the fused kernel: which rows and blocks it computes when (NumPy).
 
-A fine row is a row of the grid on which the nonlinearity acts. Resamplings lead inputs
-up to it, and one leads it down to the outputs. Down the image they are weighted sums of
-rows, along the row they are banded matrices. Radial filters are sums of separable ones,
-the `terms`. Fine rows are numbered from 0; those beyond the grid are zero.
+A fine row is a row of the grid on which the nonlinearity acts. Resamplings `ups` lead
+from inputs to fine rows, `down` from fine rows to outputs: vertically they are weighted
+sums of rows, horizontally banded matrices. Radial filters are sums of separable ones,
+the `terms`. Fine rows are numbered from 0; those outside the grid are zero.
 """
 
 import dataclasses
@@ -13,15 +13,15 @@ import numpy as np
 
 from afgan_jax.signal.backends import banded
 
-SUBLANES = 16  # rows of a register, in bfloat16: blocks begin and end at multiples
-DEPTH = 128  # samples that a matrix unit sums at a time (v6e: 256)
+SUBLANES = 16  # rows of a bfloat16 register: blocks begin and end at multiples
+DEPTH = 128  # samples that a matrix unit sums at once (v6e: 256)
 
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """A banded matrix [terms W_out W_in] as dense blocks that follow one another.
+    """A banded matrix [terms W_out W_in] as consecutive dense blocks.
 
-    blocks[i] [terms O_i K_i] makes the next O_i outputs of K_i inputs from first[i] on.
+    blocks[i] [terms O_i K_i] maps K_i inputs from first[i] on to the next O_i outputs.
     """
 
     size_in: int
@@ -35,28 +35,28 @@ class Band:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Which fine rows are worked on when: groups of them pass through four stages.
+    """The order of fine rows: groups of them go through four stages.
 
-    Round g weighs input rows for group g, leads group g - 1 up along the row, group
-    g - 2 down, and sums the outputs that groups up to g - 3 complete. Rounds before
-    there is anything to sum write to the first output, which the right one overwrites.
+    Round g sums input rows for group g, multiplies group g - 1 by the bands of `ups`
+    and group g - 2 by that of `down`, and sums the outputs that group g - 3 completes.
+    The first rounds have nothing to sum and write to output 0, which is overwritten.
     """
 
     taps: int
     step: int  # fine rows from one output to the next
     group: int  # fine rows of a group, a multiple of step
     outputs: int
-    lo: int  # the first output begins with the fine row -lo
-    fine: int  # fine rows that there are
+    lo: int  # output 0 begins with the fine row -lo
+    fine: int  # fine rows in all
 
     @property
     def each(self) -> int:
-        """Outputs of a round."""
+        """Outputs in a round."""
         return self.group // self.step
 
     @property
     def span(self) -> int:
-        """Fine rows under all the outputs."""
+        """Fine rows that the outputs depend on."""
         return (self.outputs - 1) * self.step + self.taps
 
     @property
@@ -65,21 +65,21 @@ class Rows:
 
     @property
     def first(self) -> int:
-        """The first fine row of group 0; the last row made is the last one needed."""
+        """The first fine row of group 0: the last group ends with the span."""
         return self.span - (self.rounds - 3) * self.group - self.lo
 
     @property
     def kept(self) -> int:
-        """Fine rows that are kept, each in the slot of its number modulo this."""
+        """Fine rows that are kept; slots are their numbers modulo this."""
         return self.group + self.taps - self.step
 
     @property
-    def leave(self) -> bool:
-        """Whether outputs reach beyond the grid."""
+    def is_padded(self) -> bool:
+        """Whether outputs depend on rows outside the grid."""
         return self.lo > 0 or self.span - self.lo > self.fine
 
     def outputs_of(self, g) -> list:
-        """The outputs that are complete in round g; negative where there is none."""
+        """The outputs that round g completes; negative if there is none."""
         first = (g - self.rounds) * self.each + self.outputs
         return [first + j for j in range(self.each)]
 
@@ -90,11 +90,11 @@ class Rows:
 
 @dataclasses.dataclass(frozen=True)
 class Up:
-    """What leads one input up.
+    """The resampling of one input to fine rows.
 
-    Group g of fine rows draws on `count` rows of the input, the first of them `first` +
-    g `stride`. Fine row j of the group is, for each term, the sum of weight times row
-    over weights[term][j] = ((row, weight), ...), then a band along the row.
+    Group g of fine rows depends on `count` rows of the input from `first` + g `stride`
+    on. Fine row j of the group is the sum over terms of the band times the sum of
+    weight * row over weights[term][j] = ((row, weight), ...).
     """
 
     height: int
@@ -106,8 +106,8 @@ class Up:
 
 
 @dataclasses.dataclass(frozen=True)
-class Walk:
-    """`taps` [terms][k] weigh the fine rows of an output, after the band `down`."""
+class Schedule:
+    """An output is the sum over t and k of taps[t][k] * band `down` * fine row k."""
 
     rows: Rows
     ups: tuple[Up, ...]
@@ -119,8 +119,8 @@ class Walk:
         return [*(up.band for up in self.ups), self.down]
 
 
-def make_walk(ups, down, tolerance: float) -> Walk:
-    """For resamplings `ups` to one fine grid and `down` from it.
+def make_schedule(ups, down, tolerance: float) -> Schedule:
+    """The schedule of resamplings `ups` to one fine grid and `down` from it.
 
     Terms of a radial filter below `tolerance` times the largest are left out.
     """
@@ -134,7 +134,7 @@ def make_walk(ups, down, tolerance: float) -> Walk:
         fine=down.size_in[0],
     )
     terms = banded.separable_terms(down, tolerance)
-    return Walk(
+    return Schedule(
         rows,
         tuple(_make_up(spec, rows, tolerance) for spec in ups),
         make_band([banded.matrix(down, 1, x) for _, x in terms]),
@@ -151,24 +151,24 @@ def _make_up(spec, rows: Rows, tolerance: float) -> Up:
     first = -(-(numbers[0] - lo) // up)
     last = (numbers[-1] + taps - 1 - lo) // up
 
-    def weigh(y, r):
-        taken = ((m - first, m * up - r + lo) for m in range(first, last + 1))
-        return tuple((i, float(y[k])) for i, k in taken if 0 <= k < taps)
+    def weights(y, r):
+        pairs = ((m - first, m * up - r + lo) for m in range(first, last + 1))
+        return tuple((i, float(y[k])) for i, k in pairs if 0 <= k < taps)
 
     return Up(
         height=spec.size_in[0],
         first=first,
         stride=rows.group // up,
         count=last - first + 1,
-        weights=tuple(tuple(weigh(y, r) for r in numbers) for y, _ in terms),
+        weights=tuple(tuple(weights(y, r) for r in numbers) for y, _ in terms),
         band=make_band([banded.matrix(spec, 1, x) for _, x in terms]),
     )
 
 
 def make_band(matrices: list[np.ndarray]) -> Band:
-    """Blocks of DEPTH inputs each, if there are more; sizes and starts whole registers.
+    """Blocks of at most DEPTH inputs, where possible, that begin and end at registers.
 
-    Both sizes are rounded up: the outputs too many are zero, the inputs unused.
+    Sizes are rounded up to whole registers: the extra outputs are zero.
     """
     whole = np.stack(matrices)
     extra = [(0, -n % SUBLANES) for n in whole.shape[1:]]

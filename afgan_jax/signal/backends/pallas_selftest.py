@@ -1,4 +1,4 @@
-"""Whether the Pallas kernel computes rightly on this machine's devices."""
+"""A test of the Pallas kernel on the devices of this machine."""
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,8 @@ from afgan_jax.signal.operators import FilteredActivation
 def fault() -> str | None:
     """What is wrong with "fused" on this machine's devices, None if nothing.
 
-    Compares both passes of it with "banded", on images wide enough for a band of
-    several blocks and with channels for two programs, the second partly filled.
+    Compares values and gradients with "banded", on images wide enough for several
+    blocks of a band and channels for two programs, the second partly filled.
     """
     banded = dispatch.IMPLEMENTATIONS["filtered"]["banded"]
     gradient = dispatch.IMPLEMENTATIONS["filtered_gradient"]["banded"]
@@ -35,12 +35,12 @@ def fault() -> str | None:
             try:
                 found = pallas_tpu.filtered(op, x), pallas_tpu.filtered_vjp(op, x, ct)
                 jax.block_until_ready(found)
-            except Exception as error:  # whatever a compiler or a device may say
+            except Exception as error:  # any error of a compiler or device
                 return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             expected = banded(op, x), gradient(op, x, ct)
             for name, a, b in zip(("values", "gradients"), found, expected):
                 a, b = (v.astype(jnp.float32) for v in (a, b))
-                # Rounded to bfloat16, values near zero may change slope: look at all.
+                # In bfloat16 values near 0 may change slope: compare all at once.
                 off = float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b))
                 if not off < allowed:
                     return f"{name} are off by {off:.2g} at up {up} in {dtype.__name__}"

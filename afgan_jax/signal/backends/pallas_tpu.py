@@ -1,16 +1,15 @@
 """The filtered nonlinearity as one Pallas kernel for TPUs: inner maps stay on chip.
 
-A program of the kernel takes one image and a block of channels, and walks down the rows
-of the fine grid (pallas_schedule.py). A row is a few rows of the input, weighted
-(vector unit), times a banded matrix along the row (matrix unit, a block of the band at
-a time); the nonlinearity; times a banded matrix along the row on the way down. The last
-rows so made are kept in a ring, and their weighted sum is a row of the output. The
-gradient is the same walk: x and the cotangent go up, and the transposed filters lead
-down. Only x is kept from the forward pass.
+A program of the kernel takes one image and a block of channels and computes the fine
+grid row by row (pallas_schedule.py). A fine row is a weighted sum of a few rows of the
+input (vector unit) times a banded matrix (matrix unit, a block of the band at a time).
+The nonlinearity of it, times another banded matrix, is kept in a ring of rows, whose
+weighted sum is a row of the output. The gradient does the same with x and the cotangent
+as inputs and transposed filters. Only x is kept from the forward pass.
 
-Stages hand rows on through memory and work on different groups of rows in a round, so
-that the compiler can keep vector and matrix units busy at a time. Not the default:
-counted from compiled programs, not yet timed on a TPU. Ask for it with
+The stages pass rows on through memory and work on different groups of rows in a round,
+so that the compiler can use vector and matrix units at the same time. Not the default:
+estimated from compiled programs, not timed on a TPU. Choose it with
 updates.implementation=pallas.
 """
 
@@ -48,7 +47,7 @@ def filtered_vjp(op: FilteredActivation, x: jax.Array, ct: jax.Array) -> jax.Arr
 
 
 def _on_platform(ups, combine, down, *arrays) -> jax.Array:
-    """Compiled for a TPU; on CPU step by step, for tests. Other platforms refuse."""
+    """Compiled for a TPU, interpreted on a CPU, for tests; other platforms fail."""
     run = functools.partial(_run, ups, combine, down)
     return jax.lax.platform_dependent(
         *arrays,
@@ -58,9 +57,11 @@ def _on_platform(ups, combine, down, *arrays) -> jax.Array:
 
 
 def _run(ups, combine, down, *arrays, interpret: bool) -> jax.Array:
-    """down(combine(up(array), ...)): the resamplings `ups` lead to one fine grid."""
+    """down(combine(up(array), ...)), with `ups` resamplings to one fine grid."""
     dtype, (n, _, _, channels) = arrays[0].dtype, arrays[0].shape
-    plan = pallas_schedule.make_walk(ups, down, 1e-7 if dtype == jnp.float32 else 1e-3)
+    plan = pallas_schedule.make_schedule(
+        ups, down, 1e-7 if dtype == jnp.float32 else 1e-3
+    )
     block, buffers = _channel_block(ups, down, channels, dtype)
     group, matrices = plan.rows.group, [m for b in plan.bands for m in b.blocks]
     lines = [(len(u.weights), group, u.band.size_in, block) for u in plan.ups]
@@ -99,8 +100,8 @@ def _run(ups, combine, down, *arrays, interpret: bool) -> jax.Array:
     )(*arrays, *(jnp.asarray(m, dtype) for m in matrices))
 
 
-def _kernel(*refs, combine, plan: pallas_schedule.Walk, precision):
-    """Rounds of plan.rows: the stages stand last to first, each reads what was left."""
+def _kernel(*refs, combine, plan: pallas_schedule.Schedule, precision):
+    """Rounds of plan.rows, the last stage first: each reads rows of the last round."""
     rows, xs, refs = plan.rows, refs[: len(plan.ups)], refs[len(plan.ups) :]
     bands = []
     for band in plan.bands:
@@ -121,14 +122,14 @@ def _kernel(*refs, combine, plan: pallas_schedule.Walk, precision):
             total = functools.reduce(operator.add, terms)
             y[0, jnp.maximum(o, 0), part] = total.astype(y.dtype)
 
-    def lead_down(r, j):
+    def multiply_down(r, j):
         for t in range(len(plan.taps)):
             line = times(*bands[-1], t, fine.at[j])
-            if rows.leave:
+            if rows.is_padded:
                 line = jnp.where((r >= 0) & (r < rows.fine), line, 0.0)
             ring[t, slot(r)] = line
 
-    def lead_up(j):
+    def multiply_up(j):
         parts = []
         for line, band in zip(lines, bands):
             terms = [times(*band, t, line.at[t, j]) for t in range(line.shape[0])]
@@ -139,9 +140,9 @@ def _kernel(*refs, combine, plan: pallas_schedule.Walk, precision):
         for o in rows.outputs_of(g):
             write(o)
         for j, r in enumerate(rows.rows_of(g - 2)):
-            lead_down(r, j)
+            multiply_down(r, j)
         for j in range(rows.group):
-            lead_up(j)
+            multiply_up(j)
         for up, x, line in zip(plan.ups, xs, lines):
             _weigh(up, g, x, line)
 
@@ -163,7 +164,7 @@ def _times(precision, firsts, blocks, t: int, row) -> jax.Array:
 
 
 def _weigh(up: pallas_schedule.Up, g, x, line) -> None:
-    """line [terms rows W C]: rows of x [1 H W C] summed as group g needs them."""
+    """line [terms rows W C]: the weighted rows of x [1 H W C] for group g."""
     numbers = [g * up.stride + up.first + i for i in range(up.count)]
     for part in _chunks(x.shape[2]):
         rows = []
@@ -180,7 +181,7 @@ def _weigh(up: pallas_schedule.Up, g, x, line) -> None:
 
 
 def _weighted(taps, rows) -> list[jax.Array]:
-    """The parts of sum_k taps[k] rows[k]; the two halves of an even sum together."""
+    """Terms of sum_k taps[k] rows[k]; rows with equal taps are added first."""
     last = len(taps) - 1
     if not np.allclose(taps, taps[::-1], rtol=0, atol=1e-9 * max(map(abs, taps))):
         return [tap * row[...] for tap, row in zip(taps, rows)]
@@ -194,15 +195,15 @@ def _chunks(size: int) -> list[slice]:
 
 
 def is_supported(op: FilteredActivation, channels: int, dtype) -> bool:
-    """Whether both passes over such an array fit on chip."""
+    """Whether the chip can hold both passes for such an array."""
     ups = [op.up, op.down.transposed()]
     return _channel_block(ups, op.up.transposed(), channels, dtype) is not None
 
 
 def _channel_block(ups, down, channels: int, dtype) -> tuple[int, int] | None:
-    """(channels a program takes, how often its images are held) that fit on chip.
+    """(channels of a program, buffers of an image), None if the chip cannot hold any.
 
-    Images held twice are moved while others are worked on.
+    With two buffers, an image is transferred while another is computed.
     """
     pixels = sum(math.prod(spec.size_in) for spec in ups) + math.prod(down.size_out)
     for block, buffers in ((2 * LANES, 2), (LANES, 2), (LANES, 1)):

@@ -1,13 +1,14 @@
 """Resampling as sums of shifted slices: fast on CPUs.
 
-A signal may be held as P interleaved phases, phase p of [N J W C] holding samples
-p, p + P, p + 2P, ... of an axis; a `grid` holds [phases_y][phases_x] arrays. Written
-phase by phase, every tap of a resampling is one multiply-add of a slice, and the
-zeros of the upsampled signal are never stored or multiplied.
+A signal can be stored as P interleaved phases: phase p has samples p, p + P, p + 2P,
+... of an axis; a `grid` is [phases_y][phases_x] arrays. In phases, every tap of a
+resampling is one multiply-add of a slice, and the zeros of the upsampled signal are
+never stored or multiplied.
 """
 
 import functools
 import math
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -34,12 +35,12 @@ def resample_grid(
 ) -> Grid:
     """Apply `spec` to a grid of phases, returning a grid of `phases` (y, x) phases.
 
-    by_axis: finish one axis before the other begins, which XLA otherwise may interleave
-    by computing the first anew for every tap of the second.
+    by_axis: finish one axis before the other, which keeps XLA from recomputing the
+    first for every tap of the second.
     """
     if not spec.separable:
         return _resample_2d(spec, grid, phases)
-    if spec.up[0] >= spec.down[0]:  # the cheaper order: grow last, shrink first
+    if spec.up[0] >= spec.down[0]:  # cheaper: upsample last, downsample first
         steps = (_along_y, phases[0]), (_along_x, phases[1])
     else:
         steps = (_along_x, phases[1]), (_along_y, phases[0])
@@ -50,10 +51,10 @@ def resample_grid(
 
 
 def separately(fn, *arrays):
-    """fn(*arrays), compiled apart: fused with nothing before it or after.
+    """fn(*arrays), fused with nothing before or after it.
 
     XLA does not fuse across the branches of a conditional. In a loop this also keeps
-    the work out of the write of its result, which runs on one core only.
+    the work out of the write of its result, which uses one core only.
     """
     nothing = jax.tree.map(
         lambda y: jnp.zeros(y.shape, y.dtype), jax.eval_shape(fn, *arrays)
@@ -62,12 +63,12 @@ def separately(fn, *arrays):
 
 
 def stored(arrays):
-    """The same arrays, kept from being computed anew at every tap that reads them."""
+    """The same arrays, not recomputed at every tap that reads them."""
     return jax.lax.optimization_barrier(arrays)
 
 
 def merge(grid: Grid, size: tuple[int, int]) -> jax.Array:
-    """Interleave a grid of phases into the image of `size` that it holds."""
+    """Interleave a grid of phases into the image, of `size`."""
     return _interleave([_interleave(row, 2, size[1]) for row in grid], 1, size[0])
 
 
@@ -102,7 +103,7 @@ def _resample_1d(spec, axis: int, inputs: list, phases: int) -> list:
 
 
 def _resample_2d(spec, grid: Grid, phases: tuple[int, int]) -> Grid:
-    """Non-separable filter; mirrored rows are added first where the filter allows."""
+    """Non-separable filter; rows with equal taps are added first."""
     plan_y = [_terms(spec, 0, len(grid), r, phases[0]) for r in range(phases[0])]
     plan_x = [_terms(spec, 1, len(grid[0]), r, phases[1]) for r in range(phases[1])]
     cut_y = _slicer(plan_y, grid, 1)
@@ -129,7 +130,7 @@ def _resample_2d(spec, grid: Grid, phases: tuple[int, int]) -> Grid:
 
 
 def _mirrored(rows, used: list[int]) -> list[tuple[int, int]]:
-    """Pairs (k, mirror) covering the `used` rows; mirror = k where there is no twin."""
+    """Pairs (k, mirror) of the `used` rows with equal taps; mirror = k if none has."""
     last = len(rows) - 1
     twins = {k for k in used if last - k in used and rows[k] == rows[last - k]}
     pairs = [(k, last - k if k in twins else k) for k in used]
@@ -176,15 +177,11 @@ def _pad(x: jax.Array, axis: int, lo: int, hi: int) -> jax.Array:
         return x
     pads = [(0, 0, 0)] * x.ndim
     pads[axis] = (lo, hi, 0)
-    # Fused into the sums that read it, a pad would be a choice at every tap of every
-    # sample: whole backward passes take 1.5 to 3 times longer.
+    # Fused into the sums that read it, a pad is a select at every tap of every sample:
+    # backward passes take 1.5 to 3 times longer.
     return stored(jax.lax.pad(x, jnp.zeros((), x.dtype), pads))
 
 
 def sum_of(terms) -> jax.Array:
     """Sum at least one term, left to right."""
-    terms = list(terms)
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
+    return functools.reduce(operator.add, terms)

@@ -1,4 +1,4 @@
-"""Convolutions (operators.Convolution) as XLA computes them by itself."""
+"""Convolutions (operators.Convolution) by XLA."""
 
 import functools
 

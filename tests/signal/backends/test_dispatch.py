@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
-from afgan_jax.networks import generator
 from afgan_jax.signal import (
     activations,
     convolve,
@@ -226,7 +226,7 @@ def test_one_process_lowers_both_whatever_was_traced_before(order, naive_first):
 
 @pytest.mark.parametrize("naive_first", [True, False])
 def test_a_network_that_is_rematerialised_lowers_both_in_one_process(naive_first):
-    G = generator.make_generator(
+    G = tiny.make_generator(
         resolution=16,
         z_dim=8,
         w_dim=8,

@@ -4,9 +4,6 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from afgan_jax import cli
-from afgan_jax.cli import assembly
-
 
 class Job(NamedTuple):
     """What is timed, and how.
@@ -37,18 +34,20 @@ class Part(NamedTuple):
 
 def operations(job: Job):
     """Rows of every convolution and nonlinearity, each once."""
+    from afgan_jax.assembly import settings
     from afgan_jax.bench import networks
 
-    G, D = cli.make_networks(job.settings)
+    G, D = settings.make_networks(job.settings)
     wishes = wishes_of(job.settings)
     yield from networks.operations(G, D, job.batch, wishes=wishes, **job.options)
 
 
 def synthesis(job: Job):
     """The row of the generator."""
+    from afgan_jax.assembly import settings
     from afgan_jax.bench import networks
 
-    G, _ = cli.make_networks(job.settings)
+    G, _ = settings.make_networks(job.settings)
     wishes = wishes_of(job.settings)
     yield from networks.synthesis(G, job.batch, wishes=wishes, **job.options)
 
@@ -63,13 +62,14 @@ def wishes_of(settings: dict) -> dict[str, str]:
 
 def updates(job: Job):
     """Rows of the update of every phase, and of the mean step."""
+    from afgan_jax.assembly import training
     from afgan_jax.bench import networks
     from afgan_jax.training import loop
 
     settings = job.settings
-    setup, program = assembly.build(settings)
+    setup, program = training.build(settings)
     naive = settings["updates"] | {"implementation": "naive"}
-    _, naive_program = assembly.build(settings | {"updates": naive})
+    _, naive_program = training.build(settings | {"updates": naive})
     programs = program, naive_program
     place = functools.partial(loop.place, program)
     yield from networks.updates(*programs, setup.D, job.batch, place, **job.options)
@@ -97,9 +97,10 @@ def scaling(job: Job):
 
 def metrics(job: Job):
     """Rows of networks of features, and of each metric with the generator."""
+    from afgan_jax.assembly import settings
     from afgan_jax.bench import metrics
 
-    G, _ = cli.make_networks(job.settings)
+    G, _ = settings.make_networks(job.settings)
     shape = (G.synthesis.resolution,) * 2 + (G.synthesis.img_channels,)
     yield from metrics.networks(shape, job.batch, repeats=job.repeats)
     yield from metrics.whole(G, job.batch, **job.options)
@@ -107,16 +108,17 @@ def metrics(job: Job):
 
 def compiled_ahead(job: Job):
     """Rows of what the TPU compiler says of the updates."""
+    from afgan_jax.assembly import settings
     from afgan_jax.augment import control
     from afgan_jax.bench import aot
     from afgan_jax.training import step
 
     chips = aot.devices(job.topology)
-    settings = job.settings
-    G, D = cli.make_networks(settings)
-    augment = control.make_control(**settings["augment"])
-    setup = step.make_setup(G, D, augment=augment, **settings["losses"])
-    program = step.make_program(setup, **settings["updates"], devices=chips)
+    given = job.settings
+    G, D = settings.make_networks(given)
+    augment = control.make_control(**given["augment"])
+    setup = step.make_setup(G, D, augment=augment, **given["losses"])
+    program = step.make_program(setup, **given["updates"], devices=chips)
     hertz = aot.CLOCKS[job.topology.partition(":")[0]]
     yield from aot.updates(program, D, job.batch, hertz, job.phases)
 

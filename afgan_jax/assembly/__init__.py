@@ -1,0 +1,1 @@
+"""Trainings, and the sets of models, put together from the settings of configs."""

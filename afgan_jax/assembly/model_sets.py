@@ -1,0 +1,103 @@
+"""The image sets and discriminators that belong to models, runs and configs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from afgan_jax import errors
+from afgan_jax.assembly import settings as assembled
+from afgan_jax.data import archive as archives
+from afgan_jax.data import files, paths, sets
+from afgan_jax.data import labels as tables
+from afgan_jax.metrics import weights
+from afgan_jax.model import Model
+from afgan_jax.networks import discriminator
+from afgan_jax.runs import run_directory, saved_networks
+
+
+def run_of(model: Model):
+    """(the run, the step) that a model comes from; None for both of a snapshot."""
+    path, step = saved_networks.split_step(model.source)
+    return (None, None) if step is None else (run_directory.Run.open(path), step)
+
+
+def open_set(run, **changes):
+    """The set that a run was trained on, each image once."""
+    settings = run.config["data"] | {"mirror": False} | changes
+    return sets.open_set(cache_dir=run.path / ".cache", **settings)
+
+
+def has_labels(data: str) -> bool:
+    """Whether the set has labels."""
+    return tables.read_table(files.Files(paths.resolve(data))) is not None
+
+
+def labels_of(model: Model, data: str | None = None) -> Float[np.ndarray, "M c_dim"]:
+    """The labels of a set, by default of the one that the model was trained on.
+
+    Raises ValueError if there are none, or not of the model's kind.
+    """
+    run, _ = (None, None) if data is not None else run_of(model)
+    path = "of the run" if run is None else run.config["data"]["path"]
+    path = path if data is None else data
+    try:
+        if data is not None:
+            found = archives.Archive.open(data, use_labels=True).labels
+        elif run is not None:
+            found = open_set(run, use_labels=True).labels
+        else:
+            raise ValueError("a snapshot does not say on which set it was trained")
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"labels are drawn as in the set {path}, but: {error}"
+        ) from None
+    if found.shape[1] != model.c_dim:
+        raise ValueError(
+            f"labels of {path} are {found.shape[1]} numbers, the generator takes"
+            f" {model.c_dim}"
+        )
+    return found
+
+
+def discriminator_of_run(run: str, step: int | None = None):
+    """(D, the run's set, {name: function of (images, labels)}) of a checkpoint."""
+    path, at = saved_networks.split_step(run)
+    D, variables, step = saved_networks.load_discriminator(path, step or at)
+    opened = open_set(run_directory.Run.open(path))
+    return D, opened, {f"step {step}": _logits(D, variables)}
+
+
+def untrained_discriminators(
+    config: str, changes: Mapping[str, Any] | None, seeds: Sequence[int]
+):
+    """(D, the config's set, {name: function of (images, labels)}), one a seed."""
+    settings = assembled.load(config, changes)
+    with errors.naming("discriminator"):
+        D = discriminator.make_discriminator(**settings["discriminator"])
+    data = settings["data"] | {"mirror": False}
+    opened = sets.open_set(cache_dir=weights.cache_folder() / "sets", **data)
+    networks = {f"seed {s}": D.initialize(jax.random.key(s)) for s in seeds}
+    return D, opened, {name: _logits(D, v) for name, v in networks.items()}
+
+
+def _logits(D, variables) -> Callable:
+    apply = jax.jit(D.apply)
+    return lambda images, c: apply(variables, images, c if D.c_dim else None)
+
+
+def spread_over(archive, count: int, batch: int) -> list[tuple]:
+    """Batches of (images in [-1, 1], labels), spread evenly over a set.
+
+    `count` is a multiple of `batch`. Raises ValueError if the set has fewer images.
+    """
+    if len(archive) < count:
+        why = f"is more than the set has, {len(archive)} images"
+        raise errors.SettingError("count", count, why)
+    numbers = np.linspace(0, len(archive) - 1, count).astype(int)
+    images, labels = (np.stack(a) for a in zip(*(archive[int(i)] for i in numbers)))
+    images = images.astype(np.float32) / 127.5 - 1
+    parts = count // batch
+    return list(zip(np.split(images, parts), np.split(labels, parts)))

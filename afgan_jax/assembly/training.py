@@ -1,0 +1,254 @@
+"""Training from a config: all that its settings name is opened, made and run."""
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from afgan_jax import errors
+from afgan_jax.assembly import settings as assembled
+from afgan_jax.augment import control
+from afgan_jax.augment import pipeline as augmentation
+from afgan_jax.bench import memory
+from afgan_jax.data import labels, pipeline, sets
+from afgan_jax.metrics import cache, evaluation, evaluator, sharding, weights
+from afgan_jax.metrics import samples as drawing
+from afgan_jax.networks import generator
+from afgan_jax.runs import atomic, retention, run_directory
+from afgan_jax.runs import config as configs
+from afgan_jax.training import (
+    compilation_cache,
+    implementations,
+    init_from,
+    loop,
+    samples,
+    step,
+    transfer,
+)
+from afgan_jax.training import preview as previews
+
+Changes = Mapping[str, Any] | None
+
+
+def train(
+    config: str,
+    workdir: str | os.PathLike,
+    *,
+    changes: Changes = None,
+    source: str | None = None,
+    partial: bool = False,
+    profile: bool = False,
+) -> None:
+    """Trains the run in workdir until it is done; call it again to resume.
+
+    config: a name such as "earth64:t", or a file; changes: {"section.name": value} of
+    its settings. source: a run, RUN@STEP or published snapshot, with whose weights a
+    new run begins; partial: with those that fit. profile: write a trace of a few steps.
+    Raises ValueError, before anything is written, for settings that cannot be.
+    """
+    settings = _settings(config, workdir, changes, source)
+    setup, program = build(settings)
+    batch_size = settings["updates"]["batch_size"]
+    keep = retention.make_retention(batch_size, **settings["checkpoints"])
+    metrics = evaluation.parse(**settings["metrics"])
+    # A hidden folder: a run directory may hold it before the run begins.
+    schema = assembled.SCHEMA
+    hidden = run_directory.Run.check(workdir, settings, schema) / ".cache"
+    beginning = _begin(workdir, settings, program, source, partial)
+    archive = sets.open_set(cache_dir=hidden, **settings["data"])
+    check_data(archive, settings)
+    for line in _introduce(archive):
+        _say(line)
+    evaluate = _make_evaluate(metrics, settings, archive, hidden)
+    with run_directory.Run.create_or_open(
+        workdir, settings, schema, retention=keep
+    ) as run:
+        compilation_cache.keep(hidden / "compiled")
+        _write_facts(run, setup.G, archive)
+        _save_beginning(run, beginning)
+        del beginning
+        loop.train(
+            run,
+            program,
+            _make_batches(archive, batch_size, settings["train"]["seed"]),
+            samples.Snapshots(run.path, setup.G, archive, **settings["pictures"]),
+            evaluate,
+            batch_size=batch_size,
+            profile=profile,
+            **settings["train"],
+        )
+
+
+def dry_run(
+    config: str,
+    workdir: str | os.PathLike,
+    *,
+    changes: Changes = None,
+    source: str | None = None,
+    partial: bool = False,
+) -> Iterator[str]:
+    """Lines on what the training would consist of and take; nothing is written."""
+    settings = _settings(config, workdir, changes, source)
+    setup, program = build(settings)
+    run_directory.Run.check(workdir, settings, assembled.SCHEMA)
+    if source is not None and not run_directory.Run.has_begun(workdir):
+        shapes = init_from.shapes_of(program)
+        rows = init_from.check(init_from.find(source), settings, shapes, partial)
+        yield transfer.table(rows)
+    batch_size = settings["updates"]["batch_size"]
+    yield from memory.report(setup.G, setup.D, program, batch_size)
+
+
+def preview(
+    config: str,
+    workdir: str | os.PathLike,
+    p: float | None = None,
+    *,
+    changes: Changes = None,
+) -> Path:
+    """Writes what D would see of the set at strength p, in the run directory.
+
+    p: None for several strengths, or that of a fixed augmentation. Returns the file.
+    """
+    settings = _settings(config, workdir, changes, None)
+    augment = control.make_control(**settings["augment"])
+    if augment is None:
+        why = "leaves images to D as they are: make it 'ada' or 'fixed' for a preview"
+        raise errors.SettingError("augment.mode", "noaug", why)
+    hidden = run_directory.Run.check(workdir, settings, assembled.SCHEMA) / ".cache"
+    archive = sets.open_set(cache_dir=hidden, **settings["data"])
+    size = (archive.resolution, archive.resolution)
+    augmentation.check_images(augment.multipliers, size, archive.channels)
+    with run_directory.Run.create_or_open(workdir, settings, assembled.SCHEMA) as run:
+        path = run.path / "augment.png"
+        if jax.process_index() == 0:
+            previews.write(path, augment, archive, previews.strengths(augment, p))
+    return path
+
+
+def build(settings: dict):
+    """(setup, program) of the training that these settings describe."""
+    with errors.naming("train"):
+        loop.check(**settings["train"])
+    samples.check(**settings["pictures"])
+    G, D = assembled.make_networks(settings)
+    augment = control.make_control(**settings["augment"])
+    setup = step.make_setup(G, D, augment=augment, **settings["losses"])
+    updates = settings["updates"]
+    usable = implementations.usable(updates["implementation"])
+    return setup, step.make_program(setup, **updates | {"implementation": usable})
+
+
+def check_data(archive, settings: dict) -> None:
+    """Raises ValueError unless both networks fit the images and labels of the set."""
+    facts = {
+        "generator.synthesis.resolution": archive.resolution,
+        "generator.synthesis.img_channels": archive.channels,
+        "generator.mapping.c_dim": archive.label_dim,
+        "discriminator.resolution": archive.resolution,
+        "discriminator.img_channels": archive.channels,
+        "discriminator.c_dim": archive.label_dim,
+    }
+    misfits = {
+        name: fact
+        for name, fact in facts.items()
+        if configs.value(settings, name) != fact
+    }
+    if not misfits:
+        return
+    name = next(iter(misfits))
+    fix = " ".join(f"{key}={fact}" for key, fact in misfits.items())
+    if name.endswith("c_dim") and not archive.label_dim:
+        fix += ", or data.use_labels=True if the set has labels"
+    value = configs.value(settings, name)
+    why = f"does not fit the data {archive.name!r}: set {fix}"
+    raise errors.SettingError(name, value, why)
+
+
+def _settings(config: str, workdir, changes: Changes, source: str | None) -> dict:
+    settings, lines = assembled.of_run(config, workdir, changes, source)
+    for line in lines:
+        _say(line)
+    return settings
+
+
+def _say(line: str) -> None:
+    if jax.process_index() == 0:
+        print(line, file=sys.stderr)
+
+
+def _begin(workdir, settings: dict, program, source: str | None, partial: bool):
+    """(state, record) to begin with; None if the run has begun or starts from noise."""
+    if source is None:
+        return None
+    if run_directory.Run.has_begun(workdir):
+        _say(f"{workdir} is resumed; the weights of {source} are not used")
+        return None
+    found = init_from.find(source)
+    state, record = init_from.begin(found, settings, program, partial=partial)
+    _say(record.rstrip("\n"))
+    return state, record
+
+
+def _save_beginning(run, beginning) -> None:
+    """Saves what `_begin` returned as the run's first checkpoint."""
+    if beginning is not None:
+        init_from.save(run, *beginning)
+    elif run.latest_step() is None:  # an earlier try may have left one
+        (run.path / init_from.RECORD).unlink(missing_ok=True)
+
+
+def _write_facts(run, G, archive) -> None:
+    """Writes the plan of the layers, and the names of the classes if they have any."""
+    if jax.process_index():
+        return
+    layers = json.dumps(G.synthesis.rows(), indent=2)
+    atomic.write(run.path / "plan.json", layers + "\n")
+    if archive.class_names is not None:
+        names = json.dumps(list(archive.class_names))
+        atomic.write(run.path / run_directory.CLASSES, names + "\n")
+
+
+def _make_batches(archive, batch_size: int, seed: int):
+    """batches(start_step) of the set, this process's part of each."""
+    options = {"batch_size": batch_size, "seed": seed}
+    options |= {"process_index": jax.process_index()}
+    options |= {"process_count": jax.process_count()}
+    return lambda start: pipeline.batches(archive, start_step=start, **options)
+
+
+def _make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
+    """evaluate(G_ema) of these metrics; see metrics.evaluation."""
+    if not metrics:
+        return lambda G_ema: iter(())
+    data = settings["data"] | {"mirror": False}
+
+    @functools.cache
+    def reals():
+        return drawing.of_archive(sets.open_set(cache_dir=cache_dir, **data))
+
+    exact = generator.changed(settings["generator"], dtype="float32")
+    G = generator.make_generator(**exact)
+    once = archive.labels[: archive.mirrored]  # each image once, as `reals` has it
+    fakes = drawing.of_generator(G, {}, once, jax.random.key(0))
+    over = sharding.BatchSharding.over(settings["metrics"]["batch"])
+    store = cache.Store(weights.cache_folder() / "metrics")
+    subject = evaluator.Subject(over, reals, fakes, {}, store)
+    return evaluation.make_evaluate(metrics, subject)
+
+
+def _introduce(archive) -> Iterator[str]:
+    """Lines on the set, its labels, used or not, and the devices."""
+    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    size = f"{archive.resolution} pixels"
+    yield f"{archive.name}: {len(archive)} images of {size}; {devices}"
+    if archive.label_dim:
+        yield labels.describe(archive.labels, archive.class_names)
+    else:
+        warning = labels.unused(archive.files, archive.images)
+        yield from () if warning is None else (warning,)
