@@ -32,7 +32,7 @@ FREE_SETTINGS = (
     "generator.synthesis.remat",
     "discriminator.remat",
     "updates.implementation",
-    "pictures.batch",
+    "samples.batch",
     "metrics.names",
     "metrics.batch",
     "train.total_kimg",

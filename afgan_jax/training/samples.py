@@ -13,7 +13,7 @@ from afgan_jax.viz import grid
 
 def check(**settings: int | None) -> None:
     """Raises SettingError for a setting of Snapshots that is out of range."""
-    ranges.check("pictures", **settings)
+    ranges.check("samples", **settings)
 
 
 class Snapshots:

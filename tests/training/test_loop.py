@@ -286,7 +286,7 @@ def test_stopped_run_saves_and_ends_well(images, tmp_path):
             "generator.synthesis.conv_kernel=0 must be at least 1",
         ),
         ({"discriminator.cmap_dim": -1}, "discriminator.cmap_dim=-1 must be at least"),
-        ({"pictures.rows": 0}, "pictures.rows=0 must be at least 1"),
+        ({"samples.rows": 0}, "samples.rows=0 must be at least 1"),
         ({"losses.r1_gamma": -1.0}, "losses.r1_gamma=-1.0 must be at least 0"),
         ({"metrics.names": "eqr8,eqr8"}, "metric eqr8 is asked for twice"),
         ({"metrics.names": "fd41_efficientnet"}, "40 real pictures, but 41 are needed"),
