@@ -9,11 +9,11 @@ from training.smoke import checkpoint, settings
 from afgan_jax.metrics import evaluation, registry
 
 
-def ready(metric, judged):
-    """Nothing lacks."""
+def ready(metric, subject):
+    """Everything can be measured."""
 
 
-def fail(metric, judged):
+def fail(metric, subject):
     raise RuntimeError("the device\nis gone")
 
 
@@ -60,7 +60,7 @@ def test_metrics_are_written_down_and_their_faults_told(
 @pytest.mark.parametrize(
     "chosen, message",
     [
-        ({"names": ("fid",)}, "metric 'fid' is unknown"),
+        ({"names": ("fid",)}, "metrics=.fid. is unknown"),
         ({"names": "eqr8,fid8"}, "metrics --prepare"),
         ({"batch": 0}, "metrics.batch=0 must be at least 1"),
     ],
