@@ -6,7 +6,6 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from afgan_jax import errors
 from afgan_jax.signal.backends import dispatch, pallas_selftest
 
 # name: {operation: implementation}. "pallas" is for TPUs; "naive" uses XLA's own for
@@ -32,10 +31,3 @@ def usable(name: str) -> str:
         return name
     _log.warning("implementation=pallas: %s; using implementation=xla", fault)
     return "xla"
-
-
-def check(name: str) -> None:
-    """Raises SettingError for a name that is not in the table."""
-    if name not in IMPLEMENTATIONS:
-        why = f"is unknown: use one of {', '.join(IMPLEMENTATIONS)}"
-        raise errors.SettingError("updates.implementation", name, why)

@@ -132,7 +132,8 @@ def make_program(
     microbatch = microbatch or batch_size
     intervals = {"G": G_reg_interval, "D": D_reg_interval}
     phases.check_intervals(setup, microbatch, **intervals)
-    implementations.check(implementation)
+    known = implementations.IMPLEMENTATIONS
+    errors.check_known("updates.implementation", implementation, known)
     mesh = Mesh(np.asarray(devices), ("data",))
     rows, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
     batch_sharding = {

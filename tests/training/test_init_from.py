@@ -117,7 +117,7 @@ def test_a_run_once_begun_goes_on_with_the_flag_or_without(
         state, again = begun(images, tmp_path, given, *flags)
         assert_equal(state.G, first.G)
         assert again == settings
-    assert capsys.readouterr().err.count("--init-from is ignored") == 1
+    assert capsys.readouterr().err.count("are not used") == 1
 
 
 def test_a_run_from_noise_is_no_transfer(images, trained, tmp_path, begun):
