@@ -85,7 +85,7 @@ def with_and_without_filters(model: Model) -> dict[str, Model]:
     return {"filters on": model, "filters off": model.without_filters()}
 
 
-def lively(
+def choose_ws(
     model: Model,
     labels: Float[np.ndarray, "M c_dim"],
     *,

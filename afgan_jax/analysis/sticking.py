@@ -139,14 +139,8 @@ def strip(films: Mapping[str, Film]) -> UInt8[np.ndarray, "_H _W C"]:
 def _latents(model: Model, count: int, labels) -> Float[np.ndarray, "count L w_dim"]:
     """ws of samples 0, 1, ..."""
     network = drawing.of_model(model, labels)
-
-    @jax.jit
-    @jax.default_matmul_precision("highest")
-    def found(variables, numbers):
-        z, _, c = network.pairs(variables, numbers)
-        return network.mapping(variables, z, c)
-
-    return np.asarray(found(network.variables, np.arange(count)))
+    with jax.default_matmul_precision("highest"):
+        return np.asarray(jax.jit(network.ws)(network.variables, np.arange(count)))
 
 
 def _rendering(model: Model, batch: int) -> Callable:

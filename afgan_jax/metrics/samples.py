@@ -42,6 +42,11 @@ class Network:
     mapping: Callable
     synthesize: Callable
 
+    def ws(self, variables: Any, numbers: Numbers) -> Float[Array, "n L w_dim"]:
+        """ws of samples by number."""
+        z, _, c = self.pairs(variables, numbers)
+        return self.mapping(variables, z, c)
+
 
 def of_archive(archive) -> ImageSource:
     """The images of a data.archive.Archive."""
