@@ -113,7 +113,7 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
     G, variables, _ = saved_networks.load_generator(trained)
     z = np.random.RandomState(3).randn(1, 8).astype(np.float32)
     c = np.array([[0, 1]], np.float32)
-    found = jax.jit(lambda *a: feature_maps.within(G)(*a, None))(variables, z, c)
+    found = jax.jit(lambda *a: feature_maps.in_network(G)(*a, None))(variables, z, c)
     specs = [G.synthesis.layers[i] for i in (1, 3)]
     with np.load(tmp_path / "maps.npz") as drawn:
         assert list(drawn) == [spec.name for spec in specs]
@@ -141,11 +141,11 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
             ["--config=SMOKE", "--parts=maps,map"],
             "--parts=map is unknown; use some of",
         ),
-        (["--config=SMOKE", "--layers=L9"], "--layers=L9 is none of L0_"),
-        (["--config=SMOKE", "--layers=L"], "--layers=L is none of L0_"),
+        (["--config=SMOKE", "--layers=L9"], "--layers=L9 is unknown: use some of L0_"),
+        (["--config=SMOKE", "--layers=L"], "--layers=L is unknown: use some of L0_"),
         (["--config=SMOKE", "--channels=a"], "--channels=a is no range like"),
-        (["--config=SMOKE", "--channels=8"], "8 is none of the channels 0 to 7 of L0_"),
-        (["--config=SMOKE", "--channels=3"], "3 is none of the channels 0 to 2 of L3_"),
+        (["--config=SMOKE", "--channels=8"], "--channels=8 has 8, but L0_"),
+        (["--config=SMOKE", "--channels=3"], "--channels=3 has 3, but L3_"),
         (
             ["--config=SMOKE", "--layers=L3", "--parts=staircase,spectrum"],
             "--parts=spectrum has nothing to draw: none of the layers has a nonlin",
@@ -165,7 +165,7 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
         ),
         (
             ["--config=configs/ffhqu256.py:a", "--parts=maps,waves"],
-            "--parts=waves has nothing to draw: this is a StyleGAN2 generator, which",
+            "--parts=waves has nothing to draw: a StyleGAN2 generator has no plan",
         ),
     ],
 )

@@ -68,7 +68,10 @@ def test_pictures_are_compared_without_a_generator(
     [
         (["--metrics=eqr8"], "pass either --run=SOURCE or --images=SET"),
         (["--run=a", "--images=b"], "pass either --run=SOURCE or --images"),
-        (["--run=a", "--metrics=fid"], "metric 'fid' is unknown; there are"),
+        (
+            ["--run=a", "--metrics=fid"],
+            "--metrics=fid is unknown: use one",
+        ),
         (["--run=a", "--metrics=fid8"], "--prepare"),
         (
             ["--run=a", "--metrics=fid8", "--weights=vgg=b"],
@@ -76,8 +79,11 @@ def test_pictures_are_compared_without_a_generator(
         ),
         (["--run=nowhere", "--metrics=eqr8"], "there is no run in"),
         (["--prepare", "--metrics=eqr8"], "--metrics=eqr8 need no weights"),
-        (["--run=a", "--metrics=pr83", "--weights=vgg16=b"], "there is no file b"),
-        (["--run=a", "--metrics=eqr8,eqr8"], "metric eqr8 is asked for twice"),
+        (
+            ["--run=a", "--metrics=pr83", "--weights=vgg16=b"],
+            "vgg16=b names a file",
+        ),
+        (["--run=a", "--metrics=eqr8,eqr8"], "--metrics=eqr8 is given twice"),
         (["--run=a", "--metrics="], "--metrics names none"),
         (["--images=", "--metrics=fid8"], "--images= is empty: name one"),
         (["--images=b", "--class=1"], "--class is for --run: leave it out"),
@@ -114,13 +120,16 @@ INCEPTION = ["--metrics=eqt8_int,fid8"]
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ([FD, "--data=BAD/large.zip"], "real pictures are 32x32 pixels of 3 channels"),
-        ([FD, "--data=BAD/grey.zip"], "of 1 channels, those judged 16x16 pixels of 3"),
+        ([FD, "--data=BAD/large.zip"], "real images are 32x32 pixels of 3 channels"),
+        ([FD, "--data=BAD/grey.zip"], "of 1 channels, the others 16x16 pixels of 3"),
         ([FD, "--data=BAD/empty"], "empty holds no images"),
         ([FD, "--data=BAD/none"], "none"),
-        (["--metrics=eqt8_int,fd25_efficientnet"], "24 real pictures, but 25 are"),
+        (
+            ["--metrics=eqt8_int,fd25_efficientnet"],
+            "needs 25 real images",
+        ),
         (["--images=BAD/empty", FD], "empty holds no images"),
-        (["--images=BAD/large.zip", FD], "equivariance is for generators"),
+        (["--images=BAD/large.zip", FD], "--metrics=eqt8_int needs a generator"),
         (
             [*INCEPTION, "--weights=inception=BAD/whole.pth"],
             "do not fit: of 472 ar",
@@ -148,4 +157,4 @@ def test_what_does_not_fit_is_one_line_and_nothing_is_measured(
 def test_real_pictures_must_be_named(pictures, capsys):
     flags = [f"--images={pictures}", "--metrics=fd8_efficientnet"]
     assert __main__.main(["metrics", *flags]) == 2
-    assert "no real pictures to compare with: pass --data" in capsys.readouterr().err
+    assert "compares with real images: give them as `data`" in capsys.readouterr().err

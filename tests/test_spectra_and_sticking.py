@@ -141,7 +141,10 @@ def test_stylegan2_has_spectra_and_no_sticking(tmp_path, capsys):
     [
         (["--run=a", "--pace=inf"], "--pace=inf must be a finite number"),
         (["--run=TINY", "--row=32"], "--row=32 must be below 32, the image's height"),
-        (["--run=TINY", "--reach=14"], "--reach=14 does not fit: use 1 to 13 pixels"),
+        (
+            ["--run=TINY", "--reach=14"],
+            "--reach=14 leaves no column inside: use 1 to 13",
+        ),
         (["--run=nowhere"], "there is no run in"),
     ],
 )

@@ -1,10 +1,10 @@
-"""What happens inside trained and untrained networks: numbers, and figures of them.
+"""Measurements of networks and of their layers: numbers, and figures of them.
 
     found = afgan_jax.analysis.equivariance(model, samples=200)
     found.decibels, found.figure()
 
 `equivariance`, `layers`, `layer_equivariance` and `texture_sticking` take a Model,
-`shift_consistency` a discriminator; `spectra` is a module of functions of images, and
+`shift_consistency` a discriminator. `spectra` is a module of functions of images,
 `ladder` one for the rows of the paper. Figures are matplotlib's, or images as bytes.
 """
 

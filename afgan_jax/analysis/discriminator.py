@@ -1,15 +1,15 @@
-"""How much a discriminator's logits depend on shifts of its images by parts of a pixel.
+"""How much a discriminator's logits depend on shifts by fractions of a pixel.
 
-Of logits l [S N], of N images under S shifts,
+For logits [S N] of N images under S shifts,
 
-    moving   the standard deviation over shifts, root mean square over images
-    kink     the same for what is left when, image by image, the best linear function of
-             the shift (right, down) is taken away
-    among    the standard deviation over images of the mean over shifts
+    moving   standard deviation over shifts, root mean square over images
+    kink     the same after subtracting, from each image's logits, their best linear
+             function of the shift (right, down)
+    among    standard deviation over images of the mean over shifts
 
-An image moved by part of a pixel is the same image, so moving / among should be
-small. Some dependence is right: logits see places, and change evenly as an image goes
-by. Aliases change quickly and return with the grid: they are in the kink.
+A shift by a fraction of a pixel shows the same image, so moving / among should be
+small. Logits may depend on the position, and then change smoothly. Aliases change
+quickly and repeat with the pixel grid: they are in the kink.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ Shifts = Float64[np.ndarray, "S 2"]
 
 
 class ShiftConsistency(NamedTuple):
-    """Standard deviations of logits; see above."""
+    """Standard deviations of logits, defined above."""
 
     moving: float
     kink: float
@@ -33,7 +33,7 @@ class ShiftConsistency(NamedTuple):
 
 
 def grid_of_shifts(count: int, reach: float = 0.5) -> Shifts:
-    """count^2 shifts (right, down) in pixels, evenly spread over -reach .. reach."""
+    """count^2 shifts (right, down) in pixels, evenly spaced in -reach .. reach."""
     steps = reach * ((2 * np.arange(count) + 1) / count - 1)
     return np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
 
@@ -46,8 +46,7 @@ def shift_consistency(
 ) -> ShiftConsistency:
     """That of discriminator(images, labels) over batches, images in [-1, 1].
 
-    shifts: along either axis. Raises ValueError unless there are 2 at least, and 2
-    images.
+    shifts: along each axis. Raises ValueError for fewer than 2 shifts or images.
     """
     places = grid_of_shifts(shifts)
     found = [logits(discriminator, *batch, places) for batch in batches]
@@ -57,7 +56,7 @@ def shift_consistency(
 def logits(
     discriminator: Callable, images: Images, labels: Any, shifts: Shifts
 ) -> Float64[np.ndarray, "S N"]:
-    """Those of one batch under every shift; all of its images move alike."""
+    """The logits of one batch under each shift."""
     height, width = images.shape[1:3]
     rows = []
     for right, down in shifts:
@@ -67,17 +66,14 @@ def logits(
 
 
 def spreads(logits: Float64[np.ndarray, "S N"], shifts: Shifts) -> ShiftConsistency:
-    """The standard deviations of logits.
-
-    Raises ValueError unless there are 2 images and 4 shifts at least.
-    """
+    """The deviations. Raises ValueError for fewer than 4 shifts or 2 images."""
     if logits.shape[0] < 4 or logits.shape[1] < 2:
         raise ValueError(
-            f"{logits.shape[0]} shifts of {logits.shape[1]} images are too"
-            " few: give 4 shifts of 2 images at least"
+            f"{logits.shape[0]} shifts of {logits.shape[1]} images are too few: give"
+            " at least 4 shifts of 2 images"
         )
     design = np.concatenate([np.ones([len(shifts), 1]), shifts], axis=1)
-    even = design @ np.linalg.lstsq(design, logits, rcond=None)[0]
+    linear = design @ np.linalg.lstsq(design, logits, rcond=None)[0]
     moving = logits - logits.mean(axis=0)
-    parts = (moving, logits - even, logits.mean(axis=0) - logits.mean())
+    parts = (moving, logits - linear, logits.mean(axis=0) - logits.mean())
     return ShiftConsistency(*(float(np.sqrt(np.mean(s**2))) for s in parts))

@@ -1,11 +1,12 @@
-"""Feature maps of a generator: within it, and of each alias-free layer alone.
+"""Feature maps of a generator, and of its alias-free layers isolated from each other.
 
-Functions of (variables, z, c, transform) that return a map for each layer, [N H W C] in
-float32 at best; `transform` ([3 3]) moves what the layers see, as `synthesis` has it.
+Functions of (variables, z, c, transform) that return a map [N H W C] of each layer in
+float32; `transform` ([3 3]) is the user transform of the input.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import flax
 import jax
@@ -17,9 +18,9 @@ from afgan_jax.signal import fourier
 
 
 def designed(specs: Sequence[plan.LayerSpec]) -> tuple[plan.LayerSpec, ...]:
-    """The layers with the filters of the papers: Kaiser, twofold oversampling.
+    """The layers with the filters of the paper: Kaiser, twofold oversampling.
 
-    They are radial if those of any layer are.
+    All are radial if any layer's are.
     """
     radial = any(spec.radial for spec in specs)
     return tuple(
@@ -28,16 +29,23 @@ def designed(specs: Sequence[plan.LayerSpec]) -> tuple[plan.LayerSpec, ...]:
     )
 
 
-def within(G: generator.Generator) -> Callable:
-    """The maps of the Fourier features and of all layers, as they follow each other."""
+def intermediates(
+    G: generator.Generator, variables, z, c, transform=None
+) -> Mapping[str, Any]:
+    """What the layers of the synthesis network return and sow, by name."""
+    ws = G.apply(variables, z, c, method="map")
+    motion = {} if transform is None else {"transform": transform}
+    options = motion | {"method": "synthesize", "capture_intermediates": True}
+    _, state = G.apply(variables, ws, **options)
+    return state["intermediates"]["synthesis"]
+
+
+def in_network(G: generator.Generator) -> Callable:
+    """The maps of the Fourier features and of all layers, in order."""
     names = ["input", *(spec.name for spec in G.synthesis.layers)]
 
     def maps(variables, z, c, transform):
-        ws = G.apply(variables, z, c, method="map")
-        _, state = G.apply(
-            variables, ws, transform, method="synthesize", capture_intermediates=True
-        )
-        found = state["intermediates"]["synthesis"]
+        found = intermediates(G, variables, z, c, transform)
         return [
             half_precision.cast(found[name]["__call__"][0], "float32") for name in names
         ]
@@ -46,13 +54,10 @@ def within(G: generator.Generator) -> Callable:
 
 
 def by_name(G: generator.Generator) -> Callable:
-    """{name: map} of all parts of a synthesis, as a function of (variables, z, c)."""
+    """{name: map} of all modules of a synthesis network, given (variables, z, c)."""
 
     def maps(variables, z, c):
-        ws = G.apply(variables, z, c, method="map")
-        options = {"method": "synthesize", "capture_intermediates": True}
-        _, state = G.apply(variables, ws, **options)
-        calls = flax.traverse_util.flatten_dict(state["intermediates"]["synthesis"])
+        calls = flax.traverse_util.flatten_dict(intermediates(G, variables, z, c))
         return {
             "/".join(path): half_precision.cast(found[0], "float32")
             for (*path, what), found in calls.items()
@@ -62,11 +67,11 @@ def by_name(G: generator.Generator) -> Callable:
     return maps
 
 
-def alone(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
+def isolated(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
     """The maps of layers of G, each given exact waves instead of a layer's output.
 
-    `specs` are some of G's, perhaps with other filters. The waves fill the band of the
-    layer's input and are as strong as what it was trained on.
+    specs: some of G's, possibly with other filters. The waves fill the band of the
+    layer's input and have the magnitude of its training.
     """
     places = {spec.name: i for i, spec in enumerate(G.synthesis.layers)}
 
@@ -76,13 +81,12 @@ def alone(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
         for spec in specs:
             own = {part: variables[part]["synthesis"][spec.name] for part in variables}
             place = places[spec.name]
-            key = jax.random.key(place + 1)
-            x = _waves(key, spec, transform)
+            x = _waves(jax.random.key(place + 1), spec, transform)
             x = x * jnp.sqrt(2 * own["buffers"]["magnitude_ema"])
             x = p4.replicate(x, spec.symmetry)
             x = jnp.broadcast_to(x, (len(z), *x.shape[1:]))
-            own_settings = G.synthesis.conv_clamp, G.synthesis.magnitude_ema_beta
-            layer = alias_free.SynthesisLayer(spec, *own_settings)
+            settings = G.synthesis.conv_clamp, G.synthesis.magnitude_ema_beta
+            layer = alias_free.SynthesisLayer(spec, *settings)
             y = layer.apply(own, x, ws[:, G.synthesis.input_ws + place])
             found.append(half_precision.cast(y, "float32"))
         return found
@@ -91,7 +95,7 @@ def alone(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
 
 
 def plain_waves(G: generator.Generator, variables: dict) -> np.ndarray:
-    """[H W C]: the waves of the Fourier features, not moved, before they are mixed."""
+    """[H W C]: the unmoved waves of the Fourier features, before they are mixed."""
     first, drawn = G.synthesis.layers[0], variables["buffers"]["synthesis"]["input"]
     band = first.in_band
     waves = drawn["freqs"][None], drawn["phases"][None]
@@ -100,9 +104,9 @@ def plain_waves(G: generator.Generator, variables: dict) -> np.ndarray:
 
 
 def _waves(key, spec, transform):
-    """[1 H W I]: one wave a channel, of at most 95 % of the cutoff.
+    """[1 H W I]: a wave for each channel, of at most 95 % of the cutoff.
 
-    At the cutoff itself critical sampling has no room to fade waves out.
+    At the cutoff itself critical sampling leaves no transition band.
     """
     band = spec.in_band
     waves = fourier.sample_waves(key, spec.in_channels, 0.95 * band.cutoff)

@@ -1,6 +1,6 @@
-"""How exactly a model's images follow its input, in dB, and how that looks.
+"""Equivariance of a model's images: numbers in dB, strips and animations.
 
-Angles are in degrees and shifts in pixels where they are shown.
+Captions have angles in degrees and shifts in pixels.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from afgan_jax.analysis import tables
 from afgan_jax.metrics import equivariance as metric
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.metrics.sharding import BatchSharding
@@ -43,13 +44,11 @@ class Equivariance:
         return {k: metric.confidence_interval(sums) for k, sums in self.sums.items()}
 
     def figure(self) -> plot.Figure:
-        """How often single samples have so many dB, by kind."""
+        """Histograms of the samples' dB, by kind."""
         each = {NAMES[k]: metric.psnr_of_each(sums) for k, sums in self.sums.items()}
-        results: dict[str, float] = {}
+        results = {NAMES[k]: value for k, value in self.decibels.items()}
         for kind, (low, high) in self.intervals.items():
-            name = NAMES[kind]
-            results |= {name: self.decibels[kind]}
-            results |= {f"{name}_low": low, f"{name}_high": high}
+            results |= {f"{NAMES[kind]}_low": low, f"{NAMES[kind]}_high": high}
         return plot.decibels(each, results)
 
 
@@ -62,10 +61,10 @@ def equivariance(
     seed: int = 0,
     kinds: Sequence[str] = tuple(NAMES),
 ) -> Equivariance:
-    """EQ-T, EQ-T_frac and EQ-R of a model, whatever the batch and the devices.
+    """EQ-T, EQ-T_frac and EQ-R of a model, the same for any batch and devices.
 
     labels: one for all samples, or rows to draw from. Raises ValueError for a model
-    whose input cannot be moved, and for one that needs labels and is given none.
+    whose input cannot be moved, and for missing labels.
     """
     check_moves(model)
     network = drawing.of_model(model, labels, seed=seed)
@@ -75,46 +74,46 @@ def equivariance(
 
 
 def check_moves(model: Model) -> None:
-    """Raises ValueError if the model's images cannot be moved by its input."""
+    """Raises ValueError if the model's input cannot be moved."""
     if not model.can_move:
         raise ValueError("this is a StyleGAN2 generator: it has no input to move")
 
 
 def with_and_without_filters(model: Model) -> dict[str, Model]:
-    """{"filters on": the model, "filters off": the same as an ordinary GAN}."""
+    """{"filters on": the model, "filters off": the same without low-pass filters}."""
     check_moves(model)
     return {"filters on": model, "filters off": model.without_filters()}
 
 
-def lively(
+def choose_ws(
     model: Model,
     labels: Float[np.ndarray, "M c_dim"],
     *,
     seeds: Sequence[int] = tuple(range(32)),
     psi: float = 0.7,
 ) -> Latent:
-    """ws of one of the seeds, such that motion shows: of some contrast in colour.
+    """ws of the seed whose image shows motion well, by its contrast of colours.
 
-    Label i, in turn, belongs to seed i.
+    Seed i has label i, modulo their number.
     """
     c = labels[np.asarray(seeds) % len(labels)] if model.c_dim else None
     ws = np.asarray(model.ws(seeds, label=c, psi=psi))
     images = model.synthesize(ws)
-    # Colours that differ across the image; the most extreme images are freaks.
+    # Images of the very highest contrast are often defective.
     colours = np.clip(images[..., 0] - images[..., -1], -1, 1)
     chosen = np.argsort(np.std(colours, axis=(1, 2)))[len(seeds) * 7 // 8]
     return ws[chosen : chosen + 1]
 
 
 def strip(models: Mapping[str, Model], ws: Latent) -> UInt8[np.ndarray, "_H _W C"]:
-    """One w turned and, below, shifted by parts of a pixel, by each model."""
+    """One w rotated and, below, shifted by fractions of a pixel, by each model."""
     rows, captions = [], []
     for name, model in models.items():
-        turns = [{"rotate": math.radians(angle)} for angle in ANGLES]
+        rotations = [{"rotate": math.radians(angle)} for angle in ANGLES]
         shifts = [{"translate": (s / model.resolution, 0.0)} for s in SHIFTS]
-        rows += [_moved(model, ws, turns), _moved(model, ws, shifts)]
+        rows += [_moved(model, ws, rotations), _moved(model, ws, shifts)]
         captions += [
-            f"{name}: turned by {', '.join(map(str, ANGLES))} degrees",
+            f"{name}: rotated by {', '.join(map(str, ANGLES))} degrees",
             f"{name}: shifted by {', '.join(map(str, SHIFTS))} pixels",
         ]
     return grid.strip(rows, captions)
@@ -123,20 +122,18 @@ def strip(models: Mapping[str, Model], ws: Latent) -> UInt8[np.ndarray, "_H _W C
 def film(
     models: Mapping[str, Model], ws: Latent, frames: int = 48
 ) -> list[UInt8[np.ndarray, "_H _W C"]]:
-    """Frames of one w turning all around, the models side by side."""
-    turns = [{"rotate": 2 * math.pi * i / frames} for i in range(frames)]
-    films = [_moved(model, ws, turns) for model in models.values()]
+    """Frames of a full rotation of one w, the models side by side."""
+    rotations = [{"rotate": 2 * math.pi * i / frames} for i in range(frames)]
+    films = [_moved(model, ws, rotations) for model in models.values()]
     gap = np.full((frames, films[0].shape[1], 6, films[0].shape[3]), 255, np.uint8)
     parts = [part for images in films for part in (gap, images)][1:]
     return list(np.concatenate(parts, axis=2))
 
 
 def table(decibels: Mapping[str, Mapping[str, float]]) -> str:
-    """Rows of dB by model, a column a kind."""
-    lines = [" " * 12 + "".join(f"{label:>11}" for label in NAMES.values())]
-    for name, values in decibels.items():
-        lines.append(f"{name:12}" + "".join(f"{values[k]:8.2f} dB" for k in NAMES))
-    return "\n".join(lines)
+    """Rows of dB by model, a column for each kind."""
+    rows = [[name, *(values[k] for k in NAMES)] for name, values in decibels.items()]
+    return tables.aligned([["dB", *NAMES.values()], *rows])
 
 
 def _moved(model: Model, ws: Latent, motions: Sequence[dict[str, Any]]) -> np.ndarray:

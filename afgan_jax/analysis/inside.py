@@ -1,4 +1,4 @@
-"""What a generator is made of and what happens inside it, drawn in parts.
+"""Numbers and figures of a generator's layers, in parts.
 
     found = layers(model, ["L3"])
     found.parts, found.draw("filters").numbers, found.draw("filters").figure()
@@ -6,8 +6,8 @@
 staircase   the band of every layer and its sampling rates
 filters     impulse and frequency responses, and their attenuation
 waves       the Fourier features and their learned mix
-spectrum    of feature maps before, inside and after each nonlinearity
-maps        feature maps themselves, the only part of StyleGAN2
+spectrum    spectra of feature maps before, inside and after each nonlinearity
+maps        feature maps, the only part of StyleGAN2
 """
 
 import dataclasses
@@ -20,19 +20,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax import errors
-from afgan_jax.analysis import feature_maps, layer_report
+from afgan_jax.analysis import feature_maps, layer_report, tables
 from afgan_jax.model import Label, Model
 from afgan_jax.networks import plan
 from afgan_jax.viz import layer_figures
 
-MOST_SHOWN = 8  # channels, if none are asked for
-FROM_WEIGHTS = {"waves", "spectrum", "maps"}  # the others are drawn from the plan
+MOST_SHOWN = 8  # channels, by default
+FROM_WEIGHTS = {"waves", "spectrum", "maps"}  # the others need only the plan
+SIDES = ("up", "down")
 
 
 class Drawn(NamedTuple):
-    """Numbers fit for JSON; figure() of them: matplotlib's, or an image as bytes.
+    """Numbers for JSON, and figure(): matplotlib's, or an image as bytes.
 
-    arrays: the maps themselves by layer, of the part `maps`.
+    arrays: of the part `maps`, the maps by layer.
     """
 
     numbers: Any
@@ -48,15 +49,15 @@ def layers(
     seed: int = 0,
     label: Label | None = None,
 ) -> "Layers":
-    """Some layers of a model, by name or its beginning such as L3; none: all.
+    """The layers of a model whose names are given, or start as given (L3); none: all.
 
     channels: shown of maps and waves; None: the first ones. seed, label: of the image
-    whose maps are shown. Raises ValueError for a layer that there is not.
+    whose maps are shown. Raises ValueError for unknown layers.
     """
     specs = model.network.synthesis.layers
     for name in names:
         if not any(_means(name, spec) for spec in specs):
-            why = f"is none of {', '.join(spec.name for spec in specs)}"
+            why = f"is unknown: use some of {', '.join(spec.name for spec in specs)}"
             raise errors.SettingError("layers", name, why)
     chosen = [s for s in specs if not names or any(_means(n, s) for n in names)]
     channels = None if channels is None else tuple(channels)
@@ -69,7 +70,7 @@ def _means(name: str, spec) -> bool:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layers:
-    """Some layers of a model; `draw` draws one of the `parts`."""
+    """Layers of a model; `draw` draws one of the `parts`."""
 
     model: Model
     specs: tuple
@@ -84,11 +85,9 @@ class Layers:
 
     @functools.cached_property
     def nothing(self) -> dict[str, str]:
-        """Why, by part that has nothing to draw of these layers."""
+        """{part: why} of the parts that have nothing to draw."""
         if not self.model.network.synthesis.has_bands:
-            why = (
-                "this is a StyleGAN2 generator, which has no plan of bands and filters"
-            )
+            why = "a StyleGAN2 generator has no plan of bands and filters"
             return {name: why for name in PARTS if name != "maps"}
         nothing = {}
         if not self.filtering:
@@ -103,11 +102,11 @@ class Layers:
 
     @property
     def activated(self) -> tuple:
-        """The layers whose nonlinearity is one: that of the last is linear."""
+        """All layers but the last, which is linear."""
         return tuple(spec for spec in self.specs if not spec.is_rgb)
 
     def check(self, parts: Sequence[str]) -> None:
-        """Raises ValueError for parts that cannot be drawn, before one is."""
+        """Raises ValueError for parts that cannot be drawn."""
         for name in parts:
             if name not in PARTS:
                 why = f"is unknown; use some of {','.join(PARTS)}"
@@ -124,24 +123,24 @@ class Layers:
             for channel in self.shown(count):
                 if channel >= count:
                     why = (
-                        f"is too much: {channel} is none of the channels 0 to"
-                        f" {count - 1} of {name}; choose others, or other layers"
+                        f"has {channel}, but {name} has channels 0 to {count - 1}:"
+                        " choose other channels or layers"
                     )
                     raise errors.SettingError("channels", self.channels, why)
 
     @jax.default_matmul_precision("highest")
     def draw(self, part: str) -> Drawn:
-        """One of the parts. Raises ValueError as `check`."""
+        """Draws a part. Raises ValueError as `check`."""
         self.check([part])
         return PARTS[part](self)
 
     def shown(self, count: int) -> list[int]:
-        """The channels shown of so many."""
+        """The channels to show of `count`."""
         first = range(min(count, MOST_SHOWN))
         return list(first if self.channels is None else self.channels)
 
     def latent(self):
-        """(z [1 z_dim], c [1 c_dim] or None)"""
+        """(z [1 z_dim], c [1 c_dim] or None)."""
         c = self.model.c(self.label, 1)
         return self.model.z([self.seed]), None if c is None else jnp.asarray(c)
 
@@ -160,7 +159,7 @@ def waves(shown: Layers) -> Drawn:
     G, variables = shown.model.network, shown.model.variables
     found = layer_report.waves(G, variables)
     channels = shown.shown(len(found["use"]))
-    mix = jax.jit(lambda *a: feature_maps.within(G)(*a, None)[0])
+    mix = jax.jit(lambda *a: feature_maps.in_network(G)(*a, None)[0])
     mixed = np.moveaxis(np.asarray(mix(variables, *shown.latent())[0]), -1, 0)
     plain = np.moveaxis(feature_maps.plain_waves(G, variables), -1, 0)
     arrays = plain[channels], mixed[channels], channels
@@ -193,27 +192,17 @@ def maps(shown: Layers) -> Drawn:
 
 
 # name: function of Layers that draws it
-PARTS = {
-    "staircase": staircase,
-    "filters": filters,
-    "waves": waves,
-    "spectrum": spectrum,
-    "maps": maps,
-}
+PARTS = {part.__name__: part for part in (staircase, filters, waves, spectrum, maps)}
 
 
 def filter_table(rows: Sequence[dict]) -> str:
-    """Lines of dB: by design and as found from the stopband on, by layer and filter."""
-    head = "".join(f"{side:>10}{'design':>8}{'found':>8}" for side in ("up", "down"))
-    lines = [f"{'layer':16}{head}"]
+    """Lines of dB by layer and filter: as designed, and from the stopband on."""
+    lines = [["layer", *(cell for s in SIDES for cell in (s, "design", "found"))]]
     for row in rows:
-        line = f"{row['name']:16}"
-        for found in (row["up"], row["down"]):
-            if found is None:
-                line += f"{'-':>10}{'-':>8}{'-':>8}"
-                continue
-            line += f"{len(found['taps']):5} taps"
-            for value in (found["designed"], found["attenuation"]):
-                line += f"{'-' if value is None else f'{value:.1f}':>8}"
+        line = [row["name"]]
+        for found in (row[side] for side in SIDES):
+            keys = ("designed", "attenuation")
+            values = (found[k] for k in keys) if found else (None, None)
+            line += [f"{len(found['taps'])} taps" if found else None, *values]
         lines.append(line)
-    return "\n".join(lines)
+    return tables.aligned(lines, digits=1)

@@ -1,16 +1,15 @@
-"""The ladder of configurations A to R: what is measured of each row, beside the paper.
+"""The ladder of configurations A to R, measured and compared with the paper.
 
-Images are made as contrasty as photographs first: where all is duller, all is also less
-wrong, by as many dB.
+dB are corrected to the contrast of photographs: in images of less contrast, errors are
+smaller by the same factor.
 """
 
 from collections.abc import Mapping, Sequence
 
-import jax
 import numpy as np
 
 from afgan_jax import errors
-from afgan_jax.analysis import image_equivariance, published
+from afgan_jax.analysis import image_equivariance, published, tables
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.metrics.sharding import BatchSharding
 from afgan_jax.model import Model
@@ -31,21 +30,21 @@ Results = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
 def check_rows(rows: Sequence[str]) -> Sequence[str]:
-    """The rows. Raises ValueError for one that is unknown or there twice."""
+    """The rows. Raises ValueError for unknown rows and duplicates."""
     for row in rows:
         if row not in ROWS:
             why = f"is unknown: use some of {','.join(ROWS)}"
             raise errors.SettingError("rows", row, why)
         if rows.count(row) > 1:
-            raise errors.SettingError("rows", row, "is given twice")
+            raise errors.SettingError("rows", row, "is given twice: give it once")
     return rows
 
 
 def resume(found: dict | None, settings: dict) -> dict:
-    """What was measured before with these settings; ValueError if with others.
+    """{"unit": "dB", "settings": settings, "dB": Results} with earlier results `found`.
 
-    {"unit": "dB", "settings": settings, "dB": Results}. Of a shorter training, only
-    what was untrained.
+    Results of a shorter training keep only the untrained stage. Raises ValueError if
+    other settings differ.
     """
     if found is None:
         return {"unit": "dB", "settings": settings, "dB": {}}
@@ -56,67 +55,52 @@ def resume(found: dict | None, settings: dict) -> dict:
         return found | {"settings": settings, "dB": decibels}
     for name, value in settings.items():
         if old[name] != value:
-            raise ValueError(
-                f"the ladder there was measured with {name}={old[name]}, not {value}:"
-                " name another workdir, or the same settings"
-            )
+            why = f"differs from {old[name]} of the ladder in workdir: use another one"
+            raise errors.SettingError(name, value, why)
     return found
 
 
 def measure(model: Model, samples: int = 64, batch: int = 4) -> dict[str, float]:
-    """dB by kind, at CONTRAST, and what contrast images have; {} if none can move.
+    """dB by kind, corrected to CONTRAST, and "contrast", the one measured.
 
-    Contrast is the standard deviation of pixels in [-1, 1].
+    Contrast is the standard deviation of pixels in [-1, 1]. {} for a model whose input
+    cannot be moved.
     """
     if not model.can_move:
         return {}
     found = image_equivariance.equivariance(model, samples, batch=batch)
     contrast = _contrast(model, samples, batch)
-    louder = 20 * np.log10(CONTRAST / contrast)  # and so are the errors
-    decibels = {kind: float(db - louder) for kind, db in found.decibels.items()}
+    gain = 20 * np.log10(CONTRAST / contrast)  # of the errors, too
+    decibels = {kind: float(db - gain) for kind, db in found.decibels.items()}
     return decibels | {"contrast": contrast}
 
 
 def _contrast(model: Model, samples: int, batch: int) -> float:
-    network = drawing.of_model(model)
-    sharding = BatchSharding.over(batch)
-    draw = sharding.compile(lambda variables, n: network.draw(variables, n, None))
-    with jax.default_matmul_precision("highest"):
-        found = sharding.map(draw, network.variables, lambda n: n, samples)
-        return float(np.std(np.concatenate(list(found))))
+    network, sharding = drawing.of_model(model), BatchSharding.over(batch)
+    images = drawing.drawn(network, sharding, samples)
+    return float(np.std(np.concatenate(list(images))))
 
 
 def figure(results: Results) -> plot.Figure:
-    """dB of all rows, beside the paper's, a panel for each kind."""
+    """dB of all rows and the paper's, a panel for each kind."""
     panels = {}
     for i, (kind, label) in enumerate(KINDS.items()):
+        marks = {
+            stage: {row: dB.get(stage, {}).get(kind) for row, dB in results.items()}
+            for stage in STAGES
+        }
         published = {row: values[i] for row, values in PUBLISHED.items()}
-        panels[label] = _columns(results, kind) | {"paper, 256x256": published}
+        panels[label] = marks | {"paper, 256x256": published}
     return plot.mark_panels(panels, order=ROWS, ylabel="dB")
 
 
-def _columns(results: Results, kind: str) -> dict[str, dict[str, float]]:
-    """{stage: {row: dB}} of a kind, where it was measured."""
-    return {
-        stage: {
-            row: rungs[stage][kind]
-            for row, rungs in results.items()
-            if kind in rungs.get(stage, {})
-        }
-        for stage in STAGES
-    }
-
-
 def table(results: Results) -> str:
-    """Rows of dB and contrast, a column for each of a stage, and the paper's dB."""
+    """Rows of dB and contrast, columns for each stage, and the paper's dB."""
     measured, labels = [*KINDS, "contrast"], [*KINDS.values(), "contrast"]
-    groups = [f"{stage:>11}" + " " * 11 * len(KINDS) for stage in STAGES]
-    lines = ["   " + "".join(groups) + f"{'paper':>11}", "row"]
-    labels = labels * len(STAGES) + labels[:-1]
-    lines[1] += "".join(f"{label:>11}" for label in labels)
+    blank = [""] * len(KINDS)
+    head = ["", *(cell for stage in STAGES for cell in (stage, *blank))]
+    lines = [[*head, "paper", *blank[1:]], ["row", *labels * len(STAGES), *labels[:-1]]]
     for row in filter(results.__contains__, ROWS):
         values = [results[row].get(s, {}).get(m) for s in STAGES for m in measured]
-        values += PUBLISHED.get(row, (None,) * len(KINDS))
-        cells = ["-" if value is None else f"{value:.2f}" for value in values]
-        lines.append(f"{row:3}" + "".join(f"{cell:>11}" for cell in cells))
-    return "\n".join(lines)
+        lines.append([row, *values, *PUBLISHED.get(row, (None,) * len(KINDS))])
+    return tables.aligned(lines)

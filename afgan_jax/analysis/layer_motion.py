@@ -1,17 +1,16 @@
 """How exactly the feature maps of every layer follow a motion of the input, in dB.
 
-A layer's map is a signal sampled at `rate` samples per canvas width. Where the picture
-moves, map'(p) = map(T p) should hold for every point p, T being the user transform of
-`signal.affine`. Both sides are looked up at the same random points through one filter
-h(r), of RADIUS samples, which no rotation changes: it lets under half through at a
-quarter of the rate and nothing (-88 dB) from Nyquist on, so that looking up between
-samples is exact. No point is near a border: half of the margin is never read. By
-layer, over all latents,
+A layer's map is a signal sampled at `rate` samples per canvas width. When the image
+moves, map'(p) = map(T p) should hold at every point p, with the user transform T of
+`signal.affine`. Both sides are interpolated at random points by one isotropic filter
+h(r) of RADIUS samples. Its gain is below half at a quarter of the rate and -88 dB from
+Nyquist on, so that interpolation is exact. Points stay clear of the border: half of the
+margin is never read. For each layer, over all latents,
 
     dB = 10 log10(sum of (map - its mean)^2 / sum of (map' - map(T))^2)
 
-so that the scale of a layer does not count. Motions are fractions of a sample to all
-layers: a shift by whole samples would not show what its own decimation aliases.
+which does not depend on the layer's scale. Motions are fractions of a sample in all
+layers: a shift by whole samples would hide the aliases of a layer's own decimation.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +35,7 @@ LEAK = 6.0  # dB: twice the error
 
 
 class Layer(NamedTuple):
-    """What a layer was designed as; `attenuation` of its down filter in dB, or inf."""
+    """A layer's design; `attenuation` of its down filter in dB, inf without one."""
 
     name: str
     rate: float
@@ -53,12 +52,12 @@ def measure(
     batch_size: int,
     seed: int,
 ) -> dict[str, Float64[np.ndarray, " layers"]]:
-    """dB of each layer by kind of motion, each batch moving by amounts of its own.
+    """dB of each layer by kind of motion; each batch has its own motions.
 
-    `render(variables, numbers, transform)` are the maps of all `layers` in their order,
-    for latents by number. num_samples is rounded up to whole batches. Maps of zeros
-    have NaN dB, and so have layers that leave no point clear of the borders. Raises
-    ValueError if all are such, and for maps that are not finite.
+    `render(variables, numbers, transform)` returns the maps of all `layers`, in order,
+    of samples by number. num_samples is rounded up to whole batches. dB are NaN for
+    maps of zeros, and for layers too small for a point clear of the border. Raises
+    ValueError if all layers are too small, and for maps that are not finite.
     """
     reach = _reach(layers)
     rng = np.random.default_rng(seed)
@@ -72,8 +71,8 @@ def measure(
     if not finite.all():
         name = layers[int(np.argmin(finite))].name
         raise ValueError(
-            f"the map of layer {name} is not finite: the training diverged, so choose"
-            " an earlier checkpoint"
+            f"the map of layer {name} is not finite, as the training diverged: use an"
+            " earlier checkpoint"
         )
     with np.errstate(divide="ignore", invalid="ignore"):
         decibels = 10 * np.log10(sums[..., 1] / sums[..., 0])
@@ -83,29 +82,27 @@ def measure(
 def drops(
     decibels: Float64[np.ndarray, " layers"], layers: Sequence[Layer]
 ) -> Float64[np.ndarray, " layers"]:
-    """dB by which each layer is below both its predecessor and its attenuation.
+    """dB by which each layer falls below both its predecessor and its attenuation.
 
-    A layer can be no better than what it is given, and lets through what its filter
-    does: neither is held against it. The first, which is given nothing, has 0.
+    A layer can be no better than its input, nor than its filter. The first has 0.
     """
     design = np.array([layer.attenuation for layer in layers[1:]])
     return np.append(0.0, np.minimum(decibels[:-1], design) - decibels[1:])
 
 
 def leaking(
-    alone: dict[str, Float64[np.ndarray, " layers"]],
+    isolated: dict[str, Float64[np.ndarray, " layers"]],
     designed: dict[str, Float64[np.ndarray, " layers"]],
     layers: Sequence[Layer],
 ) -> str | None:
-    """The name of the layer that falls furthest below its design, by any motion.
+    """The name of the layer that falls furthest below its design in any motion.
 
-    `alone` are the layers, each given exact signals so that none answers for another,
-    and `designed` the same with the filters that the plan means them to have. None if
-    no layer loses LEAK dB.
+    isolated: the layers, each given exact signals. designed: the same with the filters
+    of the paper. None if no layer loses LEAK dB.
     """
     with np.errstate(invalid="ignore"):
-        lost = np.stack([designed[kind] - alone[kind] for kind in KINDS])
-    lost = np.nan_to_num(lost).max(axis=0)  # a map of zeros loses none
+        lost = np.stack([designed[kind] - isolated[kind] for kind in KINDS])
+    lost = np.nan_to_num(lost).max(axis=0)  # NaN, of maps of zeros: no loss
     worst = int(np.argmax(lost))
     return layers[worst].name if lost[worst] >= LEAK else None
 
@@ -113,7 +110,7 @@ def leaking(
 def look_up(
     maps: Maps, points: Float[Array, "P 2"], rate: float
 ) -> Float[Array, "N P C"]:
-    """Low-passed maps at points (x, y) in canvas widths from the centre."""
+    """Low-pass filtered maps at points (x, y), in canvas widths from the centre."""
     height, width = maps.shape[1:3]
     centre = jnp.array([width - 1, height - 1]) / 2
     grid, table = _FILTER
@@ -158,7 +155,7 @@ def _sums(render, layers, variables, numbers, transforms, points):
 
 
 def _draw(rng, reach: float):
-    """Transforms [1 + kinds, 3 3], the first of them none, and points [kinds P 3]."""
+    """Transforms [1 + kinds, 3 3], the first the identity, and points [kinds P 3]."""
     limit = min(MAX_SHIFT, reach / 2)
     shift = rng.uniform(-limit, limit, size=2)
     angle = rng.uniform(-np.pi, np.pi)
@@ -168,31 +165,29 @@ def _draw(rng, reach: float):
         affine.user_transform(angle),
     ]
     square = rng.uniform(limit - reach, reach - limit, size=(POINTS, 2))
-    radius, turn = (
-        reach * np.sqrt(rng.random(POINTS)),
-        rng.uniform(0, 2 * np.pi, POINTS),
-    )
-    disc = radius[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    radius = reach * np.sqrt(rng.random(POINTS))
+    phase = rng.uniform(0, 2 * np.pi, POINTS)
+    disc = radius[:, None] * np.stack([np.cos(phase), np.sin(phase)], axis=1)
     points = np.stack([square, disc])
     points = np.append(points, np.ones((*points.shape[:2], 1)), axis=2)
     return jnp.stack(transforms), jnp.asarray(points, jnp.float32)
 
 
 def _reach(layers) -> float:
-    """How far from the centre a point may be, in canvas widths."""
+    """The largest distance of a point from the centre, in canvas widths."""
     spans = [_span(layer) for layer in layers]
     if max(spans) <= 0:
         best = layers[int(np.argmax(spans))]
         raise ValueError(
-            f"the maps of layer {best.name}, {best.size} samples, leave no point"
-            f" {RADIUS} samples clear of the border; use a generator of a larger"
-            " resolution or margin"
+            f"the largest maps, of layer {best.name}, have {best.size} samples: too few"
+            f" for points {RADIUS} samples clear of the border. Use a generator of"
+            " larger resolution or margin"
         )
     return min(span for span in (*spans, 0.5) if span > 0)
 
 
 def _span(layer: Layer) -> float:
-    """How far from the centre of a layer's map it can be looked up."""
+    """The same for one layer."""
     length = min(layer.size)
     margin = (length - layer.rate) / 2
     return (length / 2 - margin / 2 - RADIUS - 1) / layer.rate

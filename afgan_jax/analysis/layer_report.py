@@ -1,8 +1,8 @@
-"""What an alias-free generator is made of, as numbers: filters, waves, spectra.
+"""Numbers of the layers of an alias-free generator: filters, waves, spectra.
 
-Everything is read from the LayerSpecs, and is plain data: lists of a dict a layer, of
-floats and lists of floats. Frequencies are in cycles per canvas width, gains and powers
-in dB, taps at the raised rate of their layer's nonlinearity ("inner rate").
+All are plain data for JSON, such as a list with a dict for each layer. Frequencies are
+in cycles per canvas width, gains and powers in dB, taps at the upsampled rate of their
+layer's nonlinearity ("inner rate").
 """
 
 import math
@@ -10,28 +10,29 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from afgan_jax.analysis import feature_maps
 from afgan_jax.networks import alias_free, generator, half_precision, plan
 from afgan_jax.signal import filters, spectrum, stages
 
 SAMPLES = 257  # of a frequency response
 WINDOW = 14.0  # beta of the Kaiser window: -105 dB beside a frequency
 CHANNELS = 32  # whose spectra are averaged
-LEAST = 1e-20  # power that is drawn
+LEAST = 1e-20  # power, that is -200 dB
 TINY = np.finfo(np.float64).tiny
 
 
 def stopband(band: plan.Band) -> float:
-    """The frequency from which on nothing is left."""
+    """The frequency at which the stopband starts."""
     return band.cutoff + band.half_width
 
 
 def filter_bank(specs: Sequence[plan.LayerSpec]) -> list[dict]:
     """The up and the down filter of each layer, None where it has none.
 
-    `designed` is the attenuation by Kaiser's rule, None for filters of another make;
-    `attenuation` what they reach from the stopband on, radial ones in all directions;
-    `ripple` their largest departure from 0 dB below the transition band, None if it
-    leaves no room. Taps and `response` are those that horizontal waves meet.
+    `designed` is the attenuation by Kaiser's rule, None for other filters;
+    `attenuation` the one reached in the stopband, of radial filters in all directions;
+    `ripple` the largest departure from 0 dB in the passband, None without a passband.
+    Taps and `response` are those along an axis.
     """
     return [
         {
@@ -78,10 +79,7 @@ def _response(taps, frequencies, rate: float, angle: float) -> list[float]:
 
 
 def waves(G: generator.Generator, variables: dict) -> dict:
-    """The Fourier features: their frequencies, phases and how much each is used.
-
-    `use` is the root mean square weight of a wave in the learned mix.
-    """
+    """The Fourier features: frequencies, phases, and `use`, a wave's rms weight."""
     first = G.synthesis.layers[0]
     drawn = variables["buffers"]["synthesis"]["input"]
     weight = np.asarray(variables["params"]["synthesis"]["input"]["weight"], np.float64)
@@ -99,7 +97,7 @@ def waves(G: generator.Generator, variables: dict) -> dict:
 def feature_map(
     name: str, rate: float, values: np.ndarray, channels: Sequence[int]
 ) -> dict:
-    """Range and root mean square (rms) of a map [H W C], and of each channel."""
+    """Range and root mean square (rms) of a map [H W C] and of its channels."""
     flat = np.asarray(values, np.float64).reshape(-1, values.shape[-1])
     return {
         "name": name,
@@ -114,16 +112,10 @@ def feature_map(
 
 
 def powers(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
-    """A function of (variables, z, c): spectra of the stages of each of `specs`.
-
-    For each layer {name of the stage: power [S S]}, averaged over the first CHANNELS.
-    """
+    """A function of (variables, z, c) that returns `powers_of` of each of `specs`."""
 
     def found(variables, z, c):
-        ws = G.apply(variables, z, c, method="map")
-        options = {"method": "synthesize", "capture_intermediates": True}
-        _, state = G.apply(variables, ws, None, **options)
-        kept = state["intermediates"]["synthesis"]
+        kept = feature_maps.intermediates(G, variables, z, c)
         clamp = G.synthesis.conv_clamp
         return [
             powers_of(spec, *kept[spec.name]["pre_activation"][0], clamp)
@@ -134,7 +126,10 @@ def powers(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callable:
 
 
 def powers_of(spec: plan.LayerSpec, x, bias, clamp: float | None = None) -> dict:
-    """{stage: power [S S]} of a layer whose convolution gives x [N H W C]."""
+    """{stage: power [S S]} of a layer after its convolution x [N H W C].
+
+    Averaged over the first CHANNELS.
+    """
     x = half_precision.cast(x, "float32")[..., :CHANNELS]
     how = alias_free.filtering(spec, clamp)
     parts = stages.stages(x=x, bias=bias[:CHANNELS], **how)._asdict()
@@ -142,12 +137,11 @@ def powers_of(spec: plan.LayerSpec, x, bias, clamp: float | None = None) -> dict
 
 
 def spectra(specs: Sequence[plan.LayerSpec], found: Sequence[dict]) -> list[dict]:
-    """Spectra of the rows of maps in dB, by layer and stage, of what `powers` found.
+    """Spectra of rows of maps in dB, by layer and stage, of the results of `powers`.
 
-    0 dB is the loudest frequency before the nonlinearity. `created` is by how many dB
-    the power beyond the stopband rises through the nonlinearity, and `removed` by how
-    many it falls through the filter; None if nothing lies beyond. A frequency fills
-    some samples either way because of the window: so much is left out.
+    0 dB is the loudest frequency before the nonlinearity. `created` is the increase in
+    dB of the power in the stopband by the nonlinearity, `removed` its decrease by the
+    filter; None if there is no power. The width of the window's main lobe is left out.
     """
     rows = []
     for spec, powers in zip(specs, found, strict=True):
@@ -176,12 +170,12 @@ def spectra(specs: Sequence[plan.LayerSpec], found: Sequence[dict]) -> list[dict
 
 
 def _curve(spec: plan.LayerSpec, stage: str, power):
-    """(frequency, power a cycle per canvas width) of rows of maps."""
+    """(frequency, power density) of rows of maps."""
     rate = spec.out_band.rate if stage == "out" else spec.tmp_rate
     x, y = spectrum.horizontal(np.asarray(power, np.float64))
     return x * rate / power.shape[1], y / rate
 
 
 def _ratio(a: float, b: float) -> float | None:
-    """a / b in dB; None if either is nothing."""
+    """a / b in dB; None if either is 0."""
     return round(10 * math.log10(a / b), 2) if a > 0 and b > 0 else None

@@ -1,9 +1,9 @@
 """Which layer of a generator does not follow a motion of its input: `layer_motion`.
 
-By layer, in dB: its maps within the network when the image is shifted or turned, by how
-much it falls below both the layer before and its own filter ("drop"), the layer alone
-on exact waves, and alone with the filters that it should have. A layer that loses LEAK
-dB to its design leaks.
+For each layer, in dB: its maps in the network when the image is shifted or rotated, by
+how much they fall below both the layer before and the layer's own filter ("drop"), the
+layer isolated, on exact waves, and the same with the filters of the paper. A layer that
+is LEAK dB worse than with those filters leaks.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from afgan_jax.analysis import feature_maps, layer_motion
+from afgan_jax.analysis import feature_maps, layer_motion, tables
 from afgan_jax.analysis.layer_motion import KINDS, Layer
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.model import Label, Model
@@ -27,10 +27,10 @@ COLUMNS = {
     "shift": "shift",
     "turn": "turn",
     "drop": "drop",
-    "alone_shift": "alone:",
-    "alone_turn": "turned",
+    "isolated_shift": "isolated:",
+    "isolated_turn": "turn",
     "designed_shift": "design:",
-    "designed_turn": "turned",
+    "designed_turn": "turn",
     "attenuation": "filter",
 }
 
@@ -39,8 +39,8 @@ COLUMNS = {
 class LayerEquivariance:
     """A row of dB for the input and each layer; `leak` names the layer that leaks.
 
-    Columns are those of COLUMNS, beside the layer's name and sampling rate; None for
-    what is infinite or nothing.
+    A row has the layer's name, its sampling rate and the COLUMNS, which are None if
+    infinite or undefined.
     """
 
     rows: list[dict[str, Any]]
@@ -51,7 +51,7 @@ class LayerEquivariance:
         return "no layer leaks" if self.leak is None else f"{self.leak} leaks"
 
     def figure(self) -> plot.Figure:
-        """The columns as curves over the layers; what is designed is dashed."""
+        """The columns as curves over the layers, dashed for the design."""
         curves, guides = {}, {}
         for name in COLUMNS:
             is_design = name.startswith(("designed", "attenuation"))
@@ -62,14 +62,11 @@ class LayerEquivariance:
         return plot.layers(names, curves, guides, ylabel="dB", title=self.verdict)
 
     def table(self) -> str:
-        """A line a layer, a column a number."""
-        heads = "".join(f"{head:>8}" for head in COLUMNS.values())
-        lines = [f"{'layer':16}{'rate':>6}{heads}"]
+        """A line for each layer."""
+        lines = [["layer", "rate", *COLUMNS.values()]]
         for row in self.rows:
-            values = ("-" if row[c] is None else f"{row[c]:.1f}" for c in COLUMNS)
-            cells = "".join(f"{value:>8}" for value in values)
-            lines.append(f"{row['name']:16}{row['rate']:6g}{cells}")
-        return "\n".join(lines)
+            lines.append([row["name"], f"{row['rate']:g}", *(row[c] for c in COLUMNS)])
+        return tables.aligned(lines, digits=1)
 
 
 @jax.default_matmul_precision("highest")
@@ -80,10 +77,10 @@ def layer_equivariance(
     labels: Label | Float[np.ndarray, "M c_dim"] | None = None,
     batch: int = 4,
 ) -> LayerEquivariance:
-    """The layers of a model, judged by samples in whole batches, each moved alike.
+    """The layers of a model, measured on samples in whole batches that move alike.
 
     labels: one for all samples, or rows to draw from. Raises ValueError for StyleGAN2,
-    whose layers have no plan, and for a model that needs labels and is given none.
+    whose layers have no plan, and for missing labels.
     """
     check_plan(model)
     specs = model.network.synthesis.layers
@@ -97,35 +94,35 @@ def layer_equivariance(
         options = {"num_samples": samples, "batch_size": batch, "seed": 0}
         return layer_motion.measure(render, constants, layers, **options)
 
-    inside = measure(feature_maps.within(model.network), [source, *layers])
-    alone = measure(feature_maps.alone(model.network, specs), layers)
-    meant = {kind: alone[kind].copy() for kind in KINDS}
+    in_network = measure(feature_maps.in_network(model.network), [source, *layers])
+    isolated = measure(feature_maps.isolated(model.network, specs), layers)
+    best = {kind: isolated[kind].copy() for kind in KINDS}
     other = [i for i, spec in enumerate(specs) if spec != designed[i]]
-    if other:  # the rest is what it is meant to be
-        maps = feature_maps.alone(model.network, [designed[i] for i in other])
+    if other:  # all others have the filters of the paper
+        maps = feature_maps.isolated(model.network, [designed[i] for i in other])
         found = measure(maps, [layers[i] for i in other])
         for kind in KINDS:
-            meant[kind][other] = found[kind]
-    rows = _rows([source, *layers], inside, alone, meant)
-    return LayerEquivariance(rows, layer_motion.leaking(alone, meant, layers))
+            best[kind][other] = found[kind]
+    rows = _rows([source, *layers], in_network, isolated, best)
+    return LayerEquivariance(rows, layer_motion.leaking(isolated, best, layers))
 
 
 def check_plan(model: Model) -> None:
     """Raises ValueError for StyleGAN2, whose layers have no plan."""
     if not model.network.synthesis.has_bands:
         raise ValueError(
-            "this is a StyleGAN2 generator (rows A to E): its layers have no plan to"
-            " judge them by; use equivariance"
+            "this is a StyleGAN2 generator (rows A to E), whose layers have no plan:"
+            " use equivariance instead"
         )
 
 
-def _rows(layers: Sequence[Layer], inside, alone, designed) -> list[dict]:
-    """`alone` and `designed` leave out the first of the layers, which is the input."""
-    drops = layer_motion.drops(inside["shift"], layers)
+def _rows(layers: Sequence[Layer], in_network, isolated, designed) -> list[dict]:
+    """`isolated` and `designed` lack the first of the layers, which is the input."""
+    drops = layer_motion.drops(in_network["shift"], layers)
     rows = []
     for i, layer in enumerate(layers):
-        row = {kind: inside[kind][i] for kind in KINDS} | {"drop": drops[i]}
-        for name, values in (("alone", alone), ("designed", designed)):
+        row = {kind: in_network[kind][i] for kind in KINDS} | {"drop": drops[i]}
+        for name, values in (("isolated", isolated), ("designed", designed)):
             row |= {f"{name}_{k}": values[k][i - 1] if i else None for k in KINDS}
         row["attenuation"] = layer.attenuation
         numbers = {name: _rounded(value) for name, value in row.items()}
@@ -134,7 +131,7 @@ def _rows(layers: Sequence[Layer], inside, alone, designed) -> list[dict]:
 
 
 def _described(spec: plan.LayerSpec) -> Layer:
-    """The layer's facts; the attenuation is that of the Kaiser rule."""
+    """The layer's design; its attenuation by Kaiser's rule."""
     attenuation = math.inf
     if spec.down_filter is not None:
         attenuation = filters.kaiser_attenuation(
@@ -144,7 +141,7 @@ def _described(spec: plan.LayerSpec) -> Layer:
 
 
 def _drawing(model: Model, labels, function: Callable):
-    """(render, constants) of `layer_motion` for a function of `feature_maps`."""
+    """(render, variables) of `layer_motion.measure`, for maps of `feature_maps`."""
     network = drawing.of_model(model, labels)
 
     def render(constants, numbers, transform):
@@ -155,7 +152,7 @@ def _drawing(model: Model, labels, function: Callable):
 
 
 def _rounded(value: float | None) -> float | None:
-    """To a hundredth; None for what is infinite or nothing: JSON knows neither."""
+    """To a hundredth; None, as JSON has no infinity or NaN."""
     if value is None or not math.isfinite(value):
         return None
     return round(float(value), 2)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Result(NamedTuple):
-    """None where the paper has no number."""
+    """None: not in the paper."""
 
     fid: float
     eqt_int: float | None = None
@@ -31,7 +31,7 @@ LADDER = {
     "t": Result(4.62, 63.01, 46.40, 13.12, (26, 51)),
     "r": Result(4.50, 66.65, 45.92, 40.48, (33, 47)),
 }
-# After 25000 kimg; of MetFaces after 5000, begun from FFHQ(-U).
+# After 25000 kimg; MetFaces after 5000, initialised from FFHQ(-U).
 CONFIGS = {f"ffhqu256:{row}": LADDER[row] for row in "tra"} | {
     "ffhq1024:t": Result(2.79, 61.2, hours=(139, 199)),
     "ffhq1024:r": Result(3.07, 64.8, None, 46.6, (163, 237)),

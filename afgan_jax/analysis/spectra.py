@@ -1,11 +1,11 @@
-"""Average power spectra of many images, which come in batches of bytes.
+"""Average power spectra of batches of uint8 images.
 
     found = stats(batches)
     power = mean_power(batches, found.mean, found.std).power
     heatmap(power), slices({"reals": power, "fakes": other})
 
-All sets that are to be compared are whitened with the mean and deviation of one of
-them, usually the real images. Source: as `signal.spectrum`.
+Whiten all sets to compare with the mean and deviation of one of them, usually the real
+images. Source: as `signal.spectrum`.
 """
 
 import functools
@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64, Int, UInt8
 
+from afgan_jax import errors
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.metrics.sharding import BatchSharding
 from afgan_jax.model import Label, Model
@@ -34,22 +35,21 @@ Images = UInt8[np.ndarray | jax.Array, "_N _H _W _C"]
 
 
 class Stats(NamedTuple):
-    """Mean and standard deviation by channel of `count` images, in bytes' units."""
+    """Mean and standard deviation by channel of `count` images, in 0 .. 255."""
 
     count: int
     mean: Float64[np.ndarray, " C"]
     std: Float64[np.ndarray, " C"]
 
     def overall(self) -> tuple[float, float]:
-        """(mean, deviation) of all channels as one, as the published program has it."""
+        """(mean, deviation) of all channels together, as published."""
         mean = self.mean.mean()
-        return float(mean), float(
-            np.sqrt(np.mean(self.std**2 + self.mean**2) - mean**2)
-        )
+        variance = np.mean(self.std**2 + self.mean**2) - mean**2
+        return float(mean), float(np.sqrt(variance))
 
 
 class Spectrum(NamedTuple):
-    """Mean power of `count` images whitened by mean and std, of interp samples each."""
+    """Mean power of `count` images whitened by mean and std; see `mean_power`."""
 
     power: spectrum.Spectrum
     count: int
@@ -66,19 +66,13 @@ def drawn(
     labels: Label | Float64[np.ndarray, "M c_dim"] | None = None,
     batch: int = 16,
 ) -> Iterator[Images]:
-    """Batches of `count` samples of a model; labels: one for all, or to draw from."""
-    network, sharding = drawing.of_model(model, labels), BatchSharding.over(batch)
-
-    def draw(constants, numbers):
-        with jax.default_matmul_precision("highest"):
-            return pixels.to_uint8(network.draw(constants, numbers, None))
-
-    run = sharding.compile(draw)
-    return sharding.map(run, network.variables, lambda numbers: numbers, count)
+    """Batches of `count` samples; labels: one for all, or rows to draw from."""
+    network = drawing.of_model(model, labels)
+    return drawing.drawn(network, BatchSharding.over(batch), count, pixels.to_uint8)
 
 
 def stats(batches: Iterable[Images]) -> Stats:
-    """Mean and deviation over all pixels of all images, exact in sums."""
+    """Mean and deviation over all pixels of all images, with sums of integers."""
     count = pixels = 0
     sums: Int[np.ndarray, "2 C"] | int = 0
     for images in batches:
@@ -101,18 +95,20 @@ def mean_power(
 ) -> Spectrum:
     """The mean of `spectrum.power` of (images - mean) / std.
 
-    mean and std are of every channel (K = C) or one of all (K = 1), in bytes' units.
-    beta: of the Kaiser window. interp: samples of the spectrum a sample of the image.
-    Batches may differ in size; each is weighed by its images. Raises ValueError if
-    std is 0, or there are no images.
+    mean, std: of each channel (K = C) or of all (K = 1), in 0 .. 255. beta: of the
+    Kaiser window. interp: spectrum samples for each image sample. Batches may differ
+    in size. Raises ValueError if std is 0, or there are no images.
     """
     if not np.all(std > 0):
-        raise ValueError(
-            f"std={std.tolist()} must be positive: the set has no contrast"
-        )
+        why = "must be positive: use a set with contrast"
+        raise errors.SettingError("std", std.tolist(), why)
     count, total = 0, 0.0
     for images in batches:
-        _check_channels(images.shape[3], mean)
+        if len(mean) not in (1, images.shape[3]):
+            raise ValueError(
+                f"mean and std have {len(mean)} channels, the images {images.shape[3]}:"
+                " compare sets with the same channels"
+            )
         scale = np.float32(mean), np.float32(std)
         found = _power(jnp.asarray(images), *scale, beta=beta, interp=interp)
         total = total + len(images) * np.asarray(found, np.float64)
@@ -125,7 +121,7 @@ def mean_power(
 def heatmap(
     power: spectrum.Spectrum, *, interp: int = 4, smooth: float = 1.25, title: str = ""
 ) -> plot.Figure:
-    """A spectrum in dB, blurred by so many samples."""
+    """A spectrum in dB, blurred by `smooth` samples."""
     return plot.heatmap(
         spectrum.decibels(power, smooth=smooth),
         spectrum.frequencies(len(power), interp),
@@ -142,7 +138,7 @@ def slices(
     interp: int | Mapping[str, int] = 4,
     smooth: float = 0.0,
 ) -> plot.Figure:
-    """Spectra by name in dB at 0 and at 45 degrees; interp: of all, or of each."""
+    """Spectra by name in dB at 0 and 45 degrees; interp: of all, or of each."""
     panels = {"0 degrees": {}, "45 degrees": {}}
     for name, power in powers.items():
         each = interp if isinstance(interp, int) else interp[name]
@@ -153,47 +149,38 @@ def slices(
 
 
 def short_names(files: Sequence[str]) -> dict[str, str]:
-    """{short name: file}: names of files, with their folders' where those are alike.
+    """{name: file} with the files' names, after their folders' if any are equal.
 
-    Raises ValueError for files whose folders have one name, too.
+    Raises ValueError if those are equal, too.
     """
-    stems = [Path(file).stem for file in files]
-    if len(set(stems)) < len(files):
-        stems = [
-            f"{Path(file).absolute().parent.name}/{Path(file).stem}" for file in files
-        ]
-    if len(set(stems)) < len(files):
-        raise ValueError(f"{', '.join(files)} need different names")
-    return dict(zip(stems, files))
+    paths = [Path(file).absolute().with_suffix("") for file in files]
+    for names in (
+        [p.name for p in paths],
+        [f"{p.parent.name}/{p.name}" for p in paths],
+    ):
+        if len(set(names)) == len(files):
+            return dict(zip(names, files))
+    raise ValueError(f"{', '.join(files)} need different names")
 
 
 def read(path: str, part: str, wanted: tuple) -> dict:
-    """The arrays of an npz. Raises ValueError if it is not what the part wrote."""
+    """The arrays of an npz. Raises ValueError unless `spectra PART` wrote it."""
     problem = f"{path} is not a file that `spectra {part}` wrote"
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{problem}: {'no npz' if Path(path).exists() else 'missing'}")
     with np.load(path) as data:
         if not set(wanted) <= set(data):
-            raise ValueError(
-                f"{problem}: it holds {', '.join(list(data)[:5]) or 'nothing'}"
-            )
+            names = ", ".join(list(data)[:5])
+            raise ValueError(f"{problem}: it holds {names or 'nothing'}")
         return dict(data)
 
 
 @functools.partial(jax.jit, static_argnames=("beta", "interp"))
 def _power(images, mean, std, *, beta, interp):
-    def add(total, image):  # one at a time: padded images of 1024 pixels are large
+    def add(total, image):  # one at a time, as padded images of 1024 pixels are large
         white = (image[None] - mean) / std
         return total + spectrum.power(white, beta=beta, interp=interp), None
 
     size = [interp * n for n in images.shape[1:3]]
     total, _ = jax.lax.scan(add, jnp.zeros(size), images)
     return total / len(images)
-
-
-def _check_channels(channels: int, mean) -> None:
-    if len(mean) not in (1, channels):
-        raise ValueError(
-            f"the mean and deviation are of {len(mean)} channels, the images have"
-            f" {channels}: compare sets of the same channels"
-        )

@@ -1,24 +1,24 @@
 """Texture sticking: how much of the detail stays at its pixels while the input moves.
 
-The input moves right by whole pixels u = -reach .. reach. Detail d_u [N H W C] is what
-a small low-pass along rows takes away. Over the columns x that stay inside,
+The input moves right by whole pixels u = -reach .. reach. Detail d_u [N H W C] is the
+images less a small low-pass filter along rows. Over the columns x that stay inside,
 
-    A = power of mean_u d_u(x)        what stays where it is
-    B = power of mean_u d_u(x + u)    what follows the input
-    L = power of mean_u d_0(x + u), over the power of d_0: what averaging over
-        2 reach + 1 places leaves of a texture by chance
+    A = power of mean_u d_u(x)        detail that stays in place
+    B = power of mean_u d_u(x + u)    detail that follows the input
+    L = power of mean_u d_0(x + u), over the power of d_0: the share of a texture that
+        averaging over 2 reach + 1 positions leaves by chance
 
 If a share s of the power of d_0 stays and a share f follows, A = s + L f and
-B = f + L s in units of it, whence s = (A - L B) / (1 - L^2), f = (B - L A) / (1 - L^2),
-and the score is s / (s + f). 0: all detail follows the input; 1: all of it is stuck.
-Detail that does neither, the rest of 1, counts to neither.
+B = f + L s in units of it, so s = (A - L B) / (1 - L^2), f = (B - L A) / (1 - L^2).
+The score is s / (s + f): 0 if all detail follows the input, 1 if all of it is stuck.
+Other detail, 1 - s - f, counts as neither.
 
-Whole pixels need no interpolation, but what sticks to the pixels of the image itself
-they cannot tell, as that repeats with every pixel: layers at lower rates are seen,
-those at the full rate are not (EQ-T_frac sees them).
+Whole pixels need no interpolation, but do not reveal detail stuck to the pixels of the
+image, which repeats with each pixel: this measures layers of lower rates, EQ-T_frac
+also those of the full rate.
 
-The figure of it is one row of pixels, stacked over time: stuck detail shows as streaks
-along time, detail that follows as slanted hair.
+The figure shows one row of pixels stacked over time: stuck detail makes streaks along
+time, detail that follows the input slanted lines.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -38,18 +38,18 @@ from afgan_jax.viz import grid
 Images = Float[Array | np.ndarray, "N H W C"]
 
 SHOWN = 256  # pixels; narrower films are enlarged
-LOWPASS = np.array([1, 4, 6, 4, 1]) / 16  # takes half the amplitude at 6 pixels a cycle
+LOWPASS = np.array([1, 4, 6, 4, 1]) / 16  # halves amplitudes at 6 pixels per cycle
 
 
 class Shares(NamedTuple):
-    """Of the power of detail, what stays at its pixels and what follows the input."""
+    """Shares of the power of detail that stay at their pixels and follow the input."""
 
     stays: float
     follows: float
 
     @property
     def score(self) -> float:
-        """0: all follows; 1: all is stuck."""
+        """0 if all detail follows the input, 1 if all is stuck."""
         return self.stays / (self.stays + self.follows)
 
 
@@ -63,8 +63,8 @@ def texture_sticking(
 ) -> Shares:
     """The shares of a model's samples, whose input moves by up to `reach` pixels.
 
-    reach: None for 1/8 of the width, 16 at most. labels: one for all samples, or rows
-    to draw from. Raises ValueError for a model whose input cannot be moved.
+    labels: one for all samples, or rows to draw from. reach: None for `usual_reach`.
+    Raises ValueError for a model whose input cannot be moved.
     """
     image_equivariance.check_moves(model)
     show, ws = _rendering(model, batch), _latents(model, samples, labels)
@@ -79,12 +79,12 @@ def texture_sticking(
 
 
 def usual_reach(model: Model) -> int:
-    """The pixels moved either way where nothing else is asked for."""
+    """The default reach in pixels: 1/8 of the width, at most 16."""
     return min(max(model.resolution // 8, 1), 16)
 
 
 class Film(NamedTuple):
-    """One row of pixels, line by line a moment later, by what moves: {name: lines}."""
+    """{motion: a row of pixels at T times}."""
 
     lines: dict[str, Float[np.ndarray, "T W C"]]
     row: int
@@ -101,11 +101,11 @@ def film(
     drift: float = 0.0,
     batch: int = 4,
 ) -> Film:
-    """A row of sample `image` while its input moves, and while w drifts.
+    """A row of sample `image` while its input moves, and while its w changes.
 
-    row: None for that of most detail. pace: pixels a line. drift: by what part w goes
-    to that of the next sample; 0 leaves this out. Raises ValueError for a row that the
-    image does not have.
+    row: None for that of most detail. pace: pixels for each line. drift: the fraction
+    of the way that w moves to the next sample's; 0 leaves this out. Raises ValueError
+    for a row outside the image.
     """
     if row is not None and not 0 <= row < model.resolution:
         why = f"must be below {model.resolution}, the image's height"
@@ -117,7 +117,7 @@ def film(
     here, there = ws[image], ws[image + 1]
     stays = np.broadcast_to(here, (frames, *here.shape))
     if row is None:
-        row = liveliest_row(show(stays[:1], still[:1])[0])
+        row = most_detailed_row(show(stays[:1], still[:1])[0])
     lines = {"the input moves": show(stays, moves, row)}
     if drift:
         part = drift * (time + 0.5)[:, None, None].astype(np.float32)
@@ -126,7 +126,7 @@ def film(
 
 
 def strip(films: Mapping[str, Film]) -> UInt8[np.ndarray, "_H _W C"]:
-    """The films by caption, one below the other, as an image of about SHOWN pixels."""
+    """The films by caption, stacked in an image about SHOWN pixels wide."""
     lines, captions = [], []
     for name, found in films.items():
         images = pixels.to_uint8(np.stack(list(found.lines.values())))
@@ -139,14 +139,8 @@ def strip(films: Mapping[str, Film]) -> UInt8[np.ndarray, "_H _W C"]:
 def _latents(model: Model, count: int, labels) -> Float[np.ndarray, "count L w_dim"]:
     """ws of samples 0, 1, ..."""
     network = drawing.of_model(model, labels)
-
-    @jax.jit
-    @jax.default_matmul_precision("highest")
-    def found(variables, numbers):
-        z, _, c = network.pairs(variables, numbers)
-        return network.mapping(variables, z, c)
-
-    return np.asarray(found(network.variables, np.arange(count)))
+    with jax.default_matmul_precision("highest"):
+        return np.asarray(jax.jit(network.ws)(network.variables, np.arange(count)))
 
 
 def _rendering(model: Model, batch: int) -> Callable:
@@ -176,9 +170,9 @@ def measure(
     resolution: int,
     reach: int,
 ) -> Shares:
-    """The shares of all images that `render(batch, transform)` gives, pooled.
+    """The pooled shares of the images `render(batch, transform)` of all batches.
 
-    `resolution` is the number of pixels in a canvas width, the unit of transforms.
+    resolution: pixels in a canvas width, the unit of transforms.
     """
     sums = np.zeros(4)
     for batch in batches:
@@ -191,21 +185,21 @@ def measure(
 
 
 def shift(pixels: float, resolution: int) -> Float[Array, "3 3"]:
-    """The user transform that moves the image to the right."""
+    """The user transform that moves the image right by so many pixels."""
     return affine.user_transform(0.0, pixels / resolution)
 
 
 def powers(moved: Callable[[int], Images], reach: int) -> Float64[np.ndarray, "4"]:
-    """(A, B, L times the power of d_0, that power), sums over images and pixels.
+    """(A, B, L times the power of d_0, that power), summed over images and pixels.
 
-    `moved(u)` are the images whose input moved right by u pixels. Raises ValueError if
-    no column stays inside.
+    moved(u): the images with the input moved right by u pixels. Raises ValueError if no
+    column stays inside.
     """
     still = detail(moved(0))
     columns = still.shape[2] - 2 * reach
     if reach < 1 or columns < 1:
         most = (still.shape[2] - 1) // 2
-        why = f"does not fit: use 1 to {most} pixels, so that columns stay inside"
+        why = f"leaves no column inside: use 1 to {most} pixels"
         raise errors.SettingError("reach", reach, why)
     stays = follows = chance = 0.0
     for u in range(-reach, reach + 1):
@@ -219,28 +213,28 @@ def powers(moved: Callable[[int], Images], reach: int) -> Float64[np.ndarray, "4
 
 
 def shares(sums: Float64[np.ndarray, "4"]) -> Shares:
-    """What `powers`, or sums of them, say. Raises ValueError if there is no detail."""
+    """The shares from (sums of) `powers`. Raises ValueError if there is no detail."""
     *_, power = sums
     if not power > 0:
         raise ValueError("the images have no detail along their rows")
     A, B, L = sums[:3] / power
     if not A + B > 0:
         raise ValueError("no detail stays at its pixels or follows the input")
-    # Below 0 by rounding and chance only.
+    # Negative only by rounding and chance.
     stays, follows = max(A - L * B, 0.0), max(B - L * A, 0.0)
     return Shares(float(stays / (1 - L**2)), float(follows / (1 - L**2)))
 
 
 def detail(images: Images) -> Float64[np.ndarray, "N H _W C"]:
-    """Images less what a low-pass along rows keeps; 2 columns fewer at either end."""
+    """Images less their low-pass along rows; 2 columns fewer at each end."""
     x = np.asarray(images, np.float64)
     width = x.shape[2] - len(LOWPASS) + 1
     low = sum(tap * x[:, :, k : k + width] for k, tap in enumerate(LOWPASS))
     return x[:, :, len(LOWPASS) // 2 :][:, :, :width] - low
 
 
-def liveliest_row(image: Float[np.ndarray, "H W C"]) -> int:
-    """The row with most detail, of the middle half."""
+def most_detailed_row(image: Float[np.ndarray, "H W C"]) -> int:
+    """The row of most detail in the middle half of the image."""
     h = len(image)
     energy = np.sum(detail(image[None])[0] ** 2, axis=(1, 2))
     return h // 4 + int(np.argmax(energy[h // 4 : max(3 * h // 4, h // 4 + 1)]))

@@ -1,1 +1,1 @@
-"""How fast the program is on this machine, against plain XLA in the same process."""
+"""Times of the program on this machine, and of plain XLA in the same process."""

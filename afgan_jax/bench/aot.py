@@ -1,14 +1,15 @@
-"""What the TPU compiler says of training updates, on a machine without a TPU.
+"""Memory and estimated time of training updates on TPUs, on a machine without one.
 
-libtpu compiles for a topology that is only described. Memory is what the program will
-take on each chip. Cycles are the compiler's own estimates, summed over the instructions
-that carry one: good for ranking two programs for one chip, and never a claim of speed
-(loops, collectives and Pallas kernels carry none and are counted instead).
+libtpu compiles for the description of a topology. Memory is that of the program on each
+chip. Cycles are the compiler's estimates, summed over the instructions that have one:
+they rank programs for one chip, but are not times. Loops, collectives and Pallas
+kernels have no estimate and are counted instead.
 """
 
 import collections
 import dataclasses
 import importlib.util
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -16,11 +17,11 @@ from collections.abc import Iterator
 from jax.experimental import topologies
 
 from afgan_jax import errors
-from afgan_jax.bench import clock, memory
+from afgan_jax.bench import memory
 
 # Clocks in Hz by which cycles become time.
 CLOCKS = {"v4": 1.05e9, "v5e": 1.5e9, "v5p": 1.75e9, "v6e": 1.75e9}
-# Or else libtpu asks a cloud which machine this is, and complains at length.
+# Without these libtpu asks a cloud for the kind of machine, and prints long warnings.
 NO_CLOUD = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-1",
@@ -41,20 +42,16 @@ _SHAPE = re.compile(r"\b(\w+)\[([\d,]*)\]")
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
-    """One compiled program, per chip. `seconds` is a static estimate.
+class Report(memory.Row):
+    """One compiled program on each chip.
 
-    `collectives` is {kind: (how many, bytes of their results)}; `uncounted` says how
-    many loops and custom calls have no estimate.
+    seconds: a static estimate, without the `uncounted` loops and custom calls.
+    collectives: {kind: (how many, bytes of their results)}.
     """
 
-    name: str
     images: int
-    argument_bytes: int
-    temporary_bytes: int
     seconds: float
     uncounted: int
-    compile_seconds: float
     collectives: dict[str, tuple[int, int]]
 
     def line(self) -> str:
@@ -69,14 +66,11 @@ class Report:
             f"{self.compile_seconds:7.0f} s  {moved or 'nothing'}"
         )
 
-    def as_dict(self) -> dict:
-        return dataclasses.asdict(self)
-
 
 def devices(topology: str) -> list:
     """The chips of a topology such as "v5e:4x4" or "v6e:1x1".
 
-    Raises ValueError for one that libtpu does not know, and if there is no libtpu.
+    Raises ValueError for an unknown topology, and if there is no libtpu.
     """
     generation, _, shape = topology.partition(":")
     if generation not in CLOCKS or not re.fullmatch(r"\d+x\d+(x\d+)?", shape):
@@ -87,7 +81,7 @@ def devices(topology: str) -> list:
         raise errors.SettingError("topology", topology, why)
     for name, value in NO_CLOUD.items():
         os.environ.setdefault(name, value)
-    # A host holds more than one chip unless told otherwise.
+    # By default a host has more than one chip.
     single = set(shape.split("x")) == {"1"}
     options = {"chips_per_host_bounds": (1, 1, 1)} if single else {}
     try:
@@ -97,7 +91,7 @@ def devices(topology: str) -> list:
     except (RuntimeError, ValueError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:200]
         if importlib.util.find_spec("libtpu") is None:
-            reason = f"there is no TPU compiler here: {INSTALL}"
+            reason = f"the TPU compiler is missing: {INSTALL}"
         raise errors.SettingError("topology", topology, f"fails: {reason}") from error
     return list(described.devices)
 
@@ -105,7 +99,7 @@ def devices(topology: str) -> list:
 def updates(
     program, D, batch: int, hertz: float, phases: tuple[str, ...] = ()
 ) -> Iterator[Report]:
-    """Compiles updates of a program made for the chips of `devices`: all, or `phases`.
+    """Compiles updates of a program for the chips of `devices`; phases: only these.
 
     Raises ValueError for a phase that the program does not have.
     """
@@ -121,23 +115,15 @@ def updates(
 
 
 def report(name: str, jitted, arguments: tuple, images: int, hertz: float) -> Report:
-    """Compile for the devices that the arguments' shardings name, and read the result.
+    """Compiles for the devices of the arguments' shardings.
 
-    `images` is the number on each chip, `hertz` its clock.
+    images: their number on each chip. hertz: its clock.
     """
-    compiled, seconds = clock.compile_timed(jitted, arguments)
-    sizes, text = compiled.memory_analysis(), compiled.as_text()
+    row, compiled = memory.compiled(name, jitted, arguments)
+    text = compiled.as_text()
     cycles, uncounted = count_cycles(text)
-    return Report(
-        name,
-        images,
-        sizes.argument_size_in_bytes,
-        sizes.temp_size_in_bytes,
-        cycles / hertz,
-        uncounted,
-        seconds,
-        count_collectives(text),
-    )
+    counted = (images, cycles / hertz, uncounted, count_collectives(text))
+    return Report(*dataclasses.astuple(row), *counted)
 
 
 def count_cycles(text: str) -> tuple[int, int]:
@@ -161,7 +147,5 @@ def count_collectives(text: str) -> dict[str, tuple[int, int]]:
 
 
 def _size(dtype: str, shape: str) -> int:
-    count = 1
-    for n in filter(None, shape.split(",")):
-        count *= int(n)
+    count = math.prod(map(int, filter(None, shape.split(","))))
     return count * _BYTES.get(dtype, 4)

@@ -1,9 +1,8 @@
-"""How many operations a function needs, counted in its traced program.
+"""The arithmetic that a function needs, counted in its traced program.
 
-Counted are the multiplications and additions of matrix products, convolutions and
-resamplings, 2 a multiply-add; pointwise work is not. Resamplings count in their plain
-implementation, without the zeros of an upsampled signal; what no result depends on does
-not.
+Counts the multiplications and additions of matrix products, convolutions and
+resamplings, 2 for a multiply-add, but not pointwise operations, multiplications by the
+zeros of an upsampled signal, or operations that no result depends on.
 """
 
 import math
@@ -16,9 +15,9 @@ from afgan_jax.signal.backends import dispatch
 
 
 def needed_flops(function, *arguments) -> float:
-    """Floating-point operations that one call needs, batch included.
+    """Floating-point operations of one call.
 
-    A jitted function is counted in the implementations that it was made with.
+    Counted in plain implementations, or for a jitted function in its own.
     """
     if not hasattr(function, "trace"):
         function = jax.jit(dispatch.wishes(**dispatch.NAIVE)(function))
@@ -36,9 +35,8 @@ def _count_equation(equation) -> float:
     if name == "dot_general":
         (contracted, _), _ = parameters["dimension_numbers"]
         lhs = equation.invars[0].aval.shape
-        return (
-            2.0 * equation.outvars[0].aval.size * math.prod(lhs[i] for i in contracted)
-        )
+        products = math.prod(lhs[i] for i in contracted)
+        return 2.0 * equation.outvars[0].aval.size * products
     if name == "conv_general_dilated":
         kernel = equation.invars[1].aval
         features = kernel.shape[parameters["dimension_numbers"].rhs_spec[0]]
@@ -51,7 +49,7 @@ def _count_equation(equation) -> float:
 
 
 def _inner(parameters: dict):
-    """The programs within an equation: bodies of loops, calls, derivative rules."""
+    """The programs in an equation: bodies of loops, calls, derivative rules."""
     for value in parameters.values():
         if isinstance(value, core.ClosedJaxpr):
             yield value.jaxpr

@@ -1,9 +1,9 @@
-"""Time compiled functions and print one line for each, the same numbers as JSON."""
+"""Times of compiled functions, as rows for the terminal and JSON."""
 
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,12 +19,11 @@ HEADER = (
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What was measured of one function. Unmeasured numbers are None.
+    """Measurements of one function; None for what was not measured.
 
-    `seconds` is the median; `gflop` the arithmetic one call needs; `naive_seconds` the
-    time of the same function in XLA's own implementations, `against_seconds` that of
-    the same work in another program; `peak_bytes` the compiler's sum of arguments,
-    results and temporaries.
+    seconds: the median. gflop: arithmetic of a call. naive_seconds: of the same
+    function in XLA's own implementations. against_seconds: of the same work in another
+    program. peak_bytes: arguments, results and temporaries, by the compiler.
     """
 
     name: str
@@ -54,9 +53,6 @@ class Row:
             f"{memory:>9}{compiled:>9}{against}"
         )
 
-    def as_dict(self) -> dict:
-        return dataclasses.asdict(self)
-
 
 class Sides(NamedTuple):
     """A jitted function, and the same in XLA's own implementations."""
@@ -66,7 +62,7 @@ class Sides(NamedTuple):
 
 
 def sides(function: Callable, wishes: Mapping[str, str] | None = None, **jit) -> Sides:
-    """Jits `function` with these wishes and with dispatch.NAIVE; `jit` are options."""
+    """Jits `function` with `wishes` and with dispatch.NAIVE, with options `jit`."""
     both = (wishes or {}, dispatch.NAIVE)
     return Sides(*(jax.jit(dispatch.wishes(**w)(function), **jit) for w in both))
 
@@ -80,10 +76,10 @@ def measure(
     repeats: int = 3,
     naive: bool = True,
 ) -> Row:
-    """Clock `functions.chosen(*arguments())`, for `images` images a call.
+    """The time of `functions.chosen(*arguments())`, which computes `images` images.
 
-    Each run gets arguments of its own, since a donated one is consumed. With `naive`
-    `functions.naive` is run once too; operations are counted in it either way.
+    Each run gets new arguments, as donated ones are consumed. naive: also run
+    `functions.naive` once; its operations are counted in any case.
     """
     seconds, compiling, compiled = _clock(functions.chosen, arguments, repeats)
     naive_seconds = _clock(functions.naive, arguments, 1)[0] if naive else None
@@ -108,13 +104,27 @@ def compile_timed(jitted, arguments: tuple):
 def _clock(jitted, arguments, repeats: int):
     """(median seconds, seconds of compiling, the compiled function)."""
     compiled, compiling = compile_timed(jitted, arguments())
+    return median_seconds(compiled, repeats, arguments), compiling, compiled
+
+
+def median_seconds(
+    function: Callable,
+    repeats: int,
+    arguments: Callable[[], tuple] = tuple,
+    wait: Callable[[Any], Any] = jax.block_until_ready,
+) -> float:
+    """Median time of function(*arguments()), after one run to warm up.
+
+    wait: returns once the device has computed what it is given.
+    """
     times = []
-    for _ in range(repeats + 1):  # the first warms up
-        inputs = jax.block_until_ready(arguments())
+    for _ in range(repeats + 1):
+        inputs = arguments()
+        wait(inputs)
         start = time.perf_counter()
-        jax.block_until_ready(compiled(*inputs))
+        wait(function(*inputs))
         times.append(time.perf_counter() - start)
-    return float(np.median(times[1:])), compiling, compiled
+    return float(np.median(times[1:]))
 
 
 def format_seconds(seconds: float) -> str:

@@ -1,12 +1,13 @@
-"""What training updates will take on each device, by the compiler, without running one.
+"""The memory of training updates on each device, by the compiler, without running them.
 
-Arguments are the state and the batch; the updated state takes their place. Temporaries
-are what lives during an update beside them: feature maps kept for the backward pass.
+Arguments are the state and the batch; the updated state replaces them. Temporaries
+exist only during an update, such as feature maps kept for the backward pass.
 """
 
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ HEADER = (
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What one compiled update takes on each device."""
+    """The memory of one compiled update on each device."""
 
     name: str
     argument_bytes: int
@@ -34,8 +35,7 @@ class Row:
 
 
 def arguments(program, D, batch: int) -> tuple:
-    """(state, batch, key) of an update of training.step's Program, as shapes that say
-    on which devices they lie."""
+    """(state, batch, key) of an update of training.step's Program: shapes, sharded."""
     key = jax.eval_shape(jax.random.key, 0)
     state = jax.eval_shape(program.init, key)
     size = (batch, D.resolution, D.resolution, D.img_channels)
@@ -53,7 +53,7 @@ def arguments(program, D, batch: int) -> tuple:
 
 
 def report(G, D, program, batch: int) -> Iterator[str]:
-    """Lines: G's layers, parameters of both networks, then every update as compiled."""
+    """Lines of G's layers, the parameters of both networks, and every update."""
     state = jax.eval_shape(program.init, jax.random.key(0))
     yield G.synthesis.describe()
     yield f"parameters: G {count(state.G['params']):,}, D {count(state.D['params']):,}"
@@ -65,22 +65,23 @@ def report(G, D, program, batch: int) -> Iterator[str]:
 
 
 def count(tree) -> int:
-    """How many numbers a tree of arrays or shapes holds."""
+    """The number of elements in a tree of arrays or shapes."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
 def updates(program, D, batch: int) -> Iterator[Row]:
-    """A row for every update, as it is compiled."""
+    """A row for each update, as soon as it is compiled."""
     shapes = arguments(program, D, batch)
     for name, update in program.updates.items():
-        compiled, seconds = clock.compile_timed(update, shapes)
-        sizes = compiled.memory_analysis()
-        yield Row(
-            f"update {name}",
-            sizes.argument_size_in_bytes,
-            sizes.temp_size_in_bytes,
-            seconds,
-        )
+        yield compiled(f"update {name}", update, shapes)[0]
+
+
+def compiled(name: str, jitted, shapes: tuple) -> tuple[Row, Any]:
+    """(its row, the compiled function) for the devices of the shapes' shardings."""
+    found, seconds = clock.compile_timed(jitted, shapes)
+    sizes = found.memory_analysis()
+    used = sizes.argument_size_in_bytes, sizes.temp_size_in_bytes
+    return Row(name, *used, seconds), found
 
 
 def _placed(shapes, sharding):

@@ -1,12 +1,10 @@
-"""What is timed of metrics: networks of features, and what each metric does an image.
+"""Times of metrics: of feature networks, and of each metric for an image.
 
-Weights are drawn, not read: they do not change the time. Distances between features,
-once for all images, are not counted.
+Weights are random, which does not change the time. Distances between sets of features
+are not included.
 """
 
 import functools
-import statistics
-import time
 from collections.abc import Iterator
 
 import jax
@@ -24,12 +22,12 @@ from afgan_jax.metrics import (
 from afgan_jax.signal import pixels
 from afgan_jax.signal.backends import dispatch
 
-# Name of a row: the network whose features of generated pictures are found.
+# Name of a row: the feature network that is applied to samples.
 DRAWN = {"fid kid is": "inception", "pr": "vgg16", "fd_efficientnet": "efficientnet"}
 
 
 def networks(shape: tuple[int, int, int], batch: int, *, repeats: int) -> Iterator:
-    """A row for the features of pictures of this shape by each network."""
+    """A row for the features of images of this shape by each network."""
     images = np.random.RandomState(0).randint(0, 256, (batch, *shape)).astype(np.uint8)
     for net in (*DRAWN.values(), "lpips"):
         arguments = _params(net), images
@@ -44,9 +42,9 @@ def networks(shape: tuple[int, int, int], batch: int, *, repeats: int) -> Iterat
 
 
 def whole(G, batch: int, *, repeats: int, naive: bool) -> Iterator[clock.Row]:
-    """A row for drawing pictures, and for each metric from latents on.
+    """A row for drawing samples, and for each metric including its samples.
 
-    `naive` is for those whose time is the generator's.
+    naive: compare the metrics that consist of the generator.
     """
     network, numbers = _network(G), np.arange(batch)
     arguments = network.variables, numbers
@@ -59,20 +57,22 @@ def whole(G, batch: int, *, repeats: int, naive: bool) -> Iterator[clock.Row]:
         naive=naive,
     )
     parts = network.pairs, network.mapping, network.synthesize
-    runs = {name: evaluator.of_drawn(net, network.draw) for name, net in DRAWN.items()}
+    runs = {
+        name: evaluator.of_samples(net, network.draw) for name, net in DRAWN.items()
+    }
     runs["ppl"] = evaluator.of_paths(*parts)
+    options = {"repeats": repeats, "naive": False}
     for name, run in runs.items():
         params = _params((DRAWN | {"ppl": "lpips"})[name])
         constants = (network.variables, params), numbers
-        options = {"repeats": repeats, "naive": False}
         run = clock.sides(run)
         yield clock.measure(name, run, lambda c=constants: c, batch, **options)
-    if network.resolution is not None:
+    if network.can_move:
         yield from _motions(G, batch, repeats, naive)
 
 
 def _motions(G, batch: int, repeats: int, naive: bool) -> Iterator[clock.Row]:
-    """A row for each equivariance metric, with all that it does on the host."""
+    """A row for each equivariance metric, including its work on the host."""
     for kind in equivariance.KINDS:
         images, seconds = _clock_motion(G, kind, batch, repeats)
         naive_seconds = None
@@ -83,16 +83,13 @@ def _motions(G, batch: int, repeats: int, naive: bool) -> Iterator[clock.Row]:
 
 
 def _clock_motion(G, kind: str, batch: int, repeats: int) -> tuple[int, float]:
-    """(images, median seconds) of two batches, each image with its own motion."""
+    """(images, median seconds) of two batches."""
     over = sharding.BatchSharding.over(batch)
-    # A network of its own, so that it is traced with the wishes of now.
+    # A new network, so that it is traced with the current wishes.
     subject = evaluator.Subject(over, None, _network(G), {}, cache.Store(None))
-    times = []
-    for _ in range(repeats + 1):  # the first compiles
-        start = time.perf_counter()
-        subject.motion_errors(kind, 2 * over.batch)
-        times.append(time.perf_counter() - start)
-    return 2 * over.batch, statistics.median(times[1:])
+    images = 2 * over.batch
+    run = functools.partial(subject.motion_errors, kind, images)
+    return images, clock.median_seconds(run, repeats)
 
 
 def _network(G) -> samples.Network:

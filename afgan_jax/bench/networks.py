@@ -1,4 +1,4 @@
-"""What is timed of a configuration: operations, generator, updates, data."""
+"""Times of a configuration: of its operations, generator, updates and data."""
 
 import dataclasses
 import functools
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afgan_jax.bench import clock
+from afgan_jax.bench import clock, memory
 from afgan_jax.networks import conv_layer, generator, half_precision, p4, schedules
 from afgan_jax.signal import conv_resample, nonlinearity
 from afgan_jax.signal.backends import cpu_convolution
@@ -23,10 +23,10 @@ Wishes = Mapping[str, str] | None
 def operations(
     G, D, batch: int, *, wishes: Wishes = None, **clocking
 ) -> Iterator[clock.Row]:
-    """Every different convolution and filtered nonlinearity of both networks' layers.
+    """Rows of the convolutions and filtered nonlinearities of both networks' layers.
 
-    Forward, and forward with the gradient of all arguments ("+grad"), with `wishes` as
-    in `dispatch.wishes`.
+    Each operation once: forward, and with the gradient of all arguments ("+grad").
+    wishes: as in `dispatch.wishes`.
     """
     seen, wishes = set(), wishes or {}
     options, of_gradients = cpu_convolution.compiling_for(jax.default_backend())
@@ -41,12 +41,8 @@ def operations(
         arrays = [jax.random.normal(k, s) for k, s in zip(keys, ((batch, *x), *rest))]
         arrays = (half_precision.cast(arrays[0], dtype), *arrays[1:])
         whole = functools.partial(_with_gradients, function)
-        runs = {
-            name: clock.sides(function, wishes),
-            f"{name} +grad": clock.sides(
-                whole, of_gradients | wishes, compiler_options=options
-            ),
-        }
+        trained = clock.sides(whole, of_gradients | wishes, compiler_options=options)
+        runs = {name: clock.sides(function, wishes), f"{name} +grad": trained}
         for title, run in runs.items():
             yield clock.measure(title, run, lambda a=arrays: a, batch, **clocking)
 
@@ -123,7 +119,7 @@ def _dtype(net, size: int) -> str:
 def synthesis(
     G, batch: int, *, wishes: Wishes = None, **options
 ) -> Iterator[clock.Row]:
-    """The generator's images from ws."""
+    """The row of synthesis from ws."""
     variables = jax.jit(G.initialize)(jax.random.key(0))
     shape = (batch, G.synthesis.num_ws, G.mapping.w_dim)
     ws = jax.random.normal(jax.random.key(1), shape)
@@ -135,7 +131,7 @@ def synthesis(
     yield clock.measure("synthesis", run, lambda: (variables, ws), batch, **options)
 
 
-# What a generator's cost grows with; widths are factors of the config's.
+# Values of each scale; widths are factors of the config's.
 SCALES = {
     "batch": (1, 2, 4, 8, 16, 32),
     "resolution": (32, 64, 128, 256),
@@ -144,8 +140,10 @@ SCALES = {
 
 
 def scaling(settings: dict, batch: int, **options) -> Iterator[clock.Row]:
-    """The generator's images as one thing grows, as "batch 4": settings of
-    `make_generator` give the others. Names of rows are a scale and its value."""
+    """Rows of synthesis as each of SCALES grows, such as "batch 4".
+
+    settings: of `make_generator`, for all else.
+    """
     for scale, values in SCALES.items():
         for value in values:
             changes, count = {}, batch
@@ -162,23 +160,20 @@ def scaling(settings: dict, batch: int, **options) -> Iterator[clock.Row]:
 
 
 def updates(program, naive_program, D, batch, place, **options) -> Iterator[clock.Row]:
-    """One training update of every phase, on images of noise, and the mean "step".
+    """A training update of each phase, on images of noise, and the mean "step".
 
-    `naive_program` is the same with implementation "naive"; `place(host arrays)` puts a
+    naive_program: the same with implementation "naive". place(host arrays): puts a
     batch on the devices.
     """
     state = program.init(jax.random.key(0))
-    size = (batch, D.resolution, D.resolution, D.img_channels)
-    data = place(
-        {
-            "image": np.random.RandomState(0).randint(0, 256, size).astype(np.uint8),
-            "label": np.zeros((batch, D.c_dim), np.float32),
-            "gen_label": np.zeros((2, batch, D.c_dim), np.float32),
-        }
-    )
+    _, shapes, _ = memory.arguments(program, D, batch)
+    data = {name: np.zeros(s.shape, s.dtype) for name, s in shapes.items()}
+    size = data["image"].shape
+    data["image"] = np.random.RandomState(0).randint(0, 256, size).astype(np.uint8)
+    data = place(data)
     key = jax.device_put(jax.random.key(1), program.replicated)
 
-    def fresh():  # an update consumes the state that it is given
+    def fresh():  # an update donates its state
         return jax.tree.map(jnp.copy, state), data, key
 
     seconds = 0.0
@@ -191,7 +186,7 @@ def updates(program, naive_program, D, batch, place, **options) -> Iterator[cloc
 
 
 def data(batches, batch: int, *, seconds: float = 5.0) -> clock.Row:
-    """Images read, decoded and stacked a second, by an endless iterator of batches."""
+    """The row of reading and decoding images, from an endless iterator of batches."""
     next(batches)
     start = time.perf_counter()
     count = 0
@@ -203,7 +198,7 @@ def data(batches, batch: int, *, seconds: float = 5.0) -> clock.Row:
 
 
 def draw_scaling(path: str | os.PathLike, rows: list[dict], title: str) -> None:
-    """Time per image against what grows, and where the arithmetic alone would lie."""
+    """Plots the time per image over each scale, with the arithmetic as a guide."""
     panels = {scale: [] for scale in SCALES}
     guides = {scale: [] for scale in SCALES}
     for row in rows:
@@ -211,7 +206,7 @@ def draw_scaling(path: str | os.PathLike, rows: list[dict], title: str) -> None:
         if scale in panels:
             panels[scale].append((float(value), row["seconds"] / row["images"]))
             guides[scale].append((float(value), row["gflop"] / row["images"]))
-    for scale, points in guides.items():  # at the rate of the largest
+    for scale, points in guides.items():  # at the rate of the largest value
         rate = points[-1][1] / panels[scale][-1][1]
         guides[scale] = [(x, gflop / rate) for x, gflop in points]
     labels = {"ylabel": "seconds an image", "guide": "needed arithmetic"}

@@ -1,20 +1,22 @@
-"""The same work in the published PyTorch program, from a checkout that the user has.
+"""Times of the published PyTorch program, from a checkout that the user has.
 
-Nothing of that program is part of this one: the classes that its configurations name
-are imported from the folder given and timed in this process, with the same networks,
-batch and processor. PyTorch is what the checkout itself imports.
+Nothing of that program is part of this one: its classes are imported from the given
+folder and timed in this process, with the same networks, batch and processor. PyTorch
+is imported by the checkout.
 """
 
 import importlib
 import importlib.util
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-# Settings that both programs have: this project's words, and theirs.
+from afgan_jax import errors
+from afgan_jax.bench import clock
+
+# Settings of both programs: {name here: name there}.
 MAPPING = {"z_dim": "z_dim", "c_dim": "c_dim", "w_dim": "w_dim"}
 BOTH = {
     "resolution": "img_resolution",
@@ -23,26 +25,21 @@ BOTH = {
     "channel_max": "channel_max",
     "conv_clamp": "conv_clamp",
 }
-ALIAS_FREE = BOTH | {
-    "num_layers": "num_layers",
-    "num_critical": "num_critical",
-    "first_cutoff": "first_cutoff",
-    "first_stopband": "first_stopband",
-    "last_stopband_rel": "last_stopband_rel",
+SAME = ("num_layers", "num_critical", "first_cutoff", "first_stopband")
+SAME += ("last_stopband_rel", "conv_kernel", "filter_size")
+SAME += ("output_scale", "magnitude_ema_beta")
+ALIAS_FREE = BOTH | {name: name for name in SAME}
+ALIAS_FREE |= {
     "margin": "margin_size",
-    "conv_kernel": "conv_kernel",
-    "filter_size": "filter_size",
     "act_up": "lrelu_upsampling",
     "radial": "use_radial_filters",
-    "output_scale": "output_scale",
-    "magnitude_ema_beta": "magnitude_ema_beta",
 }
 STYLEGAN2 = BOTH | {"architecture": "architecture"}
 SYNTHESES = {
     "alias_free": ("networks_stylegan3", ALIAS_FREE),
     "stylegan2": ("networks_stylegan2", STYLEGAN2),
 }
-# All that the published program has of these settings.
+# The values of these settings that the published program has.
 PUBLISHED = {
     "kind": tuple(SYNTHESES),
     "schedule": ("flexible",),
@@ -55,41 +52,45 @@ EPILOGUE = ("mbstd_group_size", "mbstd_num_channels")
 
 
 def open_checkout(path: str) -> None:
-    """Makes the checkout's modules importable, before all others of their names.
+    """Puts the checkout's modules first on the import path.
 
     Raises ValueError if the folder or PyTorch is missing.
     """
     if not (Path(path) / "training" / "networks_stylegan3.py").is_file():
-        raise ValueError(
-            f"--checkout={path} holds no training/networks_stylegan3.py: give the"
-            " folder of the published StyleGAN3 program"
+        why = (
+            "holds no training/networks_stylegan3.py: give the folder of the published"
+            " StyleGAN3 program"
         )
+        raise errors.SettingError("checkout", path, why)
     if importlib.util.find_spec("torch") is None:
-        raise ValueError("--against=pytorch needs PyTorch: pip install torch")
+        raise errors.SettingError("against", "pytorch", "needs it: pip install torch")
     sys.path.insert(0, str(path))
 
 
 def networks(generator: dict, discriminator: dict, device: str):
-    """Their (G, D) of a config's sections, on "cpu" or "cuda", in float32.
+    """(G, D) of the published program for a config's sections, in float32.
 
-    Raises ValueError for settings that they do not have, and if they do not import.
+    device: "cpu" or "cuda". Raises ValueError for settings that they do not have, and
+    if they cannot be imported.
     """
     mapping, synthesis = generator["mapping"], generator["synthesis"]
-    for section in (synthesis, discriminator):
-        if section["dtype"] != "float32":
-            raise ValueError("--against=pytorch: dtype must be float32 in each network")
+    sections = {"generator.synthesis": synthesis, "discriminator": discriminator}
+    for section, settings in sections.items():
+        if settings["dtype"] != "float32":
+            why = "cannot be compared with PyTorch: use float32"
+            raise errors.SettingError(f"{section}.dtype", settings["dtype"], why)
     for name, known in PUBLISHED.items():
-        if synthesis.get(name, known[0]) not in known:
-            raise ValueError(
-                "--against=pytorch: it has no"
-                f" generator.synthesis.{name}={synthesis[name]!r}"
-            )
+        value = synthesis.get(name, known[0])
+        if value not in known:
+            why = f"is not in the published program: use {' or '.join(map(str, known))}"
+            raise errors.SettingError(f"generator.synthesis.{name}", value, why)
     name, names = SYNTHESES[synthesis["kind"]]
     try:
         module = importlib.import_module(f"training.{name}")
         of_d = importlib.import_module("training.networks_stylegan2")
     except ImportError as error:
-        raise ValueError(f"--checkout: {error}; install what it needs") from error
+        why = f"cannot be imported: {error}; install the missing package"
+        raise errors.SettingError("checkout", sys.path[0], why) from error
     G = module.Generator(
         **{theirs: mapping[ours] for ours, theirs in MAPPING.items()},
         **{theirs: synthesis[ours] for ours, theirs in names.items()},
@@ -105,9 +106,9 @@ def networks(generator: dict, discriminator: dict, device: str):
 
 
 def work(G, D, batch: int, r1_gamma: float, device: str) -> dict[str, Callable]:
-    """What is timed, by the names of this program's rows: functions of nothing.
+    """{row name: function without arguments} to time.
 
-    Path length regularisation is not among it.
+    Without path length regularisation.
     """
     torch = sys.modules["torch"]  # the checkout's own
 
@@ -155,14 +156,9 @@ def work(G, D, batch: int, r1_gamma: float, device: str) -> dict[str, Callable]:
 
 def seconds(function: Callable, repeats: int, device: str) -> float:
     """Median time of a call, after one to warm up."""
-    torch = sys.modules["torch"]  # the checkout's own
 
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    times = []
-    for _ in range(repeats + 1):
-        wait()
-        start = time.perf_counter()
-        function()
-        wait()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times[1:]))
+    def wait(_):
+        if device == "cuda":
+            sys.modules["torch"].cuda.synchronize()
+
+    return clock.median_seconds(function, repeats, wait=wait)

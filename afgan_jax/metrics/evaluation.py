@@ -1,17 +1,18 @@
-"""Metrics of a generator while it trains: chosen by name, never the end of a run."""
+"""Metrics of a generator, of images, or during training, by name."""
 
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from afgan_jax import errors
 from afgan_jax.metrics import cache, registry, samples, sharding
 from afgan_jax.metrics import weights as files
 from afgan_jax.metrics.evaluator import Subject
 
 
 class Result(NamedTuple):
-    """What a metric found, or why it found nothing."""
+    """The values of a metric, or the fault that prevented them."""
 
     metric: registry.Metric
     values: dict[str, float]
@@ -25,12 +26,12 @@ Evaluate = Callable[[Any], Iterator[Result]]
 def parse(*, names: tuple | str = (), batch: int = 16) -> list[registry.Metric]:
     """The metrics of these names, a tuple or separated by commas.
 
-    batch: how many images are made at a time, on all devices together.
-    Raises ValueError for a name that is unknown or there twice, and for weights that
-    are missing.
+    batch: how many images are computed at a time, on all devices together.
+    Raises ValueError for names that are unknown or given twice, and for missing
+    weights.
     """
     if batch < 1:
-        raise ValueError(f"metrics.batch={batch} must be at least 1")
+        raise errors.SettingError("metrics.batch", batch, "must be at least 1")
     names = names.split(",") if isinstance(names, str) else names
     metrics = registry.parse_all(names)
     registry.check_weights(metrics, {})
@@ -45,12 +46,12 @@ def measure(
     weights: Mapping[str, str] | None = None,
     batch: int = 16,
 ) -> Iterator[tuple[registry.Metric, registry.Found, float]]:
-    """Yields (metric, what it found, seconds) for each metric of what is judged.
+    """Yields (metric, its values, seconds) for each metric of `fakes`.
 
-    fakes: a generator, or images of any origin; reals: opens the real images, when
-    they are first asked for. weights: files of the networks of features, by name, None:
-    those in the cache. batch: images at a time, on all devices together.
-    Raises ValueError, before anything is computed, if one cannot be measured.
+    fakes: a generator, or images of any origin. reals: opens the real images when they
+    are first needed. weights: files of the feature networks by name; None: those in the
+    cache. batch: images at a time, on all devices together.
+    Raises ValueError, before computing, if a metric cannot be measured.
     """
     over = sharding.BatchSharding.over(batch)
     store = cache.Store(files.cache_folder() / "metrics")
@@ -63,28 +64,28 @@ def measure(
         yield metric, found, time.perf_counter() - start
 
 
-def make_evaluate(metrics: list[registry.Metric], judged: Subject) -> Evaluate:
+def make_evaluate(metrics: list[registry.Metric], subject: Subject) -> Evaluate:
     """evaluate(variables) yields the result of each metric of a generator's variables.
 
-    judged: of that generator. An error of a metric is told by its result. Raises
-    ValueError at once for a metric that cannot be measured of it.
+    subject: of that generator. An error of a metric is part of its result. Raises
+    ValueError at once for a metric that cannot be measured.
     """
     for metric in metrics:
-        metric.check(judged)
+        metric.check(subject)
 
     def evaluate(variables):
-        constants = judged.fakes.variables | {"G": variables}
-        fakes = dataclasses.replace(judged.fakes, variables=constants)
+        constants = subject.fakes.variables | {"G": variables}
+        fakes = dataclasses.replace(subject.fakes, variables=constants)
         for metric in metrics:
-            yield _result(metric, dataclasses.replace(judged, fakes=fakes))
+            yield _result(metric, dataclasses.replace(subject, fakes=fakes))
 
     return evaluate
 
 
-def _result(metric: registry.Metric, judged: Subject) -> Result:
+def _result(metric: registry.Metric, subject: Subject) -> Result:
     start, values, fault = time.perf_counter(), {}, None
     try:
-        values = metric.evaluate(judged)
-    except Exception as error:  # whatever it is, it must not end days of training
+        values = metric.find(subject).values
+    except Exception as error:  # no error of a metric may end the training
         fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return Result(metric, values, time.perf_counter() - start, fault)

@@ -1,9 +1,9 @@
-"""Features of pictures: vectors in which sets of pictures are compared.
+"""Feature vectors of images, by which metrics compare sets of images.
 
     features("inception")(images uint8 [N H W C]) -> [N 2048]
 
-Feature networks take pictures of any size, 0 to 255, grey or RGB, and resize them as
-the network's publishers do. Their weights come from `metrics.weights`.
+Feature networks take images of any size, 0 to 255, grey or RGB, and resize them as
+published. Their weights come from `metrics.weights`.
 """
 
 import os
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
+from afgan_jax import errors
 from afgan_jax.metrics import efficientnet, inception, vgg, weights
 
 Images = Num[Array | np.ndarray, "N H W C"]
@@ -23,46 +24,39 @@ Extract = Callable[[Images], Any]
 
 
 class Net(NamedTuple):
-    """A row of NETS: a network, the files of its weights, and which output counts."""
+    """A row of NETS: a network, its weights, and its output `tap` for metrics."""
 
     module: nn.Module
     files: tuple[str, ...]
     norm_of: Callable[[str], str | None]
     tap: str
-    size: int | None  # of a feature vector; None: it depends on the pictures'
 
 
 EFFICIENTNET = efficientnet.EfficientNetLite0(), ("efficientnet",), efficientnet.norm_of
 INCEPTION = inception.Inception(), ("inception",), inception.norm_of
 NETS = {
-    "inception": Net(*INCEPTION, "2048", 2048),
-    # Without the bias, as the published inception score.
-    "inception_logits": Net(*INCEPTION, "logits_unbiased", inception.CLASSES),
-    "vgg16": Net(vgg.VGG16(), ("vgg16",), vgg.norm_of, "fc2", 4096),
-    "efficientnet": Net(*EFFICIENTNET, "pooled", 1280),
-    "lpips": Net(vgg.Lpips(), ("vgg16", "lpips"), vgg.norm_of, "embedding", None),
+    "inception": Net(*INCEPTION, "2048"),
+    # Without the bias, as in the published inception score.
+    "inception_logits": Net(*INCEPTION, "logits_unbiased"),
+    "vgg16": Net(vgg.VGG16(), ("vgg16",), vgg.norm_of, "fc2"),
+    "efficientnet": Net(*EFFICIENTNET, "pooled"),
+    "lpips": Net(vgg.Lpips(), ("vgg16", "lpips"), vgg.norm_of, "embedding"),
 }
 
 
 def features(
-    name: str,
-    paths: Mapping[str, str | os.PathLike] | None = None,
-    *,
-    taps: tuple[str, ...] | None = None,
-    batch_size: int | None = None,
+    name: str, paths: Mapping[str, str | os.PathLike] | None = None, **options
 ) -> Extract:
-    """The function, compiled, of images to float32 features [N D] of the net `name`.
+    """A compiled function of images that returns features [N D] of the net `name`.
 
-    `paths` names files of weights ({"inception": "weights.pth"}) that are not in their
-    usual place. With `taps` it returns a tuple of those outputs of the net, for one
-    pass where several are needed. With a `batch_size`, images go through in pieces of
-    it, the last one filled up, so that one compiled program serves any N.
-    Raises ValueError for an unknown name, or weights that are missing or do not fit.
+    paths: files of weights ({"inception": "weights.pth"}) that are not in their usual
+    place. options: as in `extractor`. Raises ValueError for an unknown name, and for
+    weights that are missing or do not fit.
     """
     if name not in NETS:
-        raise ValueError(f"features {name!r} are not known, but {', '.join(NETS)}")
-    params = load(name, paths or {})
-    return extractor(name, params, taps=taps, batch_size=batch_size)
+        why = f"is unknown: use one of {', '.join(NETS)}"
+        raise errors.SettingError("name", name, why)
+    return extractor(name, load(name, paths or {}), **options)
 
 
 def load(name: str, paths: Mapping[str, str | os.PathLike]) -> dict:
@@ -90,31 +84,33 @@ def extractor(
     taps: tuple[str, ...] | None = None,
     batch_size: int | None = None,
 ) -> Extract:
-    """As `features`, of given parameters."""
-    net = NETS[name]
+    """As `features`, with given parameters.
+
+    taps: return a tuple of these outputs of the net instead. batch_size: run this many
+    images at a time, so that one compiled program serves any N.
+    """
     params = jax.device_put(params)
 
     @jax.jit
     def extract(params: dict, images: Images) -> tuple[Float[Array, "N D"], ...]:
-        outputs = net.module.apply({"params": params}, images)
-        return tuple(outputs[tap] for tap in taps or (net.tap,))
+        outputs = apply(name, params, images)
+        return tuple(outputs[tap] for tap in taps or (NETS[name].tap,))
 
     def run(images: Images) -> Any:
-        size = batch_size or len(images)
-        if len(images) == size:
-            found = extract(params, images)
-        else:
-            starts = range(0, len(images), size)
-            pieces = (_filled(images[i : i + size], size) for i in starts)
-            parts = zip(*(extract(params, piece) for piece in pieces))
-            found = tuple(jnp.concatenate(part)[: len(images)] for part in parts)
+        size, parts = batch_size or len(images), []
+        for start in range(0, len(images), size):
+            part = images[start : start + size]
+            full = part
+            if len(part) < size:  # one shape, compiled once
+                full = np.resize(part, (size, *part.shape[1:]))
+            parts.append([found[: len(part)] for found in extract(params, full)])
+        found = tuple(jnp.concatenate(outputs) for outputs in zip(*parts))
         return found if taps else found[0]
 
     return run
 
 
-def _filled(images: Images, size: int) -> Array | np.ndarray:
-    lacking = size - len(images)
-    if not lacking:
-        return images
-    return np.pad(np.asarray(images), [(0, lacking), (0, 0), (0, 0), (0, 0)])
+def apply(name: str, params: dict, images: Images) -> dict[str, Float[Array, "N D"]]:
+    """All outputs of the net `name`, computed with products in full precision."""
+    with jax.default_matmul_precision("highest"):
+        return NETS[name].module.apply({"params": params}, images)

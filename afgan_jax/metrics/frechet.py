@@ -2,7 +2,7 @@
 
     d = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))
 
-for the Gaussians with the sets' moments: FID, if the features are Inception's.
+for the Gaussians with the sets' moments; FID if the features are Inception's.
 
 Source: Heusel et al. 2017, GANs trained by a two time-scale update rule, Eq. 6.
 """
@@ -15,7 +15,7 @@ from jaxtyping import Float, Float64
 
 @dataclasses.dataclass(frozen=True)
 class Moments:
-    """Sums over a set of features, from which sets can be joined by adding."""
+    """Sums over a set of features; a + b are those of both sets together."""
 
     count: int
     total: Float64[np.ndarray, " d"]
@@ -23,7 +23,7 @@ class Moments:
 
     @classmethod
     def of(cls, features: Float[np.ndarray, "N d"]) -> "Moments":
-        """Sums in float64 of features of any precision."""
+        """The sums, in float64."""
         wide = np.asarray(features, np.float64)
         return cls(len(wide), wide.sum(0), wide.T @ wide)
 
@@ -53,8 +53,8 @@ def distance(a: Moments, b: Moments) -> float:
     root = _root(a.covariance)
     inner = np.linalg.eigvalsh(root @ b.covariance @ root)
     overlap = np.sqrt(np.maximum(inner, 0)).sum()
-    spread = np.trace(a.covariance) + np.trace(b.covariance) - 2 * overlap
-    return float(np.sum((a.mean - b.mean) ** 2) + spread)
+    traces = np.trace(a.covariance) + np.trace(b.covariance) - 2 * overlap
+    return float(np.sum((a.mean - b.mean) ** 2) + traces)
 
 
 def _root(covariance: Float64[np.ndarray, "d d"]) -> Float64[np.ndarray, "d d"]:

@@ -1,9 +1,9 @@
 """Inception-v3 as TensorFlow published it in 2015: the network of FID, KID and IS.
 
 It differs from the usual Inception-v3: 1008 outputs, average pools that do not count
-their padding, and a maximum instead of an average in the last block (Mixed_7c). The
-network is a table; batch normalisation (epsilon 1e-3) is folded into the convolutions
-when weights are loaded. Names are those of the PyTorch state dict.
+their padding, and a maximum instead of an average in the last block (Mixed_7c). Batch
+normalisation (epsilon 1e-3) is folded into the convolutions when weights are loaded.
+Names are those of the PyTorch state dict.
 
 Sources: Szegedy et al., Rethinking the Inception Architecture (2015);
 Heusel et al., GANs Trained by a Two Time-Scale Update Rule (2017).
@@ -15,7 +15,6 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jax.lax import Precision
 from jaxtyping import Array, Float, Num
 
 from afgan_jax.metrics import resize
@@ -35,7 +34,7 @@ class Conv(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Branches on the same input, concatenated; `name` goes before theirs."""
+    """Concatenated branches on the same input; `name` is a prefix of theirs."""
 
     name: str
     branches: tuple
@@ -110,44 +109,30 @@ REDUCE_7 = Split(
         (shrink,),
     ),
 )
-# (tap, steps): the mean over pixels of what the steps lead to is the tap.
-STAGES = (
-    (
-        "64",
-        (
-            Conv("Conv2d_1a_3x3", 32, **half),
-            Conv("Conv2d_2a_3x3", 32, (3, 3), padding="VALID"),
-            Conv("Conv2d_2b_3x3", 64, (3, 3)),
-            shrink,
-        ),
+# {tap: steps}; the tap is the mean over pixels of the result of the steps.
+STAGES = {
+    "64": (
+        Conv("Conv2d_1a_3x3", 32, **half),
+        Conv("Conv2d_2a_3x3", 32, (3, 3), padding="VALID"),
+        Conv("Conv2d_2b_3x3", 64, (3, 3)),
+        shrink,
     ),
-    (
-        "192",
-        (
-            Conv("Conv2d_3b_1x1", 80),
-            Conv("Conv2d_4a_3x3", 192, (3, 3), padding="VALID"),
-            shrink,
-        ),
+    "192": (
+        Conv("Conv2d_3b_1x1", 80),
+        Conv("Conv2d_4a_3x3", 192, (3, 3), padding="VALID"),
+        shrink,
     ),
-    (
-        "768",
-        (
-            _block_5("Mixed_5b", 32),
-            _block_5("Mixed_5c", 64),
-            _block_5("Mixed_5d", 64),
-            REDUCE_6,
-            _block_6("Mixed_6b", 128),
-            _block_6("Mixed_6c", 160),
-            _block_6("Mixed_6d", 160),
-            _block_6("Mixed_6e", 192),
-        ),
+    "768": (
+        *(_block_5(f"Mixed_5{i}", width) for i, width in zip("bcd", (32, 64, 64))),
+        REDUCE_6,
+        *(_block_6(f"Mixed_6{i}", n) for i, n in zip("bcde", (128, 160, 160, 192))),
     ),
-    ("2048", (REDUCE_7, _block_7("Mixed_7b", average), _block_7("Mixed_7c", maximum))),
-)
+    "2048": (REDUCE_7, _block_7("Mixed_7b", average), _block_7("Mixed_7c", maximum)),
+}
 
 
 class Inception(nn.Module):
-    """Images of any size, 0 to 255, grey or RGB, to all taps by name."""
+    """Images of any size, 0 to 255, grey or RGB, to {tap: features}."""
 
     @nn.compact
     def __call__(
@@ -155,11 +140,10 @@ class Inception(nn.Module):
     ) -> dict[str, Float[Array, "N D"]]:
         x = (resize.resize(resize.as_rgb(images), SIZE) - 128) / 128
         taps = {}
-        for tap, steps in STAGES:
+        for tap, steps in STAGES.items():
             x = self._run(steps, x, "")
             taps[tap] = x.mean(axis=(1, 2))
-        dense = nn.Dense(CLASSES, False, precision=Precision.HIGHEST, name="fc")
-        taps["logits_unbiased"] = dense(taps["2048"])
+        taps["logits_unbiased"] = nn.Dense(CLASSES, False, name="fc")(taps["2048"])
         bias = self.param("fc.bias", nn.initializers.zeros, (CLASSES,))
         taps["logits"] = taps["logits_unbiased"] + bias
         return taps
@@ -171,20 +155,13 @@ class Inception(nn.Module):
                 parts = [self._run(branch, x, name) for branch in step.branches]
                 x = jnp.concatenate(parts, axis=-1)
             elif isinstance(step, Conv):
-                conv = nn.Conv(
-                    step.channels,
-                    step.kernel,
-                    step.stride,
-                    step.padding,
-                    precision=Precision.HIGHEST,
-                    name=f"{start}{step.name}.conv",
-                )
-                x = nn.relu(conv(x))
+                _, *window = step
+                x = nn.relu(nn.Conv(*window, name=f"{start}{step.name}.conv")(x))
             else:
                 x = step(x)
         return x
 
 
 def norm_of(layer: str) -> str | None:
-    """Name of the normalisation after a layer."""
+    """The name of the normalisation after a layer."""
     return layer.removesuffix("conv") + "bn" if layer.endswith(".conv") else None

@@ -1,4 +1,4 @@
-"""Inception score: how sure a classifier is of each image, and how varied of all.
+"""Inception score: how confident a classifier is, and how varied its classes.
 
     IS = exp(mean over images of KL(p(class | image) || mean p))
 
@@ -20,10 +20,7 @@ def score(
     """
     count = len(probabilities)
     if count < splits:
-        raise ValueError(
-            f"inception score: {count} images in {splits} parts; generate at least"
-            f" {splits}"
-        )
+        raise ValueError(f"inception score: {count} images, but needs {splits} or more")
     p = np.asarray(probabilities, np.float64)
     parts = [p[i * count // splits : (i + 1) * count // splits] for i in range(splits)]
     scores = [_score(part) for part in parts]

@@ -1,4 +1,4 @@
-"""Kernel distance of two sets of features: KID, if the features are Inception's.
+"""Kernel distance of two sets of features; KID if they are Inception's.
 
 The unbiased estimate of the squared maximum mean discrepancy under the kernel
 
@@ -27,14 +27,14 @@ def distance(
     max_subset: int = MAX_SUBSET,
     seed: int = 0,
 ) -> float:
-    """Mean estimate over the subsets, in float64; may be below zero.
+    """Mean estimate over the subsets, in float64; may be negative.
 
     Raises ValueError if a set has fewer than 2 features.
     """
     if min(len(real), len(fake)) < 2:
         raise ValueError(
-            f"kernel distance: {len(real)} real and {len(fake)} generated images; give"
-            " at least 2 of each"
+            f"kernel distance: {len(real)} real and {len(fake)} generated images, but"
+            " needs at least 2 of each"
         )
     drawn = draw_subsets(len(real), len(fake), subsets, max_subset, seed)
     real, fake = (np.asarray(a, np.float64) for a in (real, fake))
@@ -44,7 +44,7 @@ def distance(
 def draw_subsets(
     real: int, fake: int, subsets: int, max_subset: int, seed: int
 ) -> list[Subset]:
-    """(indices of reals, of fakes) a subset, without replacement within it."""
+    """(real indices, fake indices) of each subset, drawn without replacement."""
     rng = np.random.RandomState(seed)
     m = min(real, fake, max_subset)
     pairs = []
@@ -57,5 +57,5 @@ def draw_subsets(
 def _estimate(x: Features, y: Features) -> float:
     m, d = x.shape
     kxx, kyy, kxy = ((a @ b.T / d + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
-    within = kxx.sum() - np.trace(kxx) + kyy.sum() - np.trace(kyy)
-    return within / (m * (m - 1)) - 2 * kxy.mean()
+    others = kxx.sum() - np.trace(kxx) + kyy.sum() - np.trace(kyy)
+    return others / (m * (m - 1)) - 2 * kxy.mean()

@@ -3,7 +3,7 @@
     PPL = E[ |e(g(t)) - e(g(t + eps))|^2 ] / eps^2
 
 where g(t) is the image at t between two random latents and e an embedding of images
-0..255 whose squared distance is perceptual (LPIPS). The mean leaves out what lies
+0..255 whose squared distance is perceptual (LPIPS). The mean leaves out distances
 beyond the 1st and 99th percentile.
 
 Source: Karras et al. 2019, A style-based generator architecture, Sec. 4.1; the end
@@ -40,10 +40,10 @@ def distances(
 ) -> Float[Array, " N"]:
     """The distance of each pair (z0, z1) at t in [0, 1], before the mean.
 
-    `synthesize` is given the ws of all beginnings, then those of all ends: where it
-    draws noise, that of image i and of image N + i should be the same.
-    space: "w", straight between their ws, or "z", along the sphere. crop: compare
-    faces' middles only, rows 3/8 to 7/8 and columns 2/8 to 6/8.
+    `synthesize` gets the ws at t of all pairs, then those at t + epsilon; image i and
+    image N + i should have the same noise.
+    space: "w", a straight line between ws, or "z", along the sphere. crop: compare only
+    the middle of faces, rows 3/8 to 7/8 and columns 2/8 to 6/8.
     """
     starts, ends = t, t + epsilon
     if space == "w":
@@ -51,7 +51,7 @@ def distances(
         ws = [w0 + (w1 - w0) * s[:, None, None] for s in (starts, ends)]
     else:
         ws = [mapping(_along_sphere(z0, z1, s), c) for s in (starts, ends)]
-    images = _seen(synthesize(jnp.concatenate(ws)), crop)
+    images = _compared(synthesize(jnp.concatenate(ws)), crop)
     before, after = jnp.split(embed(images), 2)
     return jnp.sum((before - after) ** 2, axis=1) / epsilon**2
 
@@ -76,8 +76,8 @@ def _unit(v: Latents) -> Latents:
     return v / jnp.linalg.norm(v, axis=1, keepdims=True)
 
 
-def _seen(images: Float[Array, "N H W C"], crop: bool) -> Float[Array, "N H2 W2 3"]:
-    """What is compared: 0..255 in colours, averaged down as whole images would be."""
+def _compared(images: Float[Array, "N H W C"], crop: bool) -> Float[Array, "N h w 3"]:
+    """RGB images of 0..255, downsampled by the factor of the uncropped images."""
     factor = images.shape[1] // LARGEST
     if crop:
         eighth = images.shape[1] // 8

@@ -1,9 +1,9 @@
 """Improved precision and recall of generated features against real ones.
 
-The manifold of a set is the union of balls around its points, each as wide as the
-distance to the k-th nearest other point. Precision is the share of generated points
-within the reals' manifold, recall that of reals within the generated one's. Features
-and radii are rounded to float16, as published; distances are float32.
+The manifold of a set is the union of balls around its points, whose radius is the
+distance to the k-th nearest other point. Precision is the share of generated points in
+the manifold of the real ones, recall the reverse. Features and radii are rounded to
+float16, as published; distances are float32.
 
 Source: Kynkäänniemi et al. 2019, Improved precision and recall metric, Eqs. 1 and 2.
 """
@@ -27,12 +27,12 @@ def precision_recall(
     """(precision, recall). Raises ValueError if a set has no more than k points."""
     if min(len(real), len(fake)) <= k:
         raise ValueError(
-            f"precision and recall: {len(real)} real and {len(fake)} generated images;"
-            f" give at least {k + 1} of each"
+            f"precision and recall: {len(real)} real and {len(fake)} generated images,"
+            f" but needs at least {k + 1} of each"
         )
     real, fake = (np.asarray(a, np.float16).astype(np.float32) for a in (real, fake))
-    precision = _share_within(real, _radii(real, k, block), fake, block)
-    return precision, _share_within(fake, _radii(fake, k, block), real, block)
+    precision = _share_inside(real, _radii(real, k, block), fake, block)
+    return precision, _share_inside(fake, _radii(fake, k, block), real, block)
 
 
 def _radii(points: Features, k: int, block: int) -> Float[np.ndarray, " N"]:
@@ -46,13 +46,13 @@ def _radii(points: Features, k: int, block: int) -> Float[np.ndarray, " N"]:
     return np.concatenate(radii).astype(np.float16).astype(np.float32)
 
 
-def _share_within(centres: Features, radii, probes: Features, block: int) -> float:
-    """The share of probes within the radius of at least one centre."""
+def _share_inside(centres: Features, radii, probes: Features, block: int) -> float:
+    """The share of probes in at least one ball."""
     inside = 0
     for rows in _blocks(probes, block):
         found = np.zeros(len(rows), bool)
         for columns, radius in zip(_blocks(centres, block), _blocks(radii, block)):
-            found |= np.asarray(_any_within(rows, columns, radius))
+            found |= np.asarray(_any_inside(rows, columns, radius))
         inside += int(found.sum())
     return inside / len(probes)
 
@@ -68,7 +68,7 @@ def _keep_nearest(nearest, rows, columns):
 
 
 @jax.jit
-def _any_within(rows, columns, radius):
+def _any_inside(rows, columns, radius):
     return (_distances(rows, columns) <= radius).any(axis=1)
 
 

@@ -1,8 +1,7 @@
-"""The resizing and the scales of pictures that published feature networks expect.
+"""The resizing and scaling of images that published feature networks expect.
 
-TensorFlow 1's bilinear resizing, which the networks' published features are made with:
-output pixel i is read at i * in / out (pixels' corners coincide, not their centres),
-without a low-pass filter, beyond the last pixel from the last.
+TensorFlow 1's bilinear resizing: output pixel i is read at i * in / out (corners of
+pixels coincide, not centres), without a low-pass filter; the last pixel is repeated.
 """
 
 import jax
@@ -12,7 +11,7 @@ from jaxtyping import Array, Float, Num
 
 
 def as_rgb(images: Num[Array | np.ndarray, "N H W C"]) -> Float[Array, "N H W 3"]:
-    """The images in float32; grey is repeated. Raises ValueError if C is not 1 or 3."""
+    """Images in float32, grey ones repeated. Raises ValueError if C is not 1 or 3."""
     channels = images.shape[-1]
     if channels not in (1, 3):
         raise ValueError(f"images have {channels} channels; features take 1 or 3")
@@ -27,7 +26,7 @@ def resize(x: Float[Array, "N H W C"], size: int) -> Float[Array, "N size size C
 
 def _along(x: jax.Array, size: int, axis: int) -> jax.Array:
     count = x.shape[axis]
-    # In float32 as published: what it rounds to moves pixels by up to 1e-5 of a step.
+    # In float32, as published: its rounding shifts pixels by up to 1e-5.
     position = np.arange(size, dtype=np.float32) * np.float32(count / size)
     lower = np.minimum(position.astype(np.int32), count - 1)
     upper = np.minimum(lower + 1, count - 1)

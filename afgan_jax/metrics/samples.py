@@ -1,24 +1,21 @@
-"""Images by number: those of an archive, and those that a generator draws."""
+"""Images by number: those of an archive, and samples drawn from a generator."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from afgan_jax.metrics.sharding import Numbers
+from afgan_jax.metrics.sharding import BatchSharding, Numbers
 
 Draw = Callable[[Any, Numbers, Any], Float[Array, "n H W C"]]
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageSource:
-    """`read` numbers of `count` pictures; `digest(n)` names the first n's content.
-
-    shape: (H, W, C) of each.
-    """
+    """`count` images of shape (H, W, C); `digest(n)` identifies the first n."""
 
     read: Callable[[Numbers], UInt8[np.ndarray, "n H W C"]]
     shape: tuple[int, int, int]
@@ -28,26 +25,31 @@ class ImageSource:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A generator: draw(variables, numbers, transform) are its pictures in [-1, 1].
+    """A generator whose samples have numbers.
 
-    `pairs(variables, numbers)` are latents and classes of path lengths, (z0, z1, c);
-    `mapping(variables, z, c)` are ws. `synthesize(variables, ws, numbers)` are pictures
-    with the noise of these numbers (None: the constant one); it takes also transform=,
-    if the input can be moved. transform is None, [3 3] or [N 3 3].
-    shape: (H, W, C) of a picture. resolution: None if the input cannot be moved.
+    draw(variables, numbers, transform) -> samples in [-1, 1]; transform is None, [3 3]
+    or [N 3 3]. pairs(variables, numbers) -> (z0, z1, c), two latents and a label each.
+    mapping(variables, z, c) -> ws. synthesize(variables, ws, numbers) -> images, with
+    the noise of these numbers (None: the constant noise).
+    shape: (H, W, C) of an image. can_move: whether the input takes a transform.
     """
 
     variables: Any
     draw: Draw
     shape: tuple[int, int, int]
-    resolution: int | None
+    can_move: bool
     pairs: Callable
     mapping: Callable
     synthesize: Callable
 
+    def ws(self, variables: Any, numbers: Numbers) -> Float[Array, "n L w_dim"]:
+        """ws of samples by number."""
+        z, _, c = self.pairs(variables, numbers)
+        return self.mapping(variables, z, c)
+
 
 def of_archive(archive) -> ImageSource:
-    """The pictures of a data.archive.Archive."""
+    """The images of a data.archive.Archive."""
 
     def read(numbers):
         return np.stack([archive[int(i)][0] for i in numbers])
@@ -59,10 +61,9 @@ def of_archive(archive) -> ImageSource:
 def of_generator(
     G, variables: dict, labels: Float[np.ndarray, "N c_dim"], key: jax.Array
 ) -> Network:
-    """A networks.generator.Generator, with classes drawn from `labels`.
+    """A networks.generator.Generator, with labels drawn from the rows of `labels`.
 
-    Picture i has latents, a class and, where layers take it, noise of its own, drawn
-    from `key` and i.
+    Sample i has its own latents, label and noise, drawn from `key` and i.
     """
     conditional = G.mapping.c_dim > 0
     constants = {"G": variables, "labels": labels, "key": jax.random.key_data(key)}
@@ -85,7 +86,7 @@ def of_generator(
 
     def draw(constants, numbers, transform):
         z, c = inputs(constants, numbers, 0)
-        # A constant takes no transform, so none is passed where none is asked for.
+        # A constant input takes no transform, not even None.
         motion = {} if transform is None else {"transform": transform}
         variables = with_noise(constants, numbers)
         return G.apply(variables, z, c if conditional else None, **motion)
@@ -98,16 +99,13 @@ def of_generator(
     def mapping(constants, z, c):
         return G.apply(constants["G"], z, c if conditional else None, method="map")
 
-    def synthesize(constants, ws, numbers=None, **motion):
+    def synthesize(constants, ws, numbers=None):
         own = constants["G"] if numbers is None else with_noise(constants, numbers)
-        return G.apply(own, ws, method="synthesize", **motion)
+        return G.apply(own, ws, method="synthesize")
 
-    n = G.synthesis.resolution
-    shape, motion = (
-        (n, n, G.synthesis.img_channels),
-        n if G.synthesis.can_move else None,
-    )
-    return Network(constants, draw, shape, motion, pairs, mapping, synthesize)
+    net = G.synthesis
+    shape = (net.resolution, net.resolution, net.img_channels)
+    return Network(constants, draw, shape, net.can_move, pairs, mapping, synthesize)
 
 
 def of_model(
@@ -115,8 +113,8 @@ def of_model(
 ) -> Network:
     """The samples of an afgan_jax.Model, by number.
 
-    labels: one for all, as Model.c takes it, or rows to draw from; None for a model
-    without. Raises ValueError for labels that the model does not take.
+    labels: one for all samples, as in Model.c, or rows to draw from; None for a model
+    without labels. Raises ValueError for labels that the model does not take.
     """
     rows = labels if np.ndim(labels) == 2 else model.c(labels, 1)
     rows = np.zeros((1, 0), np.float32) if rows is None else np.asarray(rows)
@@ -124,10 +122,21 @@ def of_model(
     return of_generator(model.network, model.variables, rows, key)
 
 
-def _draw_noise(variables: dict, keys: Array) -> dict:
-    """The variables with noise for an image of each key in place of the constant one.
+def drawn(
+    network: Network,
+    sharding: BatchSharding,
+    count: int,
+    finish: Callable[[Array], Array] = lambda images: images,
+) -> Iterator[np.ndarray]:
+    """finish(samples [n H W C] in [-1, 1]) of samples 0 .. count - 1, in batches."""
+    run = sharding.compile(lambda *a: finish(network.draw(*a, None)))
+    return sharding.map(run, network.variables, count)
 
-    As drawing it at random within the network, but alike in any batch.
+
+def _draw_noise(variables: dict, keys: Array) -> dict:
+    """The variables with noise of its own for each key in place of the constant noise.
+
+    Unlike random noise in the network, it does not depend on the batch.
     """
     leaves, tree = jax.tree_util.tree_flatten_with_path(variables)
 

@@ -1,10 +1,11 @@
-"""Images by number, worked on in batches by all devices of all processes.
+"""Functions of numbered images, computed in batches by all devices of all processes.
 
-Picture i of a source depends on i alone, and what is found in it on the picture alone:
-so results are the same for any number of devices and processes, and any batch.
+Image i of a source depends only on i, and what is found in it only on the image. So
+results are the same for any number of devices and processes, and any batch size.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,14 +23,14 @@ Numbers = Int[np.ndarray, " n"]
 
 @dataclasses.dataclass(frozen=True)
 class BatchSharding:
-    """Batches that the devices of a mesh share in equal parts."""
+    """Batches split equally over the devices of a mesh."""
 
     mesh: Mesh
     batch: int
 
     @classmethod
     def over(cls, batch: int, devices: list | None = None) -> "BatchSharding":
-        """`batch` is raised to a multiple of the devices, by default all there are."""
+        """Rounds `batch` up to a multiple of the devices; None: all devices."""
         devices = jax.devices() if devices is None else devices
         # A process's devices lie side by side, as its rows of a batch do.
         devices = sorted(devices, key=lambda d: (d.process_index, d.id))
@@ -39,40 +40,42 @@ class BatchSharding:
     def compile(self, function: Callable, *, rows: int = 1) -> Callable:
         """function(constants, ...) with its last `rows` arguments split by rows.
 
-        Constants and results are whole on every device.
+        Constants and results are replicated on every device. Matrix products keep full
+        float32 precision, which accelerators reduce by default.
         """
 
         def call(constants, *arguments):
-            with dispatch.split_over(self.mesh):
+            highest = jax.default_matmul_precision("highest")
+            with dispatch.split_over(self.mesh), highest:
                 return function(constants, *arguments)
 
         split = NamedSharding(self.mesh, PartitionSpec("data"))
 
         def run(constants, *arguments):
-            whole, parts = arguments[:-rows], arguments[-rows:]
+            replicated, parts = arguments[:-rows], arguments[-rows:]
             parts = [jax.make_array_from_process_local_data(split, a) for a in parts]
-            return jitted(constants, *whole, *parts)
+            return jitted(constants, *replicated, *parts)
 
-        jitted = jax.jit(call, out_shardings=self._whole)
+        jitted = jax.jit(call, out_shardings=self._replicated)
         return run
 
-    def everywhere(self, tree: Any) -> Any:
+    def replicate(self, tree: Any) -> Any:
         """Arrays of this process, on all devices."""
-        return jax.device_put(tree, self._whole)
+        return jax.device_put(tree, self._replicated)
 
     def map(
         self,
         function: Callable,
         constants: Any,
-        read: Callable[[Numbers], np.ndarray],
         count: int,
+        read: Callable[[Numbers], np.ndarray] = lambda numbers: numbers,
     ) -> Iterator[np.ndarray]:
         """function(constants, read(numbers)) for numbers 0 .. count - 1, in batches.
 
-        `function` comes from `compile`; `read` gives this process's rows of its
-        argument. The last batch is filled up by starting again, and cut.
+        `function` comes from `compile`; `read` returns this process's rows of its
+        argument. The last batch is padded with the first numbers, and its result cut.
         """
-        constants = self.everywhere(constants)
+        constants = self.replicate(constants)
         pending = None  # so that the next batch is read while the devices work
         for start in range(0, count, self.batch):
             numbers = np.arange(start, start + self.batch) % count
@@ -90,19 +93,35 @@ class BatchSharding:
         return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
 
     @property
-    def _whole(self) -> NamedSharding:
+    def _replicated(self) -> NamedSharding:
         return NamedSharding(self.mesh, PartitionSpec())
 
 
-def _agreed(read: Callable, numbers: Numbers):
-    """read(numbers); an error in one process is one in all, lest they wait for it."""
+@functools.cache
+def compiled(
+    sharding: BatchSharding, make: Callable, *arguments, rows: int = 1
+) -> Callable:
+    """sharding.compile(make(*arguments)), the same for the same arguments.
+
+    So metrics that need one function compile it once.
+    """
+    return sharding.compile(make(*arguments), rows=rows)
+
+
+def all_processes(yes: bool) -> bool:
+    """Whether all processes of the job say yes; every one of them must ask."""
     if jax.process_count() == 1:
-        return read(numbers)
+        return yes
+    return bool(multihost_utils.process_allgather(np.array(yes)).all())
+
+
+def _agreed(read: Callable, numbers: Numbers):
+    """read(numbers). An error in one process is raised in all, which would wait."""
     fault, found = None, None
     try:
         found = read(numbers)
     except (ValueError, OSError) as error:
         fault = error
-    if np.any(multihost_utils.process_allgather(np.array(fault is not None))):
+    if not all_processes(fault is None):
         raise fault or ValueError("another process of the job could not read its share")
     return found

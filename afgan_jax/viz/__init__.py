@@ -1,1 +1,1 @@
-"""Images for people: grids, strips, animations."""
+"""Figures, grids and strips of images, animations."""

@@ -1,8 +1,7 @@
-"""Figures that explain the steps of an alias-free generator.
+"""Figures of the layers of an alias-free generator, from `analysis.layer_report`.
 
-They are drawn from plain numbers, as `analysis.layer_report` finds them: frequencies in
-cycles per canvas width, gains and powers in dB. Blue is what a layer reads or what goes
-up, red what it makes or what comes down.
+Frequencies are in cycles per canvas width, gains and powers in dB. Inputs and
+upsampling are blue, outputs and downsampling red.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,12 @@ from afgan_jax.viz import grid, plot
 
 UP, DOWN, OUT = "tab:blue", "tab:red", "tab:green"
 AXIS = "cycles per canvas width"
-LOWEST = -120.0  # dB that are drawn
-SHOWN = 112  # pixels of a feature map
+LOWEST = -120.0  # dB
+SHOWN = 112  # pixels of a feature map's height
 
 
 def staircase(rows: Sequence[Mapping]) -> plot.Figure:
-    """Cutoff, stopband and half of the sampling rates over the layers, as steps."""
+    """Cutoffs, stopbands and Nyquist frequencies of the layers, as steps."""
     figure, (axis,) = plot.panels(1, 1, (4.0 + 0.5 * len(rows), 4.2))
     x, edges = np.arange(len(rows)), np.arange(len(rows) + 1) - 0.5
     column = {k: np.array([row[k] for row in rows], float) for k in STAIRS}
@@ -35,17 +34,15 @@ def staircase(rows: Sequence[Mapping]) -> plot.Figure:
     axis.set_yscale("log", base=2)
     axis.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
     axis.set_xticks(x, [row["name"] for row in rows], rotation=60, ha="right")
-    axis.set_xlim(-0.5, len(rows) - 0.5)
     least = np.append(column["half_width"], low)
     axis.set_ylim(bottom=0.8 * least[least > 0].min())
-    axis.set_ylabel(AXIS)
-    axis.grid(True, alpha=0.3)
+    axis.set(xlim=(-0.5, len(rows) - 0.5), ylabel=AXIS)
     axis.set_title("bands and sampling rates", loc="left")
     figure.legend(loc="outside right upper")
     return figure
 
 
-# column: (label, factor, look of the line), from the top down
+# column: (label, factor, style of the line), from the top down
 STAIRS = {
     "inner_rate": ("inner Nyquist frequency", 0.5, {"color": "0.6", "ls": "--"}),
     "rate": ("Nyquist frequency s/2", 0.5, {"color": "0.35", "lw": 3.5}),
@@ -56,13 +53,7 @@ STAIRS = {
 
 
 def filter_bank(rows: Sequence[Mapping]) -> plot.Figure:
-    """Impulse and frequency response of each layer's filters, two layers a line.
-
-    Layers without filters are left out. Raises ValueError if no layer has one.
-    """
-    rows = [row for row in rows if row["up"] or row["down"]]
-    if not rows:
-        raise ValueError("no layer that is to be drawn has a filter")
+    """Impulse and frequency responses of layers with filters, two layers to a row."""
     figure, axes = plot.panels(2 * len(rows), 4, (3.6, 2.2))
     for row, impulse, response in zip(rows, axes[::2], axes[1::2]):
         for side, colour in (("up", UP), ("down", DOWN)):
@@ -70,15 +61,12 @@ def filter_bank(rows: Sequence[Mapping]) -> plot.Figure:
                 _impulse(impulse, side, row[side], colour)
                 _response(response, side, row[side], colour)
         impulse.set_title(row["name"], loc="left", fontsize="medium")
-        impulse.set_xlabel("samples at the inner rate", fontsize="small")
-        impulse.set_ylabel("taps", fontsize="small")
         response.set_title(_attenuations(row), loc="right", fontsize="small")
-        response.set_xlabel(AXIS, fontsize="small")
-        response.set_ylabel("dB", fontsize="small")
-        response.set_xlim(0, row["inner_rate"] / 2)
-        response.set_ylim(LOWEST, 8)
-        for axis in (impulse, response):
-            axis.grid(True, alpha=0.3)
+        response.set(xlim=(0, row["inner_rate"] / 2), ylim=(LOWEST, 8))
+        labels = ("samples at the inner rate", "taps"), (AXIS, "dB")
+        for axis, (x, y) in zip((impulse, response), labels):
+            axis.set_xlabel(x, fontsize="small")
+            axis.set_ylabel(y, fontsize="small")
             axis.tick_params(labelsize="small")
     handles, labels = _legend(axes[1::2])
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
@@ -88,7 +76,7 @@ def filter_bank(rows: Sequence[Mapping]) -> plot.Figure:
 def _impulse(axis, side: str, found: Mapping, colour: str) -> None:
     taps = np.array(found["taps"])
     x = np.arange(len(taps)) - (len(taps) - 1) / 2
-    offset = -0.12 if side == "up" else 0.12  # both can be seen where they are alike
+    offset = -0.12 if side == "up" else 0.12  # shows both where they are equal
     axis.vlines(x + offset, 0, taps, color=colour, lw=1.2)
     axis.plot(x + offset, taps, "o", color=colour, ms=3)
     axis.axhline(0, color="0.5", lw=0.6)
@@ -98,23 +86,14 @@ def _response(axis, side: str, found: Mapping, colour: str) -> None:
     x = np.array(found["frequencies"])
     axis.plot(x, found["response"], color=colour, lw=1.2, label=f"{side} filter")
     if side == "down":
-        axis.plot(
-            *(x, found["diagonal"]),
-            color=colour,
-            lw=0.8,
-            ls=":",
-            label="down filter along the diagonal",
-        )
+        look = {"color": colour, "lw": 0.8, "ls": ":"}
+        label = "down filter along the diagonal"
+        axis.plot(x, found["diagonal"], **look, label=label)
     axis.axvspan(found["cutoff"], found["stopband"], color=colour, alpha=0.1, lw=0)
     if found["designed"] is not None:
-        axis.hlines(
-            -found["designed"],
-            *(found["stopband"], x[-1]),
-            color=colour,
-            ls="--",
-            lw=1.1,
-            label=f"its attenuation by design ({side})",
-        )
+        look = {"color": colour, "lw": 1.1, "ls": "--"}
+        label = f"its attenuation by design ({side})"
+        axis.hlines(-found["designed"], found["stopband"], x[-1], **look, label=label)
 
 
 def _attenuations(row: Mapping) -> str:
@@ -135,26 +114,18 @@ def _legend(axes) -> tuple[list, list]:
 
 
 def spectra(rows: Sequence[Mapping]) -> plot.Figure:
-    """Spectra before, inside and after each layer's nonlinearity, three a line."""
+    """Spectra before, inside and after each nonlinearity, three layers to a row."""
     figure, axes = plot.panels(len(rows), 3, (4.2, 2.8), sharey=True)
     for row, axis in zip(rows, axes):
         for stage, (label, look) in STAGES.items():
-            axis.plot(
-                row[stage]["frequencies"], row[stage]["level"], **look, label=label
-            )
-        axis.axvspan(
-            *(row["cutoff"], row["stopband"]),
-            color=DOWN,
-            alpha=0.1,
-            lw=0,
-            label="transition band of the output",
-        )
+            x, y = row[stage]["frequencies"], row[stage]["level"]
+            axis.plot(x, y, **look, label=label)
+        look = {"color": DOWN, "alpha": 0.1, "lw": 0}
+        label = "transition band of the output"
+        axis.axvspan(row["cutoff"], row["stopband"], **look, label=label)
         axis.axvline(row["rate"] / 2, color="0.4", ls="--", lw=0.9, label=NYQUIST)
         axis.set_title(_title(row), fontsize="medium")
-        axis.set_xlim(0, row["inner_rate"] / 2)
-        axis.set_xlabel(AXIS)
-        axis.set_ylim(LOWEST, 10)
-        axis.grid(True, alpha=0.3)
+        axis.set(xlim=(0, row["inner_rate"] / 2), ylim=(LOWEST, 10), xlabel=AXIS)
     for axis in axes[::3]:
         axis.set_ylabel("power, dB")
     handles, labels = _legend(axes)
@@ -163,7 +134,7 @@ def spectra(rows: Sequence[Mapping]) -> plot.Figure:
 
 
 NYQUIST = "Nyquist frequency of the output"
-# stage: (label, look of the line)
+# stage: (label, style of the line)
 STAGES = {
     "upsampled": ("upsampled, before the nonlinearity", {"color": UP, "lw": 1.2}),
     "activated": ("after it", {"color": DOWN, "lw": 2.0}),
@@ -184,7 +155,7 @@ def waves(
     mixed: Float[np.ndarray, "channels H W"],
     channels: Sequence[int],
 ) -> plot.Figure:
-    """The disc of frequencies, some of the waves, and what the first layer is given."""
+    """The disc of frequencies, some of the waves, and the first layer's input."""
     count = max(len(channels), 1)
     figure = plot.blank((5.2 + 1.5 * count, 4.4))
     left, right = figure.subfigures(1, 2, width_ratios=(5.2, 1.5 * count))
@@ -196,14 +167,12 @@ def waves(
     turn = np.linspace(0, 2 * np.pi, 200)
     circle = found["cutoff"] * np.array([np.cos(turn), np.sin(turn)])
     axis.plot(*circle, color=UP, label="cutoff $f_c$")
-    axis.scatter(
-        x[channels], y[channels], s=70, lw=1.5, fc="none", ec=DOWN, label="shown"
-    )
-    axis.set_aspect("equal")
-    axis.set(xlabel=f"{AXIS}, horizontal", ylabel=f"{AXIS}, vertical")
-    axis.set_title(f"{len(x)} waves")
+    look = {"s": 70, "lw": 1.5, "fc": "none", "ec": DOWN, "label": "shown"}
+    axis.scatter(x[channels], y[channels], **look)
+    axis.set(xlabel=f"{AXIS}, horizontal", ylabel=f"{AXIS}, vertical", aspect="equal")
     limit = 1.4 * found["cutoff"]  # room for the legend
-    axis.set(xlim=(-limit, limit), ylim=(limit, -limit))  # down, as images have it
+    axis.set(xlim=(-limit, limit), ylim=(limit, -limit))  # downwards, as in images
+    axis.set_title(f"{len(x)} waves")
     axis.legend(loc="upper right", fontsize="small")
     axis.grid(True, alpha=0.3)
     panels = right.subplots(2, count, squeeze=False)
@@ -211,27 +180,26 @@ def waves(
         for axis, number, image in zip(line, channels, values):
             _image(axis, image, f"{name} {number}", found)
     right.supxlabel("canvas widths", fontsize="small")
-    right.suptitle("waves, and below channels of their learned mix as layer 0 reads it")
+    right.suptitle("waves, and below channels of their mix, which layer 0 reads")
     return figure
 
 
 def _image(axis, image, title: str, found: Mapping) -> None:
-    """A map in its own range, its canvas framed, axes in canvas widths."""
+    """A map in its own range, with its canvas framed, axes in canvas widths."""
     height, width = (n / found["rate"] / 2 for n in image.shape)
     axis.imshow(image, cmap="RdBu_r", extent=(-width, width, height, -height))
     axis.plot([-0.5, 0.5, 0.5, -0.5, -0.5], [-0.5, -0.5, 0.5, 0.5, -0.5], "k", lw=0.7)
     axis.set_title(title, fontsize="small")
-    axis.set_xticks([-0.5, 0.5])
-    axis.set_yticks([])
+    axis.set(xticks=[-0.5, 0.5], yticks=[])
     axis.tick_params(labelsize="x-small")
 
 
 def feature_maps(
     rows: Sequence[Mapping], maps: Mapping[str, np.ndarray]
 ) -> UInt8[np.ndarray, "_H _W 3"]:
-    """Maps [H W C] by layer, a line each: blue below 0, red above, the canvas framed.
+    """A row of maps [H W C] for each layer: blue below 0, red above, canvas framed.
 
-    Each map has a range of its own.
+    Each map has its own range.
     """
     lines, captions = [], []
     for row in rows:
@@ -250,9 +218,9 @@ def feature_maps(
 def _coloured(
     values: Float[np.ndarray, "H W"], rate: float
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture SHOWN pixels high: white 0, red positive, blue negative.
+    """An image SHOWN pixels high: white 0, red positive, blue negative.
 
-    Full colour is the largest value on the canvas; the margin may exceed it.
+    Full colour is the largest magnitude on the canvas; the margin is clipped to it.
     """
     margins = [max(int((n - rate) // 2), 0) for n in values.shape]
     canvas = values[tuple(slice(m, n - m) for m, n in zip(margins, values.shape))]

@@ -10,7 +10,9 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-matplotlib.use("agg")  # no display is needed, or looked for
+from afgan_jax.viz import grid
+
+matplotlib.use("agg")  # needs no display
 
 Points = Sequence[tuple[float, float]]
 Curve = tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]
@@ -24,11 +26,11 @@ def log_panels(
     guide: str,
     title: str = "",
 ) -> Figure:
-    """A panel of (x, y) for each name, both axes in powers of two, under one title.
+    """A panel of points (x, y) for each name, both axes in powers of two.
 
-    `guides` are drawn dashed and named `guide`.
+    guides: dashed lines, all labelled `guide`.
     """
-    figure, axes = _row(len(panels))
+    figure, axes = _row(len(panels), ylabel)
     for axis, (name, points) in zip(axes, panels.items()):
         axis.plot(*zip(*guides[name]), "--", color="0.6", label=guide)
         x, y = zip(*points)
@@ -38,9 +40,7 @@ def log_panels(
         axis.set_xticks(x, [f"{v:g}" for v in x], minor=False)
         axis.yaxis.set_major_formatter(lambda v, _: f"{v:.3g}")
         axis.set_xlabel(name)
-        axis.grid(True, alpha=0.3)
         axis.legend()
-    axes[0].set_ylabel(ylabel)
     figure.suptitle(title)
     return figure
 
@@ -52,8 +52,8 @@ def curve_panels(
     ylabel: str,
     ylim: tuple[float, float],
 ) -> Figure:
-    """A panel for each name, and in it a labelled line for each (x, y)."""
-    figure, axes = _row(len(panels))
+    """A panel for each name, with a labelled line for each (x, y)."""
+    figure, axes = _row(len(panels), ylabel)
     for axis, (name, curves) in zip(axes, panels.items()):
         for label, (x, y) in curves.items():
             axis.plot(x, y, label=label)
@@ -61,9 +61,7 @@ def curve_panels(
         axis.set_xlabel(xlabel)
         axis.set_ylim(*ylim)
         axis.margins(x=0)
-        axis.grid(True, alpha=0.3)
         axis.legend()
-    axes[0].set_ylabel(ylabel)
     return figure
 
 
@@ -75,17 +73,16 @@ def histograms(
     xlabel: str,
     ylabel: str,
 ) -> Figure:
-    """A panel of how often values occur for each name, with a line at its mark.
+    """A panel with a histogram for each name, a line at its mark, and its band if any.
 
-    A name that has one of the `bands` has it behind the line. Values that are not
-    finite are left out, and counted in the title.
+    Values that are not finite are left out, and counted in the title.
     """
-    figure, axes = _row(len(panels))
+    figure, axes = _row(len(panels), ylabel)
     for axis, (name, values) in zip(axes, panels.items()):
         finite = values[np.isfinite(values)]
         axis.hist(finite, bins="auto", label="single images")
         if math.isfinite(marks[name]):
-            label = f"together, {marks[name]:.1f}"
+            label = f"pooled, {marks[name]:.1f}"
             axis.axvline(marks[name], color="black", linestyle="--", label=label)
         if name in bands and all(map(math.isfinite, bands[name])):
             low, high = bands[name]
@@ -95,8 +92,6 @@ def histograms(
         left = len(values) - len(finite)
         axis.set_title(name + (f", {left} not finite" if left else ""))
         axis.set_xlabel(xlabel)
-        axis.grid(True, alpha=0.3)
-    axes[0].set_ylabel(ylabel)
     return figure
 
 
@@ -105,7 +100,7 @@ def decibels(
 ) -> Figure:
     """`histograms` of single images' dB, with each metric's result and interval.
 
-    results: {name: dB}, and of the interval {name_low: dB, name_high: dB} if known.
+    results: {name: dB}, and {name_low: dB, name_high: dB} of known intervals.
     """
     bands = {
         name: (results[f"{name}_low"], results[f"{name}_high"])
@@ -124,11 +119,11 @@ def heatmap(
     unit: str,
     title: str = "",
 ) -> Figure:
-    """Values as colours, cut to the range of `levels`, at which contours are drawn.
+    """Values as colours, clipped to the range of `levels`, with contours at these.
 
-    `ticks` are the positions of rows and of columns; `label` names both axes.
+    ticks: the positions of rows and columns. label: of both axes.
     """
-    figure = Figure(figsize=(5.6, 4.8), layout="constrained")
+    figure = blank((5.6, 4.8))
     axis = figure.subplots()
     low, high = min(levels), max(levels)
     filled = axis.contourf(
@@ -152,20 +147,15 @@ def layers(
     ylabel: str,
     title: str = "",
 ) -> Figure:
-    """A curve for each name of `curves`, over layers by name; None leaves a gap.
-
-    `guides` are dashed and lie on top.
-    """
-    figure = Figure(figsize=(2 + 0.6 * len(names), 4.5), layout="constrained")
-    axis = figure.subplots()
+    """A curve over the layers for each name; None leaves a gap. `guides` are dashed."""
+    figure, (axis,) = panels(1, 1, (2 + 0.6 * len(names), 4.0))
     for style, group in (("o-", curves), ("k--", guides)):
         for i, (name, values) in enumerate(group.items()):
-            y = [math.nan if value is None else value for value in values]
+            y = np.array(values, float)  # None becomes NaN
             axis.plot(range(len(names)), y, style, label=name, alpha=1 / (1 + i / 2))
     axis.set_xticks(range(len(names)), names, rotation=60, ha="right")
     axis.set_ylabel(ylabel)
     axis.set_title(title)
-    axis.grid(True, alpha=0.3)
     figure.legend(loc="outside right upper")
     return figure
 
@@ -176,60 +166,52 @@ def mark_panels(
     order: Sequence[str],
     ylabel: str,
 ) -> Figure:
-    """A panel for each name, and in it marks {label: {item: y}} over the items.
-
-    Items stand in the given order.
-    """
-    figure, axes = _row(len(panels))
+    """A panel for each name, with marks {label: {item: y}} over items in `order`."""
+    figure, axes = _row(len(panels), ylabel)
     for axis, (name, series) in zip(axes, panels.items()):
         for mark, (label, values) in zip("os_D^v", series.items()):
-            found = [values.get(item) for item in order]
-            y = [math.nan if value is None else value for value in found]
+            y = np.array([values.get(item) for item in order], float)
             axis.plot(range(len(order)), y, mark, label=label, markersize=7, mew=2)
         axis.set_xticks(range(len(order)), [item.upper() for item in order])
         axis.set_title(name)
-        axis.grid(True, alpha=0.3)
-    axes[0].set_ylabel(ylabel)
     axes[0].legend()
     return figure
 
 
 def blank(size: tuple[float, float]) -> Figure:
-    """An empty figure of so many inches, which finds the room for its labels itself."""
+    """An empty figure of this size in inches, with room for labels."""
     return Figure(figsize=size, layout="constrained")
 
 
 def panels(
     count: int, columns: int, size: tuple[float, float], **options
 ) -> tuple[Figure, list]:
-    """(figure, its `count` axes) in rows of so many columns, each `size` inches.
+    """(figure, its `count` axes) in rows of `columns`, each of `size` in inches.
 
-    `options` are those of Figure.subplots; what is over in the last row stays empty.
+    options: of Figure.subplots. The rest of the last row is empty.
     """
     columns = min(columns, count)
     rows = -(-count // columns)
     wide, high = columns * size[0], rows * size[1] + 0.5
     figure = blank((wide, high))
     axes = figure.subplots(rows, columns, squeeze=False, **options).ravel()
+    for axis in axes[:count]:
+        axis.grid(True, alpha=0.3)
     for axis in axes[count:]:
         axis.set_axis_off()
     return figure, list(axes[:count])
 
 
 def save(path: str | os.PathLike, figure: Figure, *, dpi: int = 100) -> Path:
-    """The path of a PNG, which appears whole or not at all."""
+    """Writes a PNG, and returns its path. An older file stays until it is complete."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        figure.savefig(part, format="png", dpi=dpi)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    grid.write(path, lambda part: figure.savefig(part, format="png", dpi=dpi))
     return path
 
 
-def _row(count: int):
-    """(figure, axes) of so many panels side by side."""
-    figure = Figure(figsize=(4 * count, 3.6), layout="constrained")
-    return figure, figure.subplots(1, count, sharey=True, squeeze=False)[0]
+def _row(count: int, ylabel: str) -> tuple[Figure, list]:
+    """(figure, axes) of `count` panels side by side with one y axis."""
+    figure, axes = panels(count, count, (4.0, 3.1), sharey=True)
+    axes[0].set_ylabel(ylabel)
+    return figure, axes

@@ -83,7 +83,7 @@ def test_labels_are_asked_for(model):
 
 
 def test_motions_are_shown_side_by_side(model):
-    ws = image_equivariance.lively(model, CLASSES, seeds=range(4))
+    ws = image_equivariance.choose_ws(model, CLASSES, seeds=range(4))
     assert ws.shape == (1, model.num_ws, 8)
     both = image_equivariance.with_and_without_filters(model)
     frames = image_equivariance.film(both, ws, frames=4)

@@ -158,7 +158,7 @@ def test_the_sabotaged_layer_is_named(monkeypatch, sabotage, layer, settings):
     found, rows = named(sabotaged({layer: SABOTAGES[sabotage]}, **settings))
     assert found == layer
     for i, row in enumerate(rows[1:]):
-        lost = [row[f"designed_{k}"] - row[f"alone_{k}"] for k in layer_motion.KINDS]
+        lost = [row[f"designed_{k}"] - row[f"isolated_{k}"] for k in layer_motion.KINDS]
         # The others are measured to be what they were meant to be.
         assert lost == [0, 0] if i != layer else max(lost) >= layer_motion.LEAK
 

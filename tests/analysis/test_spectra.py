@@ -49,7 +49,7 @@ def test_what_cannot_be_whitened_is_refused():
     one, three = np.ones(1), np.ones(3)
     with pytest.raises(ValueError, match=r"std=\[0.0\] must be positive"):
         spectra.mean_power([x], one, 0 * one)
-    with pytest.raises(ValueError, match="of 3 channels, the images have 1"):
+    with pytest.raises(ValueError, match="have 3 channels, the images 1"):
         spectra.mean_power([x[..., :1]], three, three)
     with pytest.raises(ValueError, match="there are no images"):
         spectra.mean_power([], one, one)

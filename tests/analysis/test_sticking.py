@@ -107,17 +107,19 @@ def test_a_film_is_a_row_that_follows_the_motion():
     np.testing.assert_allclose(drifting[2], other["the input moves"][0], atol=1e-5)
 
 
-def test_the_liveliest_row_has_most_detail_along_it():
+def test_the_most_detailed_row_has_most_detail_along_it():
     image = np.zeros([32, 16, 1])
     image[2, ::2] = 9  # too near the border
     image[17, ::2] = 1
     image[20] = 5  # flat
-    assert sticking.liveliest_row(image) == 17
+    assert sticking.most_detailed_row(image) == 17
 
 
 def test_too_far_or_flat_is_refused():
     flat = jnp.ones([1, 8, 12, 1])
-    with pytest.raises(ValueError, match="reach=4 does not fit: use 1 to 3 pixels"):
+    with pytest.raises(
+        ValueError, match="reach=4 leaves no column.*: use 1 to 3 pixels"
+    ):
         sticking.powers(lambda u: flat, reach=4)
     with pytest.raises(ValueError, match="no detail along their rows"):
         sticking.shares(sticking.powers(lambda u: flat, reach=2))

@@ -56,7 +56,7 @@ NETWORK = samples.Network(
     variables=jnp.asarray(0.25),
     draw=noise,
     shape=(R, R, 3),
-    resolution=R,
+    can_move=True,
     pairs=pairs,
     mapping=lambda variables, z, c: z[:, None],
     synthesize=lambda variables, ws, numbers: jnp.broadcast_to(
@@ -65,7 +65,7 @@ NETWORK = samples.Network(
 )
 
 
-ROW = features.Net(Patches(), (), None, "found", D)
+ROW = features.Net(Patches(), (), None, "found")
 NETS = dict.fromkeys(("inception", "vgg16", "efficientnet"), ROW)
 NETS["inception_logits"] = ROW._replace(tap="logits")
 NETS["lpips"] = ROW._replace(tap="embedding")
@@ -106,7 +106,7 @@ def found_in(images):
 
 
 def value(name, subject):
-    return next(iter(registry.parse(name).evaluate(subject).values()))
+    return next(iter(registry.parse(name).find(subject).values.values()))
 
 
 def made(count, brightness=0.25):
@@ -121,20 +121,20 @@ def test_precision_is_of_what_was_made_and_recall_of_the_real(nets, monkeypatch)
     for name, count in (("pr213_full", 40), ("pr213", 21)):
         expected = precision_recall.precision_recall(real[:count], fake)
         assert expected[0] != expected[1]
-        found = registry.parse(name).evaluate(subject)
+        found = registry.parse(name).find(subject).values
         assert tuple(found) == (f"{name}_precision", f"{name}_recall")
         assert tuple(found.values()) == expected
     assert registry.MOST_REALS == 200_000
     monkeypatch.setattr(registry, "MOST_REALS", 30)
     expected = precision_recall.precision_recall(real[:30], fake)
-    found = registry.parse("pr213_full").evaluate(subject)
+    found = registry.parse("pr213_full").find(subject).values
     assert tuple(found.values()) == expected
 
 
 def test_inception_score_is_of_chances_by_logits(nets):
     logits = 40 * found_in(made(21))
     expected = inception_score.score(np.asarray(jax.nn.softmax(logits)))
-    found = registry.parse("is21").evaluate(judge())
+    found = registry.parse("is21").find(judge()).values
     # 1e-5: features are float32.
     assert found == pytest.approx(
         {"is21_mean": expected[0], "is21_std": expected[1]}, rel=1e-5
@@ -160,9 +160,9 @@ UNCHANGED = ["fid21_full", "kid21_full", "pr213_full", "is21", "eqt21_frac", "eq
 
 @pytest.mark.parametrize("name", UNCHANGED)
 def test_devices_and_batches_change_nothing(nets, name):
-    expected = registry.parse(name).evaluate(judge())
+    expected = registry.parse(name).find(judge()).values
     for batch, devices in ((8, 8), (5, 1), (16, 2)):
-        found = registry.parse(name).evaluate(judge(batch=batch, devices=devices))
+        found = registry.parse(name).find(judge(batch=batch, devices=devices)).values
         # 1e-4: rounding of float32 in what varies little, such as a score's deviation.
         assert found == pytest.approx(expected, rel=1e-4)
 
@@ -175,7 +175,7 @@ from metrics import test_evaluator
 features.NETS, features.load = test_evaluator.NETS, lambda name, paths: {}
 subject = test_evaluator.judge(devices=4, store=pathlib.Path(sys.argv[1]))
 for name in test_evaluator.IN_JOBS:
-    found = registry.parse(name).evaluate(subject)
+    found = registry.parse(name).find(subject).values
     print(json.dumps([jax.process_count(), len(jax.devices()), found]))
 whole = test_evaluator.reals().source.read
 def read(numbers):
@@ -184,7 +184,7 @@ def read(numbers):
     return whole(numbers)
 broken = test_evaluator.samples.ImageSource(read, (16, 16, 3), 40, lambda n: "broken")
 try:
-    registry.parse("fid8_full").evaluate(test_evaluator.judge(real=broken, devices=4))
+    registry.parse("fid8_full").find(test_evaluator.judge(real=broken, devices=4))
 except (OSError, ValueError) as error:
     print("FAULT", error)
 """
@@ -201,7 +201,7 @@ def test_processes_of_a_job_find_the_same(nets, tmp_path):
         for name, line in zip(IN_JOBS, lines, strict=True):
             processes, devices, found = json.loads(line)
             assert (processes, devices) == (2, 4)
-            expected = registry.parse(name).evaluate(judge())
+            expected = registry.parse(name).find(judge()).values
             # 1e-3: path lengths are differences of float32 images.
             assert found == pytest.approx(expected, rel=1e-3), name
     assert len(list(tmp_path.glob("*.npz"))) == 2
@@ -249,9 +249,9 @@ def test_both_ends_of_a_step_have_the_same_noise(nets):
 def test_pictures_of_any_origin_are_judged_by_their_bytes(nets):
     real = reals()
     assert value("fid40_full", judge(fakes=real.source)) == pytest.approx(0, abs=1e-9)
-    with pytest.raises(ValueError, match="there are 40 images, but 50 are asked for"):
+    with pytest.raises(ValueError, match="needs 50 images, but there are 40"):
         value("fid50", judge(fakes=real.source))
-    with pytest.raises(ValueError, match="equivariance is for generators: pass --run"):
+    with pytest.raises(ValueError, match="eqr8.* needs a generator: give a run"):
         value("eqr8", judge(fakes=real.source))
 
 
@@ -289,17 +289,15 @@ def test_no_flipped_bit_of_what_is_kept_changes_a_result(tmp_path):
 
 
 def test_equivariance_has_an_interval_about_it():
-    found = registry.parse("eqt40_int").evaluate(judge(devices=2))
+    found = registry.parse("eqt40_int").find(judge(devices=2)).values
     low, high = found["eqt40_int_low"], found["eqt40_int_high"]
     assert low < found["eqt40_int"] < high
-    assert set(registry.parse("eqr1").evaluate(judge())) == {"eqr1"}  # one sample
+    assert set(registry.parse("eqr1").find(judge()).values) == {"eqr1"}  # one sample
     assert found["eqt40_int"] < 20  # noise does not move with its input
-    with pytest.raises(
-        ValueError, match="StyleGAN2 generator: it has no input to move"
-    ):
+    with pytest.raises(ValueError, match="which a StyleGAN2 generator does not have"):
         value(
             "eqr8",
-            judge(fakes=NETWORK.__class__(**vars(NETWORK) | {"resolution": None})),
+            judge(fakes=NETWORK.__class__(**vars(NETWORK) | {"can_move": False})),
         )
 
 
@@ -357,12 +355,12 @@ def test_no_picture_is_lost_where_few_are_gathered():
 @pytest.mark.parametrize(
     "names, message",
     [
-        (["fid8_full", "eqr8", "fid8_full"], "fid8_full is asked for twice"),
-        (["is9"], "metric is9: ask for at least 10 pictures"),
-        (["kid1"], "metric kid1: ask for at least 2 pictures"),
-        (["pr33"], "metric pr33: ask for at least 4 pictures"),
-        (["eqr0"], "metric eqr0: ask for at least 1 pictures"),
-        (["fid3000000k"], "for less than 2..31"),
+        (["fid8_full", "eqr8", "fid8_full"], "metrics=.fid8_full. is given twice"),
+        (["is9"], "is9. must ask for at least 10 images"),
+        (["kid1"], "kid1. must ask for at least 2 images"),
+        (["pr33"], "pr33. must ask for at least 4 images"),
+        (["eqr0"], "eqr0. must ask for at least 1 images"),
+        (["fid3000000k"], "fewer than 2..31"),
     ],
 )
 def test_metrics_of_too_few_or_twice_are_refused(names, message):
@@ -377,15 +375,20 @@ def other(shown, **changes):
 @pytest.mark.parametrize(
     "name, fakes, real, message",
     [
-        ("fid41", NETWORK, None, "there are 40 real pictures, but 41 are needed: .*_f"),
-        ("pr83_full", NETWORK, {"count": 3}, "are 3 real pictures, but 4 are needed"),
-        ("kid8_full", NETWORK, {"count": 1}, "are 1 real pictures, but 2 are needed"),
-        ("fd8_efficientnet", NETWORK, {"shape": (32, 32, 3)}, "pictures are 32x32 pix"),
-        ("fid8", NETWORK, {"shape": (R, R, 1)}, "of 1 channels, those judged 16x16"),
-        ("is24", {"count": 20}, None, "there are 20 images, but 24 are asked for"),
-        ("kid24", {"count": 20}, None, "there are 20 images, but 24 are asked for"),
-        ("fid8", {"shape": (8, 8, 3)}, None, "those judged 8x8 pixels of 3 channels:"),
-        ("ppl82_wend", {}, None, "path length is for generators"),
+        ("fid41", NETWORK, None, "41 real images, but there are 40: .*_full"),
+        ("pr83_full", NETWORK, {"count": 3}, "needs 4 real images, but there are 3"),
+        ("kid8_full", NETWORK, {"count": 1}, "needs 2 real images, but there are 1"),
+        (
+            "fd8_efficientnet",
+            NETWORK,
+            {"shape": (32, 32, 3)},
+            "images are 32x32 pix",
+        ),
+        ("fid8", NETWORK, {"shape": (R, R, 1)}, "of 1 channels, the others 16x16"),
+        ("is24", {"count": 20}, None, "needs 24 images, but there are 20"),
+        ("kid24", {"count": 20}, None, "needs 24 images, but there are 20"),
+        ("fid8", {"shape": (8, 8, 3)}, None, "the others 8x8 pixels of 3 channels:"),
+        ("ppl82_wend", {}, None, "needs a generator"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_it_is_begun(
@@ -395,17 +398,17 @@ def test_what_cannot_be_measured_is_refused_before_it_is_begun(
     shown = reals().source
     fakes = other(shown, **fakes) if isinstance(fakes, dict) else fakes
     subject = judge(fakes, other(shown, **(real or {})))
-    for attempt in (registry.parse(name).check, registry.parse(name).evaluate):
+    for attempt in (registry.parse(name).check, registry.parse(name).find):
         with pytest.raises(ValueError, match=message):
             attempt(subject)
 
 
 @pytest.mark.parametrize("name", ["fid", "fid50k_all", "kid5kfull", "eqr", "ppl_wend"])
 def test_other_names_are_answered_with_those_there_are(name):
-    with pytest.raises(ValueError, match="is unknown; there are.*fid50k_full"):
+    with pytest.raises(ValueError, match="is unknown: use one of .*fid50k_full"):
         registry.parse(name)
 
 
 def test_at_least_one_picture_is_asked_for():
-    with pytest.raises(ValueError, match="metric fid1: ask for at least 2"):
+    with pytest.raises(ValueError, match="fid1. must ask for at least 2"):
         registry.parse("fid1")

@@ -9,11 +9,11 @@ from training.smoke import checkpoint, settings
 from afgan_jax.metrics import evaluation, registry
 
 
-def ready(metric, judged):
-    """Nothing lacks."""
+def ready(metric, subject):
+    """Everything can be measured."""
 
 
-def fail(metric, judged):
+def fail(metric, subject):
     raise RuntimeError("the device\nis gone")
 
 
@@ -32,7 +32,9 @@ def test_metrics_are_written_down_and_their_faults_told(
     chosen["train.checkpoint_ticks"] = 1
     smoke.train(tmp_path / "run", settings(images, 0.032, **chosen))
     said = capsys.readouterr().err
-    fault = "metric broken8 failed, training goes on: RuntimeError: the device is gone"
+    fault = (
+        "metric broken8 failed, training continues: RuntimeError: the device is gone"
+    )
     assert said.count(fault) == 1  # the first tick ends at 8 images, and is left out
     chosen["metrics.names"] = "eqt8_int"
     smoke.train(tmp_path / "run", settings(images, 0.064, **chosen))
@@ -58,7 +60,7 @@ def test_metrics_are_written_down_and_their_faults_told(
 @pytest.mark.parametrize(
     "chosen, message",
     [
-        ({"names": ("fid",)}, "metric 'fid' is unknown"),
+        ({"names": ("fid",)}, "metrics=.fid. is unknown"),
         ({"names": "eqr8,fid8"}, "metrics --prepare"),
         ({"batch": 0}, "metrics.batch=0 must be at least 1"),
     ],

@@ -53,7 +53,7 @@ def test_rows_are_trained_measured_drawn_and_resumed(
         patch.delattr(training, "train")  # nothing is left to train
         assert main(line) == 0
     assert main([*line, "--samples=4"]) == 2
-    assert "was measured with samples=2, not 4" in capsys.readouterr().err
+    assert "--samples=4 differs from 2 of the ladder" in capsys.readouterr().err
 
     assert main([*line, "--kimg=0.024"]) == 0  # later flags win: trained on
     assert run_directory.Run.open(tmp_path / "a").latest_step() == 3
@@ -61,7 +61,7 @@ def test_rows_are_trained_measured_drawn_and_resumed(
     assert longer["f"]["untrained"] == record["f"]["untrained"]
     assert longer["f"]["trained"] != record["f"]["trained"]
     assert main(line) == 2  # not back again
-    assert "was measured with kimg=0.024, not 0.016" in capsys.readouterr().err
+    assert "--kimg=0.016 differs from 0.024 of the ladder" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,0 +1,26 @@
+"""Numbers as lines of text."""
+
+from collections.abc import Sequence
+from numbers import Real
+
+Cell = str | Real | None
+
+
+def aligned(rows: Sequence[Sequence[Cell]], digits: int = 2) -> str:
+    """A line for each row: the first column aligned left, the others right.
+
+    Numbers have so many digits after the point; None is shown as a dash.
+    """
+    texts = [[_text(cell, digits) for cell in row] for row in rows]
+    first, *others = (max(map(len, column)) for column in zip(*texts))
+    lines = []
+    for name, *cells in texts:
+        aligned = (f"{cell:>{width}}" for cell, width in zip(cells, others))
+        lines.append("  ".join([f"{name:{first}}", *aligned]).rstrip())
+    return "\n".join(lines)
+
+
+def _text(cell: Cell, digits: int) -> str:
+    if cell is None:
+        return "-"
+    return cell if isinstance(cell, str) else f"{cell:.{digits}f}"
