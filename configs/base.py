@@ -75,7 +75,7 @@ def earth(resolution: int) -> dict:
             "ema_kimg": 1.0,
             "ema_rampup": 0.1,
         },
-        "pictures": {"rows": 6, "columns": 10},
+        "samples": {"rows": 6, "columns": 10},
         "train": {
             "total_kimg": 48,
             "tick_kimg": 0.4,

@@ -16,7 +16,7 @@ def get_config():
         base.small_r(32, num_layers=7, channel_max=56),
         {
             "losses": {"r1_gamma": 0.3},
-            "pictures": {"columns": 12},
+            "samples": {"columns": 12},
             "train": {"total_kimg": 32, "tick_kimg": 0.8, "image_ticks": 5},
         },
     )

@@ -30,7 +30,7 @@ def get_config():
             },
             "losses": {"r1_gamma": 0.1},
             "updates": {"batch_size": 8, "D_reg_interval": 4, "ema_kimg": 0.1},
-            "pictures": {"rows": 2, "columns": 4},
+            "samples": {"rows": 2, "columns": 4},
             "train": {"total_kimg": 0.128, "tick_kimg": 0.032, "checkpoint_ticks": 2},
         }
     )

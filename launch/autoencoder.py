@@ -3,9 +3,9 @@
 python launch/autoencoder.py --outdir=out/autoencoder
 
 Trains an ordinary strided autoencoder and an alias-free one, of as many parameters, on
-the same crops of the earth set in the same order. Then pictures that neither has seen,
+the same crops of the earth set in the same order. Then images that neither has seen,
 input and target alike, are moved by parts of a pixel and by angles. Writes
-autoencoder.json, loss.png and following.png (both against the motion), pictures.png.
+autoencoder.json, loss.png and following.png (both against the motion), examples.png.
 
 Images are larger than what is looked at, and without the frequencies that turning
 would lose, so that a motion takes nothing from them. Of the 80 pixels that the networks
@@ -30,7 +30,7 @@ from scipy import fft, ndimage
 from afgan_jax.data import sets
 from afgan_jax.networks import filtered
 from afgan_jax.runs import atomic
-from afgan_jax.signal import bandlimit
+from afgan_jax.signal import bandlimit, pixels
 from afgan_jax.viz import grid, plot
 
 NETWORKS = {"strided": None, "alias-free": bandlimit.DESIGN}
@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> None:
     tiles = np.stack([archive[i][0] for i in range(len(archive))])
     middle = len(tiles) // 2  # the earth set goes from north to south: a belt
     seen = np.concatenate([tiles[: middle - GAP], tiles[middle + HELD + GAP :]])
-    pictures = Images(scaled(tiles[middle : middle + HELD]))
+    examples = Images(scaled(tiles[middle : middle + HELD]))
     report, networks = {"steps": flags.steps}, {}
     for name, design in NETWORKS.items():
         net = Autoencoder(design)
@@ -86,9 +86,9 @@ def main(argv: list[str] | None = None) -> None:
         networks[name] = jax.jit(functools.partial(net.apply, params))
         size = sum(leaf.size for leaf in jax.tree.leaves(params))
         report[name] = {"parameters": size, "seconds": round(seconds)}
-        report[name] |= judge(networks[name], pictures)
+        report[name] |= judge(networks[name], examples)
     atomic.write(flags.outdir / "autoencoder.json", json.dumps(report, indent=2) + "\n")
-    draw(flags.outdir, report, networks, pictures)
+    draw(flags.outdir, report, networks, examples)
     print(table(report))
 
 
@@ -181,21 +181,21 @@ def power(images) -> np.ndarray:
     return np.mean(inner(images).astype(np.float64) ** 2, axis=(1, 2, 3))
 
 
-def judge(run, pictures: Images) -> dict:
+def judge(run, examples: Images) -> dict:
     """The loss, and for every motion, with the same part of a picture in view,
 
-    mean       the loss of all pictures when moved over that when unmoved
+    mean       the loss of all images when moved over that when unmoved
     each       by what part a picture's own loss changes: root mean square
     following  of the loss, what the reconstruction of the moved picture differs by from
                the moved reconstruction: mean squares
     """
-    still = pictures.seen(SEEN)
+    still = examples.seen(SEEN)
     reconstructions = Images(run(still))
     found = {"loss": power(reconstructions.seen(SEEN) - still).mean()}
     for name, (amounts, motion) in MOVES.items():
         rows = {"amount": list(amounts), "mean": [], "each": [], "following": []}
         for amount in amounts:
-            target = pictures.seen(SEEN, *motion(amount))
+            target = examples.seen(SEEN, *motion(amount))
             moved = reconstructions.seen(SEEN, *motion(amount))
             made = disc(run(target))
             before, after = power(moved - target), power(made - target)
@@ -206,8 +206,8 @@ def judge(run, pictures: Images) -> dict:
     return found
 
 
-def draw(folder: Path, report: dict, networks: dict, pictures: Images) -> None:
-    """loss.png, following.png and pictures.png."""
+def draw(folder: Path, report: dict, networks: dict, examples: Images) -> None:
+    """loss.png, following.png and examples.png."""
     quantities = {
         "loss.png": ("each", "change of a picture's loss, %", 100),
         "following.png": ("following", "part that does not follow, % of the loss", 100),
@@ -236,12 +236,12 @@ def draw(folder: Path, report: dict, networks: dict, pictures: Images) -> None:
         "moved right by half a pixel": (0.5, 0.0),
         "turned by 30 degrees": (0.0, math.radians(30)),
     }.items():
-        images = pictures.seen(SEEN, *motion)[:8]
-        for name, run in ({"pictures": lambda x: x} | networks).items():
+        images = examples.seen(SEEN, *motion)[:8]
+        for name, run in ({"images": lambda x: x} | networks).items():
             shown.append(inner(run(images)))
             captions.append(f"{name}, {caption}")
-    rows = [grid.to_uint8(row).repeat(2, axis=1).repeat(2, axis=2) for row in shown]
-    grid.save_png(folder / "pictures.png", grid.strip(rows, captions))
+    rows = [pixels.to_uint8(row).repeat(2, axis=1).repeat(2, axis=2) for row in shown]
+    grid.save_png(folder / "examples.png", grid.strip(rows, captions))
 
 
 def table(report: dict) -> str:

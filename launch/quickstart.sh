@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install, train on pictures of the Earth, generate, and measure equivariance.
+# Install, train on views of the Earth, generate, and measure equivariance.
 # Run again to resume, or to finish at once; results are in runs/earth and out/.
 source "$(dirname "$0")/setup.sh"
 

@@ -75,6 +75,6 @@ def test_example_compares_two_networks(example, tmp_path, monkeypatch, capsys):
             assert np.isfinite(strided[move][key]).all()
         assert strided[move]["following"][1] > 2 * alias_free[move]["following"][1]
     assert capsys.readouterr().out.count("%") == 4 * 6
-    for name in ("loss.png", "following.png", "pictures.png"):
+    for name in ("loss.png", "following.png", "examples.png"):
         with Image.open(out / name) as picture:
             assert picture.width > 300

@@ -60,7 +60,7 @@ def test_flags_may_stand_before_the_paths(tmp_path, capsys):
         (["convert", "a", "b", "--size"], "--size has no value: write --size=VALUE"),
         (["convert", "a", "b", "--size=8by8"], "--size=8by8 must be WIDTHxHEIGHT"),
         (["convert", "a", "b", "--size=0"], "--size=0 must be WIDTHxHEIGHT"),
-        (["convert", "a", "b", "--size=8x6"], "size=8x6 is not square"),
+        (["convert", "a", "b", "--size=8x6"], "--size=8x6 must be square"),
         (["convert", "a", "b", "--fit=pad"], "fit=pad"),
         (["convert", "none", "b"], "none does not exist: give a folder, a zip"),
         (["convert", "a", "a"], "a exists: remove it, or choose another name"),
@@ -93,7 +93,7 @@ def test_check_tells_what_is_there_and_how_to_train_on_it(tmp_path, capsys):
     assert typed("check", tmp_path / "a.zip", "--sample=2") == 0
     said = capsys.readouterr().out
     assert "3 images\n  size: 32x32\n  mode: RGB\n" in said
-    assert "none of 2 judged" in said
+    assert "none of 2 checked" in said
     assert "3 classes of 1" in said
     assert "train --config=configs/earth32.py" in said
     assert (

@@ -23,7 +23,7 @@ SCHEMA = {
     "losses": (step.make_setup, "G", "D", "augment"),
     "augment": control.make_control,
     "updates": (step.make_program, "setup", "devices"),
-    "pictures": (samples.Snapshots, "folder", "G", "archive"),
+    "samples": (samples.Snapshots, "folder", "G", "archive"),
     "metrics": evaluation.parse,
     "checkpoints": (retention.make_retention, "batch_size"),
     "train": (loop.train, *PARTS_OF_LOOP, "batch_size", "profile"),

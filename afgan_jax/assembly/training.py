@@ -76,7 +76,7 @@ def train(
             run,
             program,
             _make_batches(archive, batch_size, settings["train"]["seed"]),
-            samples.Snapshots(run.path, setup.G, archive, **settings["pictures"]),
+            samples.Snapshots(run.path, setup.G, archive, **settings["samples"]),
             evaluate,
             batch_size=batch_size,
             profile=profile,
@@ -135,7 +135,7 @@ def build(settings: dict):
     """(setup, program) of the training that these settings describe."""
     with errors.naming("train"):
         loop.check(**settings["train"])
-    samples.check(**settings["pictures"])
+    samples.check(**settings["samples"])
     G, D = assembled.make_networks(settings)
     augment = control.make_control(**settings["augment"])
     setup = step.make_setup(G, D, augment=augment, **settings["losses"])

@@ -1,1 +1,1 @@
-"""Image archives, the order in which they are read, and the embedded image set."""
+"""Image sets: archives, their conversion and checks, and batches of them."""

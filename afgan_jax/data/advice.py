@@ -1,17 +1,17 @@
-"""Findings on an archive in words, what to do about them, and how to train on it."""
+"""Text on the findings of an archive: faults, remedies, a command to train on it."""
 
 from collections.abc import Iterator, Sequence
 
 from afgan_jax.data.inspect import Findings
 
-SHARE = 0.1  # of the images judged: from here on a defect shapes what is learnt
-IMBALANCE = 20  # images of the largest class for one of the smallest
+SHARE = 0.1  # of the images checked: a defect in so many affects training
+IMBALANCE = 20  # largest class / smallest class
 EXAMPLES = 3
 
 # R1 gamma: GAMMA_0 x pixels / batch (StyleGAN3 paper, appendix F, where GAMMA_0 is
 # searched from 0.0002 to 0.005); the published recommendations for batch 32 follow it.
 GAMMA_0, GAMMA_RANGE = 0.001, (0.0002, 0.005)
-# Up to this resolution: (config, its batch size, its resolution).
+# {largest resolution: (config, its batch size, its resolution)}
 CONFIGS = {
     32: ("configs/earth32.py", 8, 32),
     64: ("configs/earth64.py", 8, 64),
@@ -20,24 +20,28 @@ CONFIGS = {
 }
 REMEDIES = {
     "upscaled": "convert from larger originals, or to a smaller size",
-    "blocked": "JPEG blocks will be learnt: use better originals, or a smaller size",
-    "aliased": "alias-free training cannot undo it: convert anew from the originals",
-    "letterboxed": "bars will be learnt and stick to the pixels: crop them off",
+    "blocked": "G will learn JPEG blocks: use better originals, or a smaller size",
+    "aliased": "alias-free training cannot undo it: convert the originals again",
+    "letterboxed": "G will learn the bars: crop them off",
 }
 
 
 def describe(findings: Findings) -> list[str]:
-    """What was found, a line each; faults begin with "!"."""
-    return [
-        f"{findings.path}: {findings.images} images",
-        *_uniform("size", [f"{w}x{h}" for w, h in _ranked(findings.sizes)]),
-        *_power_of_two(findings),
-        *_uniform("mode", _ranked(findings.modes)),
-        *_broken(findings),
-        *_duplicates(findings),
-        *_defects(findings),
-        *_labels(findings),
-    ]
+    """A line for each finding; faults start with "!"."""
+    lines = [f"{findings.path}: {findings.images} images"]
+    lines += _uniform("size", [f"{w}x{h}" for w, h in _ranked(findings.sizes)])
+    if any(side & (side - 1) for size in findings.sizes for side in size):
+        lines.append("  no power of two, which the published program requires")
+    lines += _uniform("mode", _ranked(findings.modes))
+    if findings.broken:
+        count = len(findings.broken)
+        lines.append(f"! {count} cannot be read: {findings.broken[0]}")
+    more = sum(len(group) - 1 for group in findings.duplicates)
+    line = "  no two images are equal"
+    if more:
+        group = " = ".join(findings.duplicates[0][:EXAMPLES])
+        line = f"! {more} are copies of others, such as {group}: remove them"
+    return [*lines, line, *_defects(findings), *_labels(findings)]
 
 
 def _ranked(counts) -> list:
@@ -47,40 +51,20 @@ def _ranked(counts) -> list:
 def _uniform(what: str, values: Sequence[str]) -> Iterator[str]:
     if len(values) > 1:
         some = ", ".join(values[:EXAMPLES])
-        yield f"! {what}s differ: {some}; dataset convert makes them alike"
+        yield f"! {what}s differ: {some}; dataset convert makes them equal"
     elif values:
         yield f"  {what}: {values[0]}"
 
 
-def _power_of_two(findings: Findings) -> Iterator[str]:
-    sides = {side for size in findings.sizes for side in size}
-    if any(side & (side - 1) for side in sides):
-        yield "  no power of two, which the published program insists on"
-
-
-def _broken(findings: Findings) -> Iterator[str]:
-    if findings.broken:
-        yield f"! {len(findings.broken)} cannot be read: {findings.broken[0]}"
-
-
-def _duplicates(findings: Findings) -> Iterator[str]:
-    more = sum(len(group) - 1 for group in findings.duplicates)
-    if more:
-        group = " = ".join(findings.duplicates[0][:EXAMPLES])
-        yield f"! {more} repeat others pixel for pixel, such as {group}: remove them"
-    else:
-        yield "  no two images are equal"
-
-
 def _defects(findings: Findings) -> Iterator[str]:
     for defect, names in findings.flagged.items():
-        judged = findings.judged[defect]
+        checked = findings.checked[defect]
         if not names:
-            yield f"  {defect}: none of {judged} judged"
+            yield f"  {defect}: none of {checked} checked"
             continue
-        line = f"{defect}: {len(names)} of {judged} judged"
+        line = f"{defect}: {len(names)} of {checked} checked"
         line += f", such as {', '.join(names[:EXAMPLES])}"
-        bad = len(names) >= SHARE * judged
+        bad = len(names) >= SHARE * checked
         yield f"! {line}; {REMEDIES[defect]}" if bad else f"  {line}"
 
 
@@ -102,7 +86,7 @@ def _labels(findings: Findings) -> Iterator[str]:
             yield f"! {empty} class numbers below {findings.label_dim} have no image"
         if many > IMBALANCE * few:
             times = f"{many / few:.0f} times"
-            yield f"! the largest class has {times} the images of the smallest"
+            yield f"! the largest class has {times} as many images as the smallest"
 
 
 def _class(findings: Findings, number: int) -> str:
@@ -111,14 +95,14 @@ def _class(findings: Findings, number: int) -> str:
 
 
 def suggest(findings: Findings) -> list[str]:
-    """The command that trains on the archive; nothing if it cannot be trained on."""
+    """The command that trains on the archive, or that it needs conversion."""
     sizes, modes = _ranked(findings.sizes), _ranked(findings.modes)
-    fits = len(sizes) == 1 and len(modes) == 1 and not findings.broken
-    if not fits or sizes[0][0] != sizes[0][1] or modes[0] not in ("L", "RGB"):
+    uniform = len(sizes) == 1 and len(modes) == 1 and not findings.broken
+    if not uniform or sizes[0][0] != sizes[0][1] or modes[0] not in ("L", "RGB"):
         return ["cannot be trained on as it is: see dataset convert"]
     resolution = sizes[0][0]
-    fitting = [limit for limit in CONFIGS if limit >= resolution]
-    config, batch, own = CONFIGS[min(fitting, default=max(CONFIGS))]
+    limits = [limit for limit in CONFIGS if limit >= resolution]
+    config, batch, own = CONFIGS[min(limits, default=max(CONFIGS))]
     gamma = GAMMA_0 * resolution**2 / batch
     low, high = (g / GAMMA_0 * gamma for g in GAMMA_RANGE)
     changes = {"data.path": findings.path, "losses.r1_gamma": f"{gamma:.3g}"}
@@ -138,6 +122,6 @@ def suggest(findings: Findings) -> list[str]:
         "to train:",
         f"  python -m afgan_jax train --config={config} --workdir=runs/NAME{flags}",
         f"  R1 gamma {gamma:.3g} = {GAMMA_0} x {resolution}^2 pixels / batch {batch}"
-        f" (StyleGAN3 paper, appendix F); worth a search from {low:.2g} to {high:.2g}",
-        "  --config.data.mirror=False for text and whatever else is not to be flipped",
+        f" (StyleGAN3 paper, appendix F); best searched from {low:.2g} to {high:.2g}",
+        "  --config.data.mirror=False for text and other images not to be flipped",
     ]

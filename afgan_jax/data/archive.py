@@ -1,4 +1,4 @@
-"""Image archives: a zip or a folder of pictures with optional labels.
+"""Image archives: a zip or a folder of images with optional labels.
 
 Layout: PNG, JPEG or WebP files under any names, read in the order of their sorted
 names, all square, of one size, and all grey or all RGB with 8 bits a channel.
@@ -20,19 +20,20 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
+from afgan_jax import errors
 from afgan_jax.data import labels, paths, writer
 from afgan_jax.data.files import Files
 
 CHANNELS = {"L": 1, "RGB": 3}  # PIL mode -> channels
-HEADERS_CHECKED = 4096  # at opening, evenly spread: well under a second
+HEADERS_CHECKED = 4096  # at opening, evenly distributed: well under a second
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Archive:
-    """A read-only sequence of (image, label), safe to share by threads and pickle.
+    """A read-only sequence of (image, label), which threads may share; can be pickled.
 
-    `items` names for each position the file shown there; positions from `mirrored`
-    on show their file flipped left to right.
+    Position k is file `images[items[k]]`, flipped left to right from position
+    `mirrored` on.
     """
 
     name: str
@@ -58,11 +59,11 @@ class Archive:
     ) -> "Archive":
         """The archive at `path`, a zip or a folder.
 
-        resolution: what the images must have; None takes what the first one has.
-        max_images: keep a random choice of that many, drawn from `seed`.
-        mirror: append the flipped copies of the images kept, doubling the set.
-        Raises ValueError if `path` is no archive, an image has another size or mode
-        than it must, or labels are asked for that not every image has.
+        resolution: of the images; None: that of the first one.
+        max_images: keep a random choice of so many, drawn from `seed`.
+        mirror: append flipped copies of the images, which doubles the set.
+        Raises ValueError if `path` is no archive, sizes or modes differ, or labels are
+        missing with use_labels.
         """
         path = paths.resolve(path)
         files = Files(path)
@@ -99,20 +100,20 @@ class Archive:
     def __getitem__(
         self, index: int
     ) -> tuple[UInt8[np.ndarray, "H W C"], Float[np.ndarray, "c_dim"]]:
-        """The image and label at `index`; ValueError names a file gone bad."""
+        """The image and label at `index`; ValueError if the file is damaged."""
         index = range(len(self))[index]
         name = self.images[self.items[index]]
         size, mode, image = self.files.read_image(name)
         if size != (self.resolution,) * 2 or CHANNELS.get(mode) != self.channels:
-            raise _misfit(self.files, name, size, mode, self.images[0])
+            raise _difference(self.files, name, size, mode, self.images[0])
         if index >= self.mirrored:
             image = np.ascontiguousarray(image[:, ::-1])
         return image.reshape(*size, self.channels), self.labels[index]
 
     def digest(self, count: int | None = None) -> str:
-        """A name of the content of the first `count` images, by default all.
+        """A hash of the content of the first `count` images, by default all.
 
-        Their own names, their place and their order do not matter.
+        File names, paths and order do not matter.
         """
         items = self.items[:count]
         sums = sorted(self.files.checksum(self.images[i]) for i in items)
@@ -126,11 +127,11 @@ def write_archive(
     images: Iterable[UInt8[np.ndarray, "H W C"]],
     labels: Sequence | None = None,
 ) -> pathlib.Path:
-    """Write images (and a class or a vector for each) as an archive; its path.
+    """Write images, and a class or vector for each, to a zip; returns its path.
 
-    A stored zip of uncompressed PNGs, the same bytes for the same input. It appears
-    under its name only when complete, and nothing is left behind on failure.
-    Raises ValueError if there are no images, or not one label for each.
+    PNGs are not compressed, and the same input gives the same bytes. The file appears
+    when it is complete, and nothing remains on failure.
+    Raises ValueError if there are no images, or another number of labels.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,8 +142,8 @@ def write_archive(
             for index, image in enumerate(images):
                 names.append(writer.image_name(index))
                 grey = image.shape[2] == 1
-                picture = Image.fromarray(image[..., 0] if grey else image)
-                writer.add(target, names[-1], writer.encode(picture))
+                file = writer.encode(Image.fromarray(image[..., 0] if grey else image))
+                writer.add(target, names[-1], file)
             if not names:
                 raise ValueError(f"no images to write to {path}")
             if labels is not None:
@@ -171,25 +172,23 @@ def _check_headers(
     if size[0] != size[1]:
         raise ValueError(f"{where} is {_by(size)}, not square: crop or resize first")
     if resolution not in (None, size[0]):
-        raise ValueError(
-            f"{where} is {_by(size)}, but resolution={resolution} is asked for: "
-            f"resize the images, or set resolution={size[0]}"
-        )
-    spread = np.linspace(0, len(images) - 1, min(len(images), HEADERS_CHECKED))
-    for index in spread.astype(int):
+        why = f"does not match {where}, {_by(size)}: resize the images, or set"
+        raise errors.SettingError("data.resolution", resolution, f"{why} {size[0]}")
+    count = min(len(images), HEADERS_CHECKED)
+    for index in np.linspace(0, len(images) - 1, count).astype(int):
         found = files.read_header(images[index])
         if found != (size, mode):
-            raise _misfit(files, images[index], *found, images[0])
+            raise _difference(files, images[index], *found, images[0])
     return size[0], mode
 
 
-def _misfit(
+def _difference(
     files: Files, name: str, size: tuple[int, int], mode: str, first: str
 ) -> ValueError:
     expected, expected_mode = files.read_header(first)
     return ValueError(
         f"{files.path}: {name} is {_by(size)} {mode}, but {first} is {_by(expected)} "
-        f"{expected_mode}: all images must be alike"
+        f"{expected_mode}: all images must have one size and mode"
     )
 
 
@@ -199,7 +198,8 @@ def _by(size: tuple[int, int]) -> str:
 
 def _choose(count: int, keep: int | None, seed: int) -> Int[np.ndarray, "N"]:
     if keep is not None and keep < 1:
-        raise ValueError(f"max_images={keep}: keep at least 1 image, or None for all")
+        why = "must be at least 1, or none for all"
+        raise errors.SettingError("data.max_images", keep, why)
     items = np.arange(count)
     if keep is None or keep >= count:
         return items
@@ -210,7 +210,7 @@ def _choose(count: int, keep: int | None, seed: int) -> Int[np.ndarray, "N"]:
 def _read_labels(
     files: Files, images: Sequence[str]
 ) -> tuple[Float[np.ndarray, "N c_dim"], tuple[str, ...] | None]:
-    """A label for each image, and the names of classes if they have any."""
+    """A label for each image, and the names of the classes if they have any."""
     table = labels.read_table(files)
     if table is None:
         raise ValueError(

@@ -1,15 +1,15 @@
-"""Images of any kind to an archive that can be trained on.
+"""Conversion of images of many formats to an archive for training.
 
-All headers are read first: they decide whether the archive is grey or RGB, and tell
-before any work what cannot be done. Images that cannot be read are left out and
-listed; the others keep the index that they have in the source, as in the published
-program. The same source and settings give the same bytes with any number of workers,
-and after any interruption.
+All headers are read first: they decide whether the archive is grey or RGB, and reveal
+most errors before any work. Images that cannot be read are skipped and listed; the
+others keep their index in the source, as in the published program. The same source and
+settings give the same bytes with any number of workers, and after any interruption.
 """
 
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -19,17 +19,16 @@ import PIL
 import tqdm
 from etils import epath
 
-from afgan_jax.data import labels, paths, transforms, writer
-from afgan_jax.data.files import BrokenImage
+from afgan_jax.data import files, labels, paths, transforms, writer
 from afgan_jax.data.sources import Source
 
-RECIPE = 1  # raise it when the same source and settings give other bytes
+RECIPE = 1  # increase it when the same source and settings give other bytes
 CHANNELS = {"auto": None, "1": 1, "3": 3}
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What becomes of every picture."""
+    """The settings that determine the bytes of every image."""
 
     size: transforms.Size | None
     fit: str | None
@@ -40,8 +39,8 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What was made: how many images, of which some by an earlier attempt; what was
-    left out, as (name, reason); the labels."""
+    """The number of images, and of those from an interrupted attempt; what was skipped,
+    as (name, reason); the labels."""
 
     converted: int
     resumed: int
@@ -62,17 +61,17 @@ def convert(
     max_images: int | None = None,
     workers: int | None = None,
 ) -> Report:
-    """Write the archive `out`: a zip if its name ends so, else a folder.
+    """Write the archive `out`: a zip if its name ends in .zip, else a folder.
 
-    size: (width, height) of the images; None keeps that of the source.
-    fit: how other proportions become square; a row of transforms.FITS.
-    label_source: "auto" takes the labels that come with the source, "none" takes none,
-        "folders" makes classes of folders; else the path of a CSV.
-    max_images: convert the first that many.
+    size: (width, height) of the images; None: as in the source.
+    fit: how other aspect ratios become square; a key of transforms.FITS.
+    label_source: "auto" uses the labels of the source, "none" writes none, "folders"
+        makes a class of each folder; else the path of a CSV.
+    max_images: convert the first so many.
     workers: threads that decode, resize and encode; None: one for each core.
-    Interrupted, it leaves what the next call goes on from (see writer).
+    The same call resumes an interrupted conversion (see writer).
     Raises ValueError if `out` exists or cannot be written, there is nothing to convert,
-    sizes or proportions differ without a `size` or `fit`, or some labels are missing.
+    sizes or aspect ratios differ without a `size` or `fit`, or labels are missing.
     """
     out = paths.resolve(out)
     writer.check_free(out)
@@ -117,28 +116,23 @@ def _find_labels(
         table = labels.from_folders(images, f"{source.name} by its folders")
     else:
         table = labels.read_csv(paths.resolve(label_source), images)
-    labels.vectors(table.of(images, fix="add them, or take none"), table.where)
+    labels.vectors(table.of(images, fix="add them, or set labels=none"), table.where)
     return table
 
 
 def _survey(
     source: Source, count: int, workers: int
 ) -> tuple[dict[int, tuple[transforms.Size, str]], dict[int, str]]:
-    """Headers by index, and the reasons why others cannot be read."""
-
-    def look(index: int) -> tuple | str:
-        try:
-            return source.header(index)
-        except BrokenImage as error:
-            return str(error)
-
-    looks = _in_order(look, range(count), workers)
-    looks = tqdm.tqdm(looks, total=count, unit=" headers", disable=None, leave=False)
-    found = dict(enumerate(looks))
-    broken = {index: it for index, it in found.items() if isinstance(it, str)}
-    if len(broken) == count:
+    """Headers by index, and the reasons why others cannot be read, by index."""
+    read = functools.partial(files.attempt, source.header)
+    found = _in_order(read, range(count), workers)
+    found = tqdm.tqdm(found, total=count, unit=" headers", disable=None, leave=False)
+    headers, broken = {}, {}
+    for index, result in enumerate(found):
+        (broken if isinstance(result, str) else headers)[index] = result
+    if not headers:
         raise ValueError(f"{source.name}: no image can be read, {_some(broken)}")
-    return {index: found[index] for index in found.keys() - broken.keys()}, broken
+    return headers, broken
 
 
 def _some(broken: dict[int, str]) -> str:
@@ -148,27 +142,26 @@ def _some(broken: dict[int, str]) -> str:
 def _check_sizes(
     source: Source, headers: dict, size: transforms.Size | None, fit: str | None
 ) -> None:
-    if fit is None:
-        for index in sorted(headers):
-            width, height = headers[index][0]
-            if width != height:
-                raise ValueError(
-                    f"{source.name}: {source.images[index]} is {width}x{height}, not "
-                    "square: choose a fit, crop (the middle), letterbox (black bars) or"
-                    " stretch, and a size"
-                )
+    for index in sorted(headers):
+        width, height = headers[index][0]
+        if fit is None and width != height:
+            raise ValueError(
+                f"{source.name}: {source.images[index]} is {width}x{height}, not "
+                "square: choose a fit, crop (the middle), letterbox (black bars) or"
+                " stretch, and a size"
+            )
     if size is None:
         sizes = collections.Counter(header[0] for header in headers.values())
         if len(sizes) > 1:
             common = ", ".join(f"{w}x{h}" for (w, h), _ in sizes.most_common(3))
             raise ValueError(
-                f"{source.name} has images of {len(sizes)} sizes ({common}): give the "
-                "one they are to have, such as size=256x256"
+                f"{source.name} has images of {len(sizes)} sizes ({common}): choose "
+                "one, such as size=256x256"
             )
 
 
 def _key(source: Source, out: epath.Path, images: tuple, settings: Settings) -> str:
-    """What a partial archive must share with us to be gone on with."""
+    """A hash of all that determines the bytes: partial archives of it are resumed."""
     parts = [RECIPE, PIL.__version__, source.key, str(out), len(images)]
     parts.append(dataclasses.astuple(settings))
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
@@ -181,7 +174,7 @@ def _fill(
     settings: Settings,
     workers: int,
 ) -> dict[int, str]:
-    """Adds the images that are missing; the reasons of those left out."""
+    """Adds the missing images; returns the reasons for those skipped, by index."""
     broken = {}
     todo = [i for i in indices if writer.image_name(i) not in target.names]
     results = _in_order(lambda i: _make(source, i, settings), todo, workers)
@@ -200,11 +193,10 @@ def _fill(
 
 def _make(source: Source, index: int, settings: Settings) -> bytes | str:
     """The PNG, or why there is none."""
-    try:
-        image = source.read(index)
-        flat = transforms.to_eight_bits(image, settings.channels, settings.background)
-    except BrokenImage as error:
-        return str(error)
+    image = files.attempt(source.read, index)
+    if isinstance(image, str):
+        return image
+    flat = transforms.to_eight_bits(image, settings.channels, settings.background)
     try:
         shown = transforms.fit_to(flat, settings.size, settings.fit, settings.filter)
     except ValueError as error:
@@ -213,7 +205,7 @@ def _make(source: Source, index: int, settings: Settings) -> bytes | str:
 
 
 def _in_order(function: Callable, items: Sequence, workers: int) -> Iterator:
-    """function(item) of each, computed by threads a little ahead of whoever asks."""
+    """Yields function(item) of each, computed by threads a little ahead."""
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         ahead = collections.deque()
         try:
@@ -234,7 +226,7 @@ def _label_file(
     rows, more = None, {}
     if table is not None:
         named = ((writer.image_name(index), name) for index, name in enumerate(images))
-        rows = [[ours, table.rows[name]] for ours, name in named if ours in names]
+        rows = [[new, table.rows[name]] for new, name in named if new in names]
         if table.class_names is not None:
             more = {"class_names": list(table.class_names)}
     return json.dumps({"labels": rows} | more).encode()

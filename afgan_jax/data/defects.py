@@ -1,31 +1,31 @@
-"""What tells that an image has been upscaled, blocked, aliased or letterboxed.
+"""Detectors of images that are upscaled, blocked by JPEG, aliased or letterboxed.
 
-Each detector looks at one image, float32 grey [H W] of 0 to 255, and says True, False,
-or None where too little is in it to tell. Spectra are of rows and of columns under a
-Hann window, averaged, in dB of squared grey levels; frequencies in cycles per pixel, so
-that Nyquist is 0.5. Thresholds separate photographs and the Earth set, properly shrunk,
-from the same with the defect (tests/data/test_defects.py counts errors).
+Each takes one image, float32 grey [H W] of 0 to 255, and returns True, False, or None
+if the image has too little content to decide. Spectra are averages over rows and
+columns with a Hann window, in dB of squared grey levels; frequencies are in cycles per
+pixel, so Nyquist is 0.5. Thresholds separate photographs and the Earth set, properly
+shrunk, from the same with the defect (tests/data/test_defects.py counts errors).
 """
 
 import numpy as np
 from jaxtyping import Float
 
 Grey = Float[np.ndarray, "H W"]
-SMALLEST = 16  # pixels a side below which nothing is told
+SMALLEST = 16  # pixels a side; smaller images get None
 LUMA = (0.299, 0.587, 0.114)
 
-# A photograph loses 9 to 20 dB from the first band to the last, a picture upscaled by
-# any smooth filter 23 dB or more, down to the rounding of grey levels.
+# A photograph loses 9 to 20 dB from the first band to the second, an image upscaled by
+# a smooth filter 23 dB or more, down to the rounding of grey levels.
 BELOW, NYQUIST, LOSS = (0.125, 0.2), (0.425, 0.5), 23.0
-ROUNDING = 10 * np.log10(1 / 12)  # dB: the least that can be told from nothing
-# Towards Nyquist a filtered picture falls, by 2 to 7 dB from the first band to the last
-# and 5 to 13 from the second; what aliasing folds back makes it level.
+ROUNDING = 10 * np.log10(1 / 12)  # dB: the noise of rounding
+# EDGE is 2 to 7 dB below NEAR, and 5 to 13 below MIDDLE, in a filtered image; aliasing
+# folds energy back and makes the spectrum level: by less than LEVEL.
 EDGE, NEAR, MIDDLE, LEVEL = (0.45, 0.5), (0.35, 0.4), (0.25, 0.3), (-2.0, -4.5)
-AUDIBLE = 0.0  # dB near Nyquist from which aliasing would be seen
+VISIBLE = 0.0  # dB near Nyquist above which aliasing is visible
 # Steps at the borders of 8x8 blocks, beyond those at any other column, in mean steps.
 ALIGNED, ANYWHERE = 0.12, 0.2
-REPEATED = 0.4  # share of rows and columns that equal the next: pixels were repeated
-FLAT, JUMP = 6, 12  # grey levels: across a bar at most, from a bar to the picture
+REPEATED = 0.4  # share of rows and columns that equal the next one
+FLAT, JUMP = 6, 12  # grey levels: at most across a bar, at least from bar to image
 
 
 def grey(pixels: np.ndarray) -> Grey:
@@ -36,11 +36,10 @@ def grey(pixels: np.ndarray) -> Grey:
 
 
 def is_upscaled(image: Grey) -> bool | None:
-    """Nothing where the finest details should be, or pixels repeated."""
+    """No finest details, or repeated pixels."""
     if min(image.shape) < SMALLEST or np.ptp(image) == 0:
         return None
-    same = min(_repeated(image), _repeated(image.T))
-    if same >= REPEATED:
+    if min(_repeated(image), _repeated(image.T)) >= REPEATED:
         return True
     below, edge = _levels(image, BELOW, NYQUIST)
     if below < ROUNDING + LOSS:
@@ -49,35 +48,35 @@ def is_upscaled(image: Grey) -> bool | None:
 
 
 def is_aliased(image: Grey) -> bool | None:
-    """As much just below Nyquist as further down: shrunk without a low-pass."""
+    """As much power near Nyquist as further below: shrunk without a low-pass."""
     if min(image.shape) < SMALLEST:
         return None
     edge, near, middle = _levels(image, EDGE, NEAR, MIDDLE)
-    if middle < AUDIBLE:
+    if middle < VISIBLE:
         return None
-    level = edge >= AUDIBLE and edge - near >= LEVEL[0] and edge - middle >= LEVEL[1]
+    level = edge >= VISIBLE and edge - near >= LEVEL[0] and edge - middle >= LEVEL[1]
     return bool(level) and not is_blocked(image)
 
 
 def is_blocked(image: Grey) -> bool | None:
-    """Steps every 8 pixels, along rows and columns: a JPEG of low quality."""
+    """Steps every 8 pixels along rows and columns: a JPEG of low quality."""
     if min(image.shape) < 3 * 8 or np.ptp(image) == 0:
         return None
-    gaps = [_block_steps(image), _block_steps(image.T)]
-    aligned = np.mean([at_seven for at_seven, _ in gaps])
-    anywhere = min(at_best for _, at_best in gaps)
+    steps = [_block_steps(image), _block_steps(image.T)]
+    aligned = np.mean([at_seven for at_seven, _ in steps])
+    anywhere = min(at_best for _, at_best in steps)
     return bool(aligned >= ALIGNED or anywhere >= ANYWHERE)
 
 
 def is_letterboxed(image: Grey) -> bool | None:
-    """Bars of one level at two opposite sides, and only there."""
+    """Bars of one level at two opposite sides, but not at all four."""
     if min(image.shape) < SMALLEST or np.ptp(image) <= FLAT:
         return None
     return _has_bars(image) != _has_bars(image.T)
 
 
 def _levels(image: Grey, *bands: tuple[float, float]) -> list[float]:
-    """Mean power in each band, dB; at least that of rounding."""
+    """The mean power in each band in dB, at least ROUNDING."""
     power = [_power(image), _power(image.T)]
     levels = []
     for low, high in bands:
@@ -101,15 +100,17 @@ def _repeated(image: Grey) -> float:
 
 
 def _block_steps(image: Grey) -> tuple[float, float]:
-    """How far columns 7, 15, ... lead in steps to their right, and how far the leading
-    ones of every 8 do. Among all eight, so that what repeats every 2 or 4 columns, as
-    after upscaling, does not count."""
+    """By how much the steps right of columns 7, 15, ... exceed those of the other seven
+    phases of 8 columns, and by how much the largest phase does.
+
+    Steps that repeat every 2 or 4 columns, as after upscaling, have no largest phase.
+    """
     step = np.abs(np.diff(image, axis=1)).mean(axis=0)
     extra = step[1:-1] - (step[:-2] + step[2:]) / 2
     column = 1 + np.arange(len(extra))
-    # The median, for which one edge in the picture is nothing.
+    # The median, which one edge in the image does not change.
     lead = np.array([np.median(extra[column % 8 == phase]) for phase in range(8)])
-    lead /= step.mean() + 0.25  # a quarter level: nothing is made of rounding
+    lead /= step.mean() + 0.25  # a quarter level, against rounding
     ordered = np.sort(lead)
     return float(lead[7] - lead[:7].max()), float(ordered[-1] - ordered[-2])
 

@@ -1,8 +1,8 @@
-"""The files of a folder or a zip, here or in a bucket, and pictures read from them.
+"""The files of a folder or a zip, local or in a bucket, and images read from them.
 
 Names are paths below the folder or in the zip, with "/" on every system. Images are
-PNG, JPEG or WebP; modes are PIL's (L, RGB, P, ...), with ";16" behind them for PNGs of
-16 bits a channel, of which PIL would drop the lower 8 without a word.
+PNG, JPEG or WebP; modes are PIL's (L, RGB, P, ...), followed by ";16" for PNGs of 16
+bits a channel, of which PIL silently drops the lower 8.
 """
 
 import contextlib
@@ -12,7 +12,8 @@ import threading
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -25,11 +26,11 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 class BrokenImage(ValueError):
-    """A picture that cannot be read; the text names it and the reason."""
+    """An image that cannot be read; the text names it and the reason."""
 
 
 class Files:
-    """The files of a zip or under a folder, by name; threads share no zip handle."""
+    """The files of a zip or a folder, by name; each thread has its own zip handle."""
 
     def __init__(self, path: epath.Path):
         self.path = path
@@ -61,8 +62,7 @@ class Files:
                 raise ValueError(
                     f"{self.path} is neither a folder nor a readable zip: {error}"
                 ) from error
-            # Left to the garbage collector, a zip among cycles may lose the file below
-            # it first, which then complains of not having been closed.
+            # The garbage collector might free the file first, with a ResourceWarning.
             weakref.finalize(self, _close, self._local.zip, file)
         return self._local.zip
 
@@ -76,24 +76,28 @@ class Files:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The names that are pictures by their suffix, hidden files left out."""
+        """The names of images."""
+        return self.with_suffix(SUFFIXES)
+
+    def with_suffix(self, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+        """The names that end in one of these, without hidden files."""
         return tuple(
             name
             for name in self.names
-            if name.lower().endswith(SUFFIXES)
+            if name.lower().endswith(suffixes)
             and not name.rpartition("/")[2].startswith(".")
         )
 
     def read_header(self, name: str) -> tuple[tuple[int, int], str]:
-        """Width and height, and mode; decodes nothing."""
+        """((width, height), mode), without decoding."""
         with naming(self.path, name), self.open(name) as file:
             with Image.open(file, formats=FORMATS) as image:
                 return image.size, mode_of(image)
 
     def read_image(self, name: str) -> tuple[tuple[int, int], str, np.ndarray]:
-        """Width and height, mode, and pixels."""
+        """((width, height), mode, pixels)."""
         with naming(self.path, name), self.open(name) as file:
-            # Whole, so that a zip compares its checksum.
+            # Reads all, so that zipfile compares the checksum.
             content = io.BytesIO(file.read())
             with Image.open(content, formats=FORMATS) as image:
                 return image.size, mode_of(image), np.array(image)
@@ -101,19 +105,26 @@ class Files:
 
 @contextlib.contextmanager
 def naming(path: object, name: str) -> Iterator[None]:
-    """Turns any error of reading the image `name` of `path` into a BrokenImage."""
-    # A damaged file makes zip and image readers raise errors of a dozen types.
+    """Raises BrokenImage for any error of reading the image `name` of `path`."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # damaged files raise errors of a dozen types
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise BrokenImage(
             f"{path}: {name} cannot be read ({reason}): replace or remove it"
         ) from error
 
 
+def attempt(function: Callable, *args) -> Any:
+    """function(*args), or the text of the BrokenImage that it raises."""
+    try:
+        return function(*args)
+    except BrokenImage as error:
+        return str(error)
+
+
 def _below(folder: epath.Path) -> list[str]:
-    # Buckets are walked by names without the gs:// that they are asked for with.
+    # Walking gs://BUCKET gives names without the scheme.
     top = pathlib.PurePath(paths.without_scheme(folder))
     found = []
     for root, _, files in folder.walk():
@@ -128,7 +139,7 @@ def _close(*handles) -> None:
 
 
 def mode_of(image: Image.Image) -> str:
-    """PIL's mode, with ";16" behind it where the file holds 16 bits a channel."""
+    """PIL's mode, followed by ";16" if the file has 16 bits a channel."""
     coded = str(image.tile)  # as in [("zip", (0, 0, 8, 8), 41, "RGB;16B")]
     deep = image.mode in ("L", "RGB") and ";16" in coded
     return f"{image.mode};16" if deep else image.mode

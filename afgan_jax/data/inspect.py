@@ -1,7 +1,7 @@
-"""What an archive holds, and what about it would harm training.
+"""What an archive contains, and which of its faults harm training.
 
-Every image is decoded once: its size and mode are counted, its pixels compared with all
-others. Detectors of defects (see defects) look at a sample, evenly spread.
+Every image is decoded once, its size and mode counted and its pixels compared with all
+others. An evenly distributed sample is checked for defects (see defects).
 """
 
 import collections
@@ -9,21 +9,25 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import os
+from typing import NamedTuple
 
 import numpy as np
 import tqdm
 
 from afgan_jax.data import defects, labels, paths
-from afgan_jax.data.files import BrokenImage, Files
+from afgan_jax.data.files import Files, attempt
 
-SAMPLE = 2000  # images that detectors look at: enough for a share to a percent
+SAMPLE = 2000  # images checked for defects: gives shares to about a percent
 
 
 @dataclasses.dataclass(frozen=True)
 class Findings:
-    """Counts and names; `flagged` has images by defect, `judged` how many there were
-    to tell. `classes` counts images by class (None: no labels), `label_dim` is the
-    length of label vectors. Duplicates are groups of images of equal pixels."""
+    """Counts and names.
+
+    flagged: images by defect; checked: how many images could be checked for it.
+    duplicates: groups of images of equal pixels. classes: images by class; None: no
+    classes. label_dim: the length of label vectors.
+    """
 
     path: str
     images: int
@@ -31,17 +35,15 @@ class Findings:
     modes: collections.Counter
     broken: tuple[str, ...]
     duplicates: tuple[tuple[str, ...], ...]
-    sampled: int
     flagged: dict[str, tuple[str, ...]]
-    judged: dict[str, int]
+    checked: dict[str, int]
     classes: collections.Counter | None
     class_names: tuple[str, ...] | None
     label_dim: int
     label_fault: str | None
 
 
-@dataclasses.dataclass(frozen=True)
-class _View:
+class _View(NamedTuple):
     size: tuple[int, int]
     mode: str
     digest: bytes
@@ -51,7 +53,7 @@ class _View:
 def inspect(
     path: str | os.PathLike, *, sample: int = SAMPLE, workers: int | None = None
 ) -> Findings:
-    """Findings on the archive at `path`; ValueError if it is none, or holds no images.
+    """Findings on the archive at `path`; ValueError if it is none or has no images.
 
     workers: threads that decode; None: one for each core.
     """
@@ -59,61 +61,58 @@ def inspect(
     names = files.images
     if not names:
         raise ValueError(f"{path} holds no images (PNG, JPEG or WebP)")
-    spread = np.linspace(0, len(names) - 1, min(len(names), sample))
-    judged = {names[index] for index in spread.astype(int)}
+    indices = np.linspace(0, len(names) - 1, min(len(names), sample)).astype(int)
+    chosen = {names[index] for index in indices}
 
     def view(name: str) -> _View | str:
-        try:
-            return _view(files, name, name in judged)
-        except BrokenImage as error:
-            return str(error)
+        return attempt(_view, files, name, name in chosen)
 
     with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         found = tqdm.tqdm(
             pool.map(view, names), total=len(names), unit=" images", disable=None
         )
         views = dict(zip(names, found, strict=True))
-    whole = {name: it for name, it in views.items() if not isinstance(it, str)}
-    flagged, counts = _verdicts(whole)
+    broken = tuple(view for view in views.values() if isinstance(view, str))
+    views = {name: view for name, view in views.items() if isinstance(view, _View)}
+    flagged, checked = _verdicts(views)
     return Findings(
         path=str(path),
         images=len(names),
-        sizes=collections.Counter(it.size for it in whole.values()),
-        modes=collections.Counter(it.mode for it in whole.values()),
-        broken=tuple(it for it in views.values() if isinstance(it, str)),
-        duplicates=_duplicates(whole),
-        sampled=len(judged & whole.keys()),
+        sizes=collections.Counter(view.size for view in views.values()),
+        modes=collections.Counter(view.mode for view in views.values()),
+        broken=broken,
+        duplicates=_duplicates(views),
         flagged=flagged,
-        judged=counts,
+        checked=checked,
         **_labels(files, names),
     )
 
 
-def _view(files: Files, name: str, judge: bool) -> _View:
+def _view(files: Files, name: str, check: bool) -> _View:
     size, mode, pixels = files.read_image(name)
     about = f"{size} {mode} ".encode()
     digest = hashlib.blake2b(about + pixels.tobytes(), digest_size=16).digest()
     verdicts = None
-    if judge and mode in ("L", "RGB"):
+    if check and mode in ("L", "RGB"):
         grey = defects.grey(pixels.reshape(size[1], size[0], -1))
-        verdicts = {name: tell(grey) for name, tell in defects.DETECTORS.items()}
+        verdicts = {defect: has(grey) for defect, has in defects.DETECTORS.items()}
     return _View(size, mode, digest, verdicts)
 
 
 def _verdicts(
     views: dict[str, _View],
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, int]]:
-    """Images by defect, and how many could be judged."""
-    flagged, judged = {}, {}
+    """Images by defect, and how many could be checked for it."""
+    flagged, checked = {}, {}
     for defect in defects.DETECTORS:
-        told = {
+        found = {
             name: view.verdicts[defect]
             for name, view in views.items()
             if view.verdicts is not None and view.verdicts[defect] is not None
         }
-        flagged[defect] = tuple(name for name, verdict in told.items() if verdict)
-        judged[defect] = len(told)
-    return flagged, judged
+        flagged[defect] = tuple(name for name, verdict in found.items() if verdict)
+        checked[defect] = len(found)
+    return flagged, checked
 
 
 def _duplicates(views: dict[str, _View]) -> tuple[tuple[str, ...], ...]:
@@ -124,20 +123,16 @@ def _duplicates(views: dict[str, _View]) -> tuple[tuple[str, ...], ...]:
 
 
 def _labels(files: Files, names: tuple[str, ...]) -> dict:
-    """The fields of Findings on labels; what is wrong with them is a finding too."""
+    """The fields of Findings on labels; errors in them are a finding too."""
     none = {"classes": None, "class_names": None, "label_dim": 0, "label_fault": None}
     try:
         table = labels.read_table(files)
         if table is None:
             return none
-        values = table.of(names, fix="training with labels will refuse it")
+        values = table.of(names, fix="training with labels needs all")
         vectors = labels.vectors(values, table.where)
     except ValueError as error:
         return none | {"label_fault": str(error)}
-    counts = collections.Counter(v for v in values if isinstance(v, int))
-    return {
-        "classes": counts or None,
-        "class_names": table.class_names,
-        "label_dim": vectors.shape[1],
-        "label_fault": None,
-    }
+    counts = collections.Counter(v for v in values if isinstance(v, int)) or None
+    found = {"classes": counts, "class_names": table.class_names}
+    return none | found | {"label_dim": vectors.shape[1]}

@@ -1,10 +1,10 @@
-"""Labels: what they may be, and where they come from.
+"""Labels of images, from dataset.json, a CSV or folders.
 
-A label is a class (an int from 0) or a list of numbers. `dataset.json` holds them as
-{"labels": [[file name, label], ...]} or {"labels": null}; beside it "class_names" may
-list a name for each class. A CSV has the file name in the first column and, in the
-others, a class by number or name, or the numbers of a vector. Classes by name are
-numbered in sorted order.
+A label is a class (an int from 0) or a list of numbers. `dataset.json` holds
+{"labels": [[file name, label], ...]} or {"labels": null}, and may hold "class_names", a
+name for each class. A CSV has the file name in the first column and, in the others, a
+class by number or name, or the numbers of a vector. Named classes are numbered in
+sorted order.
 """
 
 import csv
@@ -16,23 +16,24 @@ import numpy as np
 from etils import epath
 from jaxtyping import Float
 
+from afgan_jax import errors
 from afgan_jax.data.files import Files
 
-MAX_CLASSES = 100_000  # a label is a vector of that many numbers
-LISTED = 20  # entries of labels that `describe` tells one by one
+MAX_CLASSES = 100_000  # each label becomes a vector of so many numbers
+LISTED = 20  # entries of labels that `describe` lists
 TABLE = "dataset.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Labels by the names of images; `where` says where they are from."""
+    """Labels by the names of images; `where` names their file in errors."""
 
     where: str
     rows: dict
     class_names: tuple[str, ...] | None = None
 
     def of(self, images: Sequence[str], *, fix: str) -> list:
-        """The label of each image; ValueError if some lack theirs."""
+        """The label of each image; ValueError if some are missing."""
         missing = [name for name in images if name not in self.rows]
         if missing:
             raise ValueError(
@@ -43,7 +44,7 @@ class Table:
 
 
 def read_table(files: Files) -> Table | None:
-    """What the dataset.json among `files` says; None without one, or without labels."""
+    """The labels in the dataset.json of `files`; None if there are none."""
     if TABLE not in files.names:
         return None
     where = f"{files.path}: {TABLE}"
@@ -62,25 +63,23 @@ def read_table(files: Files) -> Table | None:
 
 
 def read_csv(path: epath.Path, images: Sequence[str]) -> Table:
-    """The table in a CSV; a first row that names none of `images` is a heading."""
+    """The labels in a CSV; a first row that names none of `images` is a header."""
     try:
         rows = [row for row in csv.reader(path.read_text().splitlines()) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"labels={path} cannot be read: {error}") from error
+        raise errors.SettingError("labels", str(path), f"is no CSV: {error}") from error
     if rows and rows[0][0] not in set(images):
         rows = rows[1:]
     widths = {len(row) for row in rows}
     if len(widths) != 1 or widths == {1}:
-        raise ValueError(
-            f"labels={path}: every row must hold a file name and as many labels as the "
-            "others"
-        )
+        why = "must have a file name and equally many labels in every row"
+        raise errors.SettingError("labels", str(path), why)
     names = [row[0] for row in rows]
-    values, class_names = _understand([row[1:] for row in rows], path)
+    values, class_names = _parse([row[1:] for row in rows], path)
     return Table(str(path), dict(zip(names, values, strict=True)), class_names)
 
 
-def _understand(cells: list[list[str]], path: epath.Path) -> tuple[list, tuple | None]:
+def _parse(cells: list[list[str]], path: epath.Path) -> tuple[list, tuple | None]:
     single = len(cells[0]) == 1
     if single and all(cell.isdecimal() for (cell,) in cells):
         return [int(cell) for (cell,) in cells], None
@@ -88,12 +87,13 @@ def _understand(cells: list[list[str]], path: epath.Path) -> tuple[list, tuple |
         return [[float(cell) for cell in row] for row in cells], None
     except ValueError as error:
         if not single:
-            raise ValueError(f"labels={path}: {error}: vectors are numbers") from error
+            why = f"must have numbers in vectors: {error}"
+            raise errors.SettingError("labels", str(path), why) from error
     return _number([cell for (cell,) in cells])
 
 
 def from_folders(images: Sequence[str], where: str) -> Table:
-    """The first folder on the way to an image is its class."""
+    """A class for each top folder."""
     inside = [name for name in images if "/" in name]
     values, class_names = _number([name.split("/")[0] for name in inside])
     return Table(where, dict(zip(inside, values, strict=True)), class_names)
@@ -129,8 +129,7 @@ def vectors(values: Sequence, where: str) -> Float[np.ndarray, "N c_dim"]:
 def describe(
     rows: Float[np.ndarray, "N c_dim"], class_names: Sequence[str] | None = None
 ) -> str:
-    """What the labels of images are, in a line: how many images have each class (or
-    each of several), or the range of each number."""
+    """One line on the labels: the images of each class, or the range of each number."""
     dim = rows.shape[1]
     names = class_names or ()
     titles = [f"{i} ({names[i]})" if i < len(names) else str(i) for i in range(dim)]
@@ -143,13 +142,13 @@ def describe(
         kind = f"vectors of {dim}; mean of each number (least to largest)"
         columns = zip(rows.mean(axis=0), rows.min(axis=0), rows.max(axis=0))
         facts = ["{:.3g} ({:.3g} to {:.3g})".format(*column) for column in columns]
-    told = [f"{t}: {f}" for t, f in zip(titles, facts, strict=True)]
+    listed = [f"{t}: {f}" for t, f in zip(titles, facts, strict=True)]
     more = f", and {dim - LISTED} more" if dim > LISTED else ""
-    return f"labels: {kind}: {', '.join(told[:LISTED])}{more}"
+    return f"labels: {kind}: {', '.join(listed[:LISTED])}{more}"
 
 
 def unused(files: Files, images: Sequence[str]) -> str | None:
-    """A warning for who trains without the labels that there are; None if none are."""
+    """A warning that the labels of an archive are not used; None if it has none."""
     try:
         table = read_table(files)
         if table is None:
@@ -157,8 +156,8 @@ def unused(files: Files, images: Sequence[str]) -> str | None:
         dim = vectors(table.of(images, fix="labels need all"), table.where).shape[1]
     except ValueError as error:
         return f"WARNING: labels are not used, and could not be: {error}"
-    flags = f"--config.generator.mapping.c_dim={dim} --config.discriminator.c_dim={dim}"
     return (
         f"WARNING: {files.path} has labels (c_dim={dim}), and they are NOT used: to"
-        f" generate by label, pass --config.data.use_labels=True {flags}"
+        " generate by label, set data.use_labels=True"
+        f" generator.mapping.c_dim={dim} discriminator.c_dim={dim}"
     )

@@ -1,7 +1,7 @@
 """MNIST and CIFAR as their authors publish them, read without running their pickles.
 
-MNIST is a pair of gzipped IDX files; its 28x28 pictures get a black frame of 2, as in
-the published program. CIFAR is a tar of pickles that hold dicts of arrays.
+MNIST is a pair of gzipped IDX files; its 28x28 images are padded by 2 black pixels, as
+in the published program. CIFAR is a tar of pickles of dicts of arrays.
 """
 
 import gzip
@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 
 MNIST = "-images-idx3-ubyte.gz"
 MNIST_LABELS = "-labels-idx1-ubyte.gz"
-# Tar: (the members with pictures for training, key of the labels, of their names)
+# {tar: (start of the names of training members, key of labels, key of class names)}
 CIFAR = {
     "cifar-10-python.tar.gz": ("data_batch_", "labels", "label_names"),
     "cifar-100-python.tar.gz": ("train", "fine_labels", "fine_label_names"),
@@ -33,7 +33,7 @@ def is_original(path: epath.Path) -> bool:
 def read(path: epath.Path) -> tuple[Images, list[int], tuple[str, ...]]:
     """Images, their classes, and the names of the classes.
 
-    Raises ValueError if the file is not what its name says.
+    Raises ValueError if the file is not of the kind that its name says.
     """
     reader = _read_cifar if path.name in CIFAR else _read_mnist
     try:
@@ -90,7 +90,7 @@ def _text(value: bytes | str) -> str:
 
 
 class _Arrays(pickle.Unpickler):
-    """Builds containers and arrays, and refuses all else that a pickle may ask for."""
+    """Builds containers and arrays, and refuses any other name in a pickle."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith("numpy") and name == "_reconstruct":

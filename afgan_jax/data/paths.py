@@ -1,15 +1,15 @@
-"""Paths, of this machine or of buckets (gs://..., s3://...), through etils.epath."""
+"""Paths on this machine or in buckets (gs://..., s3://...), through etils.epath."""
 
 import os
 
 from etils import epath
 
-# Libraries that know a kind of bucket; epath finds them through fsspec.
+# The library for each kind of bucket; epath finds them through fsspec.
 LIBRARIES = {"gs": "gcsfs", "s3": "s3fs", "az": "adlfs", "hf": "huggingface_hub"}
 
 
 def resolve(path: str | os.PathLike) -> epath.Path:
-    """The path, ready for use; ValueError if the library for it is missing."""
+    """The path; ValueError if its library is not installed."""
     path = epath.Path(path)
     scheme = str(path).partition("://")[0]
     if is_remote(path):
@@ -28,7 +28,7 @@ def is_remote(path: epath.Path) -> bool:
 
 
 def is_inside(path: epath.Path, folder: epath.Path) -> bool:
-    """Whether `path` is `folder` or somewhere below it."""
+    """Whether `path` is `folder` or below it."""
     inner, outer = path.resolve(), folder.resolve()
     return inner == outer or outer in inner.parents
 

@@ -1,9 +1,9 @@
-"""Batches by step: what step k trains on is a function of (seed, k) alone.
+"""Batches by step: the batch of step k is a function of (seed, k) alone.
 
-The archive is shuffled anew each epoch; step k's global batch is positions k B ..
-(k + 1) B of that endless order, B = batch_size, and process p of P takes the p-th of P
-equal parts. So runs on any number of processes see the same global batches, and a
-resumed run starts at its step without reading what came before.
+The archive is shuffled anew each epoch. With B = batch_size, the global batch of step k
+is positions k B .. (k + 1) B of that endless order, and process p of P takes the p-th
+of P equal parts. So global batches do not depend on the number of processes, and a
+resumed run starts at its step without reading earlier batches.
 """
 
 import os
@@ -13,10 +13,11 @@ import grain
 import numpy as np
 from jaxtyping import Int
 
+from afgan_jax import errors
 from afgan_jax.data.archive import Archive
 
 MAX_THREADS = 16  # each holds a batch: 100 MB for 32 images of 1024 pixels
-_SHUFFLE, _LABELS = 0, 1  # the purposes that random numbers serve here
+_SHUFFLE, _LABELS = 0, 1  # purposes of random numbers
 
 
 def batches(
@@ -29,20 +30,17 @@ def batches(
     process_count: int = 1,
     num_threads: int | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
-    """This process's share of every global batch from `start_step` on, for ever.
+    """This process's share of every global batch from `start_step` on, without end.
 
     A batch holds image uint8 [n H W C], label float32 [n c_dim] and gen_label float32
-    [2 n c_dim], labels of images drawn at random: one set for the update of G, one for
-    that of D. n = batch_size / process_count; batch_size is the global one.
-    Threads decode ahead, a batch each: one for every processor, but at most MAX_THREADS
-    (None), or `num_threads`; 0 decodes when asked.
-    Raises ValueError if process_count does not divide batch_size.
+    [2 n c_dim], labels of random images for the updates of G and of D, where
+    n = batch_size / process_count.
+    `num_threads` decode a batch each ahead; None: one a core, at most MAX_THREADS; 0:
+    decode on demand. Raises SettingError if process_count does not divide batch_size.
     """
     if batch_size < 1 or batch_size % process_count:
-        raise ValueError(
-            f"batch_size={batch_size} cannot be split over {process_count} processes: "
-            f"give a multiple of {process_count}"
-        )
+        why = f"is not divisible by {process_count} processes: choose a multiple"
+        raise errors.SettingError("updates.batch_size", batch_size, why)
     share = batch_size // process_count
     mine = slice(process_index * share, (process_index + 1) * share)
 
@@ -56,7 +54,7 @@ def batches(
         }
 
     order = grain.MapDataset.range(len(archive)).shuffle(_shuffle_seed(seed)).repeat()
-    # Nothing remains of an endless order, but grain rounds its length up otherwise.
+    # Otherwise grain rounds the length up, although an endless order has no remainder.
     steps = order.batch(batch_size, drop_remainder=True).map_with_index(load)
     steps = steps[start_step:]
     if num_threads is None:
@@ -72,6 +70,6 @@ def _rng(*key: int) -> np.random.Generator:
 
 
 def _shuffle_seed(seed: int) -> int:
-    # Grain shuffles epoch e with seed + e: mixed first, so that the epochs of runs
-    # with neighbouring seeds differ.
+    # Grain shuffles epoch e with seed + e; hashing keeps runs with neighbouring seeds
+    # from sharing epochs.
     return int(np.random.SeedSequence((seed, _SHUFFLE)).generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""Image sets by name or path: what the `data` section of a config opens."""
+"""Image sets by name or path: the section `data` of a config."""
 
 import os
 import pathlib
@@ -20,7 +20,7 @@ def open_set(
 ) -> archive.Archive:
     """The archive at `path`, or the set of that name, built once in `cache_dir`.
 
-    Further arguments are those of `Archive.open`. Raises ValueError as it does.
+    See `Archive.open` for the other arguments and errors.
     """
     if path in SETS:
         pathlib.Path(cache_dir).mkdir(parents=True, exist_ok=True)

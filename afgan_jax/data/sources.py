@@ -1,8 +1,8 @@
-"""Where pictures to convert come from, as one kind of thing.
+"""Sources of images to convert, behind one interface.
 
-A folder or zip of pictures of many formats, at any depth, in the order of their sorted
+A folder or zip of images of many formats, at any depth, in the order of their sorted
 paths; MNIST and CIFAR as published; a set of TensorFlow Datasets as tfds:NAME or
-tfds:NAME:SPLIT. Paths may be those of buckets (gs://...).
+tfds:NAME:SPLIT. Paths may be in buckets (gs://...).
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 
 from etils import epath
-from PIL import Image
+from PIL import Image, ImageOps
 
 from afgan_jax.data import labels, originals, paths, tfds, transforms
 from afgan_jax.data.files import Files, mode_of, naming
@@ -25,9 +25,11 @@ SCHEME = "tfds:"
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Images by index. `header` gives size and mode, `read` the picture; both raise
-    BrokenImage where they cannot. `table` holds the labels that come with them, `key`
-    changes with the content. All may be used by several threads."""
+    """Images by index, for several threads.
+
+    header(index) -> (size, mode) and read(index) -> image raise BrokenImage. `table`
+    holds the labels of the source; `key` changes with the content.
+    """
 
     name: str
     images: tuple[str, ...]
@@ -38,7 +40,7 @@ class Source:
 
 
 def open_source(path: str | os.PathLike) -> Source:
-    """The source at `path`; ValueError if there is none, or it holds no pictures."""
+    """The source at `path`; ValueError if there is none, or it has no images."""
     if str(path).startswith(SCHEME):
         return _from_tfds(str(path))
     path = paths.resolve(path)
@@ -52,12 +54,7 @@ def open_source(path: str | os.PathLike) -> Source:
 
 def _from_files(path: epath.Path) -> Source:
     files = Files(path)
-    images = tuple(
-        name
-        for name in files.names
-        if name.lower().endswith(SUFFIXES)
-        and not name.rpartition("/")[2].startswith(".")
-    )
+    images = files.with_suffix(SUFFIXES)
     if not images:
         raise ValueError(f"{path} holds no images ({', '.join(SUFFIXES)})")
     return _encoded(
@@ -72,11 +69,8 @@ def _from_files(path: epath.Path) -> Source:
 def _from_tfds(spec: str) -> Source:
     contents, table = tfds.read(spec.removeprefix(SCHEME))
     images = _numbered(len(contents))
-
-    def open_file(index: int) -> io.BytesIO:
-        return io.BytesIO(contents[index])
-
-    return _encoded(spec, images, open_file, table, _digest([spec, *images]))
+    key = _digest([spec, *images])
+    return _encoded(spec, images, lambda i: io.BytesIO(contents[i]), table, key)
 
 
 def _encoded(
@@ -86,7 +80,7 @@ def _encoded(
     table: labels.Table | None,
     key: str,
 ) -> Source:
-    """The source of pictures that Pillow decodes from files."""
+    """The source of images that Pillow decodes from files."""
 
     def header(index: int) -> tuple[transforms.Size, str]:
         with naming(where, images[index]), open_file(index) as file:
@@ -96,9 +90,9 @@ def _encoded(
 
     def read(index: int) -> Image.Image:
         with naming(where, images[index]), open_file(index) as file:
-            # Whole, so that a zip compares its checksum.
+            # Reads all, so that zipfile compares the checksum.
             with Image.open(io.BytesIO(file.read()), formats=FORMATS) as image:
-                return transforms.upright(image)
+                return ImageOps.exif_transpose(image)
 
     return Source(where, images, header, read, table, key)
 
@@ -115,17 +109,17 @@ def _from_original(path: epath.Path) -> Source:
         image = read(index)
         return image.size, image.mode
 
-    key = _digest([str(path), str(hashlib.sha256(pixels.tobytes()).hexdigest())])
+    key = _digest([str(path), hashlib.sha256(pixels.tobytes()).hexdigest()])
     return Source(str(path), images, header, read, table, key)
 
 
 def _numbered(count: int) -> tuple[str, ...]:
-    """Names for pictures that have none of their own."""
+    """Names for images without names."""
     return tuple(f"{index:08d}" for index in range(count))
 
 
 def _stamps(files: Files, images: tuple[str, ...]) -> list[str]:
-    """What tells that a file has changed; in buckets asking for it would take long."""
+    """Sizes and times by which changes show; only names in buckets, which are slow."""
     if paths.is_remote(files.path):
         return list(images)
     if not files.path.is_dir():

@@ -1,4 +1,4 @@
-"""Sets of TensorFlow Datasets, read without TensorFlow: the only user of that library.
+"""Sets of TensorFlow Datasets, read without TensorFlow.
 
 They are prepared in the array_record format, which allows access by index.
 """
@@ -12,10 +12,10 @@ INSTALL = "pip install tensorflow-datasets array_record importlib_resources"
 
 
 def read(spec: str) -> tuple[Sequence[bytes], Table | None]:
-    """Encoded pictures of the set NAME or NAME:SPLIT (train), and classes if it has.
+    """Encoded images of the set NAME or NAME:SPLIT (train), and their classes if any.
 
-    Downloads and prepares the set where TFDS_DATA_DIR says, unless it is there.
-    Raises ValueError if the library or the set is missing, or the set has no pictures.
+    Downloads and prepares the set in TFDS_DATA_DIR if it is not there.
+    Raises ValueError if the library or the set is missing, or the set has no images.
     """
     library = _library()
     name, _, split = spec.partition(":")
@@ -23,7 +23,7 @@ def read(spec: str) -> tuple[Sequence[bytes], Table | None]:
         features = dict(library.builder(name).info.features.items())
         image = _first(features, library.features.Image)
         if image is None:
-            raise ValueError(f"it has no pictures, but {', '.join(features)}")
+            raise ValueError(f"it has no images, but {', '.join(features)}")
         data = library.data_source(
             name,
             split=split or "train",
@@ -46,8 +46,7 @@ def _library() -> types.ModuleType:
         import tensorflow_datasets
     except ImportError as error:
         raise ValueError(
-            f"sources tfds:NAME need a library that is not installed ({error}): "
-            f"{INSTALL}"
+            f"tfds:NAME needs a library that is not installed ({error}): {INSTALL}"
         ) from error
     return tensorflow_datasets
 

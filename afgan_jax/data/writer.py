@@ -1,13 +1,13 @@
-"""The published layout of archives, and archives that grow and survive being killed.
+"""Archives in the published layout, written so that interrupted writes can resume.
 
-Image i is `<first 5 digits>/img<8 digits of i>.png`, a PNG without compression; a zip
-stores its members as they are, with a fixed date: equal input gives equal bytes.
+Image i is `<first 5 digits>/img<8 digits of i>.png`, a PNG without compression. Zips
+store members uncompressed with a fixed date, so equal input gives equal bytes.
 
-An archive that is being written to OUT lies beside it as .OUT.KEY.partial (a zip
-without its directory, or a folder); for an OUT in a bucket it lies in the system's
-folder for temporary files. KEY stands for all that decides the content, so whoever
-opens the same OUT and KEY again goes on behind the last whole image; partial archives
-of other keys are removed. OUT itself appears when it is complete.
+An unfinished archive OUT is .OUT.KEY.partial beside it (a zip without directory, or a
+folder); for an OUT in a bucket, in the system's folder for temporary files. KEY is a
+hash of all that determines the content. Opening the same OUT and KEY resumes after the
+last complete image and removes partial archives of other keys. OUT appears when it is
+complete.
 """
 
 import concurrent.futures
@@ -57,38 +57,34 @@ def _info(name: str) -> zipfile.ZipInfo:
 
 
 def check_free(out: epath.Path) -> None:
-    """Raise ValueError if something is at `out`; an empty folder is nothing."""
+    """Raise ValueError if `out` exists, unless it is an empty folder."""
     taken = any(out.iterdir()) if out.is_dir() else out.exists()
     if taken:
         raise ValueError(f"{out} exists: remove it, or choose another name")
 
 
 def open_writer(out: epath.Path, key: str) -> "ZipWriter | FolderWriter":
-    """A writer of a zip if `out` ends so, else of a folder, with what is there already.
+    """A writer of a zip if `out` is NAME.zip, else of a folder; resumes a partial one.
 
     Raises ValueError if `out` cannot be written or another process is writing it.
     """
     local = not paths.is_remote(out)
-    home = pathlib.Path(out.parent if local else tempfile.gettempdir())
-    # In the folder for temporary files there may be others of the same name.
-    whose = out.name if local else f"{zlib.crc32(str(out).encode()):08x}.{out.name}"
-    partial = home / f".{whose}.{key}.partial"
+    folder = pathlib.Path(out.parent if local else tempfile.gettempdir())
+    # Archives in different buckets may have the same name.
+    name = out.name if local else f"{zlib.crc32(str(out).encode()):08x}.{out.name}"
+    partial = folder / f".{name}.{key}.partial"
     kind = ZipWriter if out.suffix.lower() == ".zip" else FolderWriter
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        _remove_others(partial, whose)
+        folder.mkdir(parents=True, exist_ok=True)
+        for other in folder.glob(f".{glob.escape(name)}.*.partial"):
+            if other != partial:
+                with _Lock(other):
+                    _remove(other)
         return kind(partial, out)
     except BlockingIOError as error:
         raise ValueError(f"another process is writing {out}: wait for it") from error
     except OSError as error:
         raise ValueError(f"{out} cannot be written: {error}") from error
-
-
-def _remove_others(partial: pathlib.Path, name: str) -> None:
-    for other in partial.parent.glob(f".{glob.escape(name)}.*.partial"):
-        if other != partial:
-            with _Lock(other):
-                _remove(other)
 
 
 def _remove(path: pathlib.Path) -> None:
@@ -99,7 +95,7 @@ def _remove(path: pathlib.Path) -> None:
 
 
 class _Lock:
-    """Holds a file or folder against other processes until it is closed."""
+    """A lock on a file or folder, until it is closed."""
 
     def __init__(self, path: pathlib.Path):
         self._descriptor = os.open(path, os.O_RDONLY)
@@ -119,13 +115,30 @@ class _Lock:
         self.close()
 
 
-class ZipWriter:
-    """A zip that grows; `names` are the images in it."""
+class _Writer:
+    """An archive that is being written; `names` are the images in it."""
+
+    names: set[str]
 
     def __init__(self, partial: pathlib.Path, out: epath.Path):
         self._partial, self._out = partial, out
-        partial.touch()
         self._lock = _Lock(partial)
+
+    def leave(self) -> None:
+        """Stop here; opening the archive again resumes."""
+        self._lock.close()
+
+    def discard(self) -> None:
+        self.leave()
+        _remove(self._partial)
+
+
+class ZipWriter(_Writer):
+    """A zip that is being written."""
+
+    def __init__(self, partial: pathlib.Path, out: epath.Path):
+        partial.touch()
+        super().__init__(partial, out)
         self._file = partial.open("r+b")
         members = list(_whole_members(self._file))
         self._file.truncate()
@@ -139,7 +152,7 @@ class ZipWriter:
         self.names.add(name)
 
     def finish(self, table: bytes) -> None:
-        """Add dataset.json and put the zip in its place."""
+        """Add dataset.json and move the zip to its place."""
         add(self._zip, "dataset.json", table)
         self._zip.close()
         self._file.flush()
@@ -149,25 +162,18 @@ class ZipWriter:
             self._partial.unlink()
         else:
             os.replace(self._partial, self._out)
-        self._shut()
-
-    def leave(self) -> None:
-        """Stop here, for whoever goes on."""
-        self._file.flush()
-        self._zip.fp = None  # no directory: it would only be cut off again
-        self._shut()
-
-    def discard(self) -> None:
-        self.leave()
-        _remove(self._partial)
-
-    def _shut(self) -> None:
         self._file.close()
         self._lock.close()
 
+    def leave(self) -> None:
+        self._file.flush()
+        self._zip.fp = None  # or it would write a directory, to be truncated again
+        self._file.close()
+        super().leave()
+
 
 def _whole_members(file: io.BufferedRandom) -> Iterator[zipfile.ZipInfo]:
-    """The images in a zip that was cut off anywhere; `file` is left behind the last."""
+    """The images of a zip that was cut off anywhere; seeks to the end of the last."""
     while True:
         start = file.tell()
         head = file.read(HEADER.size)
@@ -186,15 +192,14 @@ def _whole_members(file: io.BufferedRandom) -> Iterator[zipfile.ZipInfo]:
     file.seek(start)
 
 
-class FolderWriter:
-    """A folder that grows; `names` are the images in it."""
+class FolderWriter(_Writer):
+    """A folder that is being written."""
 
     def __init__(self, partial: pathlib.Path, out: epath.Path):
-        self._partial, self._out = partial, out
         partial.mkdir(exist_ok=True)
-        self._lock = _Lock(partial)
-        for piece in partial.rglob("*.part"):
-            piece.unlink()
+        super().__init__(partial, out)
+        for unfinished in partial.rglob("*.part"):
+            unfinished.unlink()
         found = partial.rglob("*.png")
         self.names = {file.relative_to(partial).as_posix() for file in found}
 
@@ -205,12 +210,12 @@ class FolderWriter:
     def _put(self, name: str, content: bytes) -> None:
         path = self._partial / name
         path.parent.mkdir(exist_ok=True)
-        piece = path.with_suffix(".part")
-        piece.write_bytes(content)
-        os.replace(piece, path)
+        unfinished = path.with_suffix(".part")
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
 
     def finish(self, table: bytes) -> None:
-        """Add dataset.json and put the folder in its place."""
+        """Add dataset.json and move the folder to its place."""
         self._put("dataset.json", table)
         if paths.is_remote(self._out):
             _upload_all(self._partial, self._out)
@@ -219,26 +224,18 @@ class FolderWriter:
             os.replace(self._partial, self._out)  # also over an empty folder
         self._lock.close()
 
-    def leave(self) -> None:
-        """Stop here, for whoever goes on."""
-        self._lock.close()
-
-    def discard(self) -> None:
-        self.leave()
-        _remove(self._partial)
-
 
 def _upload(source: pathlib.Path, target: epath.Path) -> None:
     try:
         with source.open("rb") as file, target.open("wb") as copy:
             shutil.copyfileobj(file, copy, 1 << 20)
     except BaseException:
-        target.unlink(missing_ok=True)  # else closing it has stored a part
+        target.unlink(missing_ok=True)  # closing it may have stored a part
         raise
 
 
 def _upload_all(source: pathlib.Path, target: epath.Path) -> None:
-    """The images, and then dataset.json; nothing of them if that fails."""
+    """Uploads the images and then dataset.json; on failure removes them."""
     images = sorted(source.glob("*/*.png"))
     names = [image.relative_to(source).as_posix() for image in images]
     try:

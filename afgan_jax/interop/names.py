@@ -1,4 +1,4 @@
-"""The published program's networks in this project's words: settings, names, layouts.
+"""Settings, names and layouts of the published program's networks, translated.
 
 There, activations are [N C H W], convolution weights [out in kh kw] and dense ones [out
 in]; here [N H W C], [kh kw in out] and [in out].
@@ -7,10 +7,10 @@ in]; here [N H W C], [kh kw in out] and [in out].
 from collections.abc import Mapping
 from typing import Any
 
-Array = Any  # NumPy's, or another library's alike
+Array = Any  # NumPy's, or one with the same methods
 
 BUFFERS = ("freqs", "phases", "w_avg", "magnitude_ema", "noise_const")
-# Follow from the settings here.
+# Computed from the settings here.
 CONSTANTS = ("resample_filter", "up_filter", "down_filter", "transform")
 
 
@@ -40,14 +40,14 @@ DISCRIMINATOR |= {
     f"epilogue_kwargs.{k}": k for k in ("mbstd_group_size", "mbstd_num_channels")
 }
 INNER = ("mapping_kwargs", "epilogue_kwargs", "block_kwargs")
-# How things are computed, or trained: no part of these settings.
+# They change only how networks are computed or trained.
 WITHOUT_EFFECT = {"fused_modconv_default", "freeze_layers"}
 
 
 def generator_settings(kwargs: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """Arguments of make_generator, of a synthesis network of this kind.
+    """Arguments of make_generator with a synthesis network of this kind.
 
-    Raises ValueError for an argument that has no counterpart.
+    Raises ValueError for an argument without a counterpart here.
     """
     mapping, synthesis = _settings(kwargs, MAPPING, SYNTHESIS)
     return {"mapping": mapping, "synthesis": {"kind": kind, **synthesis}}
@@ -60,7 +60,7 @@ def discriminator_settings(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _settings(kwargs: Mapping[str, Any], *tables: dict) -> list[dict[str, Any]]:
-    """The settings that each table has names for."""
+    """The settings named in each table."""
     flat = {key: value for key, value in kwargs.items() if key not in INNER}
     for name in INNER:
         flat |= {f"{name}.{key}": v for key, v in kwargs.get(name, {}).items()}

@@ -1,15 +1,13 @@
-"""Snapshots of the published program (its `persistence` pickles), without it.
+"""Snapshots of the published program (its `persistence` pickles), read without it.
 
-A module is a call of one function with a dict: the name of its class, the source text
-of that class (never read here) and its state, whose `_parameters` and `_buffers` hold
-tensors or None, and whose `_modules` hold modules or None. Hooks and other attributes
-are passed over. Every tensor's storage is a file of PyTorch's own inside the pickle.
+A module is a call of one function with a dict: the name of its class, the source of
+that class (never read here) and its state, whose `_parameters` and `_buffers` hold
+tensors or None, and `_modules` modules or None. Hooks and other attributes are ignored.
+Every tensor's storage is a file in PyTorch's format inside the pickle.
 """
 
 import io
 import os
-import pathlib
-import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -23,27 +21,20 @@ class Module(NamedTuple):
     """A network: how it was constructed, and its arrays by dotted name."""
 
     class_name: str
-    args: tuple
     kwargs: dict
     arrays: dict[str, np.ndarray]
 
 
 def read(path: str | os.PathLike) -> Any:
-    """What a snapshot holds: dicts, plain values and, for every network, a Module.
+    """The content of a snapshot: dicts, plain values and a Module for every network.
 
     Snapshots of training are {"G", "D", "G_ema", "augment_pipe",
     "training_set_kwargs"}; the published feature networks are a single Module.
-    Raises ValueError if the file holds anything else; nothing in it is run.
+    Raises ValueError if the file holds anything else; no code in it is run.
     """
     names = NAMES | {"dnnlib.util.EasyDict": type("EasyDict", (dict,), {})}
-    with open(path, "rb") as file:
-        try:
-            return _plain(unpickle.load(file, names))
-        except (*unpickle.MALFORMED, zipfile.BadZipFile) as error:
-            name = pathlib.Path(path).name
-            raise ValueError(
-                f"{name} is not a snapshot of networks: {error}"
-            ) from error
+    with unpickle.opened(path, "a snapshot of networks") as file:
+        return _plain(unpickle.load(file, names))
 
 
 class _Saved:
@@ -56,7 +47,7 @@ class _Saved:
 
 
 class _Dtype:
-    """A numpy.dtype in the making: its letters, then its byte order as a state."""
+    """A pickled numpy.dtype: its letters, then its byte order as a state."""
 
     def __init__(self, letters, *_):
         self.letters, self.order = letters, "="
@@ -72,7 +63,7 @@ class _Dtype:
 
 
 class _Array:
-    """A numpy.ndarray in the making: (version, shape, dtype, by columns, bytes)."""
+    """A pickled numpy.ndarray: (version, shape, dtype, is Fortran order, bytes)."""
 
     def __init__(self, *_):
         self.state = ()
@@ -81,8 +72,8 @@ class _Array:
         self.state = state
 
     def array(self) -> np.ndarray:
-        _, shape, dtype, by_columns, data = self.state
-        order = "F" if by_columns else "C"
+        _, shape, dtype, is_fortran, data = self.state
+        order = "F" if is_fortran else "C"
         return np.frombuffer(data, dtype.dtype()).reshape(shape, order=order)
 
 
@@ -91,19 +82,14 @@ def _scalar(dtype, data) -> Any:
     return np.frombuffer(data, dtype.dtype())[0].item()
 
 
-def _storage(data) -> tensors.Storage:
-    """The storage in a file of its own."""
-    return tensors.read_container(io.BytesIO(data))
-
-
 NAMES = {
     "torch_utils.persistence._reconstruct_persistent_obj": _Saved,
     "torch._utils._rebuild_parameter": tensors.rebuild_parameter,
     "torch._utils._rebuild_tensor_v2": tensors.rebuild_tensor,
-    "torch.storage._load_from_bytes": _storage,
+    "torch.storage._load_from_bytes": lambda x: tensors.read_container(io.BytesIO(x)),
     "collections.OrderedDict": OrderedDict,
     "numpy.dtype": _Dtype,
-    "numpy.ndarray": "ndarray",  # said to _reconstruct only
+    "numpy.ndarray": "ndarray",  # an argument of _reconstruct
     "numpy.core.multiarray._reconstruct": _Array,
     "numpy.core.multiarray.scalar": _scalar,
     "numpy._core.multiarray._reconstruct": _Array,
@@ -112,12 +98,11 @@ NAMES = {
 
 
 def _plain(value: Any) -> Any:
-    """The value with modules, arrays and kinds of dict in their plain form."""
+    """The value with Modules, NumPy arrays and dicts for what was pickled."""
     if isinstance(value, _Saved):
         state = value.meta["state"]
         return Module(
             class_name=str(value.meta["class_name"]),
-            args=_plain(state.get("_init_args", ())),
             kwargs=_plain(state.get("_init_kwargs", {})),
             arrays=dict(_arrays(state, "")),
         )
@@ -133,7 +118,7 @@ def _plain(value: Any) -> Any:
 
 
 def _arrays(state: Mapping, start: str):
-    """(dotted name, array) of all parameters and buffers of a module's state."""
+    """Yields (dotted name, array) of all parameters and buffers in a module's state."""
     for name, tensor in [*state["_parameters"].items(), *state["_buffers"].items()]:
         if tensor is not None:
             yield start + name, tensor.array()

@@ -1,4 +1,4 @@
-"""Networks of a published snapshot, in this project's settings, names and layouts."""
+"""Networks of a published snapshot, with the settings, names and layouts used here."""
 
 import os
 from collections.abc import Sequence
@@ -15,10 +15,9 @@ class Network(NamedTuple):
 
 
 def read(path: str | os.PathLike, parts: Sequence[str]) -> dict[str, Network]:
-    """The networks of these names ("G", "D", "G_ema"); nothing in the file is run.
+    """The networks of these names ("G", "D", "G_ema"); no code in the file is run.
 
-    Raises ValueError if the file does not hold them, or has settings that have no
-    counterpart here.
+    Raises ValueError if the file does not hold them, or a setting has no counterpart.
     """
     held = persistence.read(path)
     found = {part: held.get(part) if isinstance(held, dict) else None for part in parts}

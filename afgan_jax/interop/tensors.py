@@ -1,8 +1,8 @@
 """Files of PyTorch tensors, read without PyTorch.
 
-`torch.save` writes one of two containers. Both hold a pickle in which a tensor is
-(storage, offset, size, stride), counted in elements, and a storage is a persistent id
-("storage", type, key, location, count, ...), and next to it the bytes of the storages:
+`torch.save` writes one of two containers, with a pickle and the bytes of storages. In
+the pickle a tensor is (storage, offset, size, stride), in elements, and a storage is a
+persistent id ("storage", type, key, location, count, ...).
   zip     <top>/data.pkl, <top>/data/<key> (since PyTorch 1.6)
   legacy  five pickles: magic number, version, sizes of C types, the object, the list of
           keys; then for every key its count (8 bytes) and its elements
@@ -11,7 +11,6 @@ All numbers are little-endian.
 
 import io
 import os
-import pathlib
 import struct
 import zipfile
 from collections import OrderedDict
@@ -38,7 +37,7 @@ DTYPES = {
 
 
 class Storage:
-    """A run of elements; `data` arrives once the bytes are reached."""
+    """Contiguous elements; `data` is set when the bytes are read."""
 
     __slots__ = ("dtype", "count", "data")
 
@@ -55,7 +54,7 @@ class Tensor(NamedTuple):
     stride: tuple[int, ...]
 
     def array(self) -> np.ndarray:
-        """A copy of the elements. Raises ValueError if it reaches past the storage."""
+        """A copy of the elements; ValueError if they are not all in the storage."""
         flat = np.frombuffer(self.storage.data, self.storage.dtype)
         steps = list(zip(self.size, self.stride, strict=True))
         last = self.offset + sum((n - 1) * step for n, step in steps)
@@ -72,7 +71,7 @@ class Tensor(NamedTuple):
 
 
 def rebuild_tensor(storage, offset, size, stride, *_) -> Tensor:
-    """`torch._utils._rebuild_tensor_v2`; gradients, hooks and metadata are nothing."""
+    """`torch._utils._rebuild_tensor_v2`, without gradients, hooks and metadata."""
     if not isinstance(storage, Storage):
         raise ValueError("a tensor has no storage")
     return Tensor(storage, int(offset), tuple(size), tuple(stride))
@@ -92,23 +91,17 @@ NAMES = {
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The arrays of a file that `torch.save` made of a state dict, by name.
+    """The arrays, by name, of a state dict that `torch.save` wrote.
 
-    A dict whose only entry is such a dict (`{"state_dict": ...}`) is taken for it.
-    Raises ValueError if the file holds anything else; nothing in it is run.
+    It may be the only entry of another dict (`{"state_dict": ...}`).
+    Raises ValueError if the file holds anything else; no code in it is run.
     """
-    with open(path, "rb") as file:
-        try:
-            content = read_container(file)
-            if isinstance(content, Mapping) and len(content) == 1:
-                (inner,) = content.values()
-                content = inner if isinstance(inner, Mapping) else content
-            return _arrays(content)
-        except (*unpickle.MALFORMED, zipfile.BadZipFile) as error:
-            name = pathlib.Path(path).name
-            raise ValueError(
-                f"{name} is not a state dict of PyTorch tensors: {error}"
-            ) from error
+    with unpickle.opened(path, "a state dict of PyTorch tensors") as file:
+        content = read_container(file)
+        if isinstance(content, Mapping) and len(content) == 1:
+            (inner,) = content.values()
+            content = inner if isinstance(inner, Mapping) else content
+        return _arrays(content)
 
 
 def _arrays(content: Any) -> dict[str, np.ndarray]:
@@ -121,9 +114,9 @@ def _arrays(content: Any) -> dict[str, np.ndarray]:
 
 
 def read_container(file: io.IOBase) -> Any:
-    """The object in a file of either container, with Tensors in it.
+    """The object, with Tensors in it, of a file in either format.
 
-    Raises one of unpickle.MALFORMED or zipfile.BadZipFile if it is neither.
+    Raises one of unpickle.MALFORMED if it is in neither.
     """
     start = file.read(len(ZIP_MAGIC))
     file.seek(-len(start), io.SEEK_CUR)
@@ -148,7 +141,7 @@ def _read_zip(file: io.IOBase) -> Any:
 
 
 def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A member, which PyTorch never compresses: nothing can unfold to more."""
+    """A member; refuses compression, which PyTorch never uses, for zip bombs."""
     if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{name} is compressed")
     return archive.read(name)
@@ -170,7 +163,7 @@ def _read_legacy(file: io.IOBase) -> Any:
 
 
 def _storage(pid, found: dict[str, Storage]) -> Storage:
-    """The storage a persistent id speaks of, made at its first mention."""
+    """The storage of a persistent id, created on first use."""
     kind, dtype, key, _, count, *view = pid
     if kind != "storage" or dtype not in DTYPES.values() or view not in ([], [None]):
         raise ValueError(f"it refers to {pid!r}")

@@ -1,17 +1,21 @@
-"""Pickles read without running what they say.
+"""Pickles, read without running the code that they name.
 
-A pickle is a program that may call any function of any module by name. Here a name
-means only what a table says; any other is refused before it is looked up. What the
-table offers can be called and not altered.
+A pickle is a program that may call any function of any module by name. Here names are
+looked up in a table only, and others refused. Functions in the table can be called but
+not altered.
 """
 
+import contextlib
 import io
+import os
+import pathlib
 import pickle
 import struct
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-# What pickle, struct and reshaping raise of bytes that are damaged or made to harm.
+# What pickle, zipfile, struct and reshaping raise for damaged or malicious bytes.
 MALFORMED = (
     pickle.UnpicklingError,
     struct.error,
@@ -25,18 +29,30 @@ MALFORMED = (
     RecursionError,
     TypeError,
     ValueError,
+    zipfile.BadZipFile,
 )
-Names = Mapping[str, Any]  # "module.name" -> a function, a kind of dict, or plain data
+Names = Mapping[str, Any]  # "module.name" -> a function, a dict type, or plain data
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike, kind: str) -> Iterator[io.BufferedReader]:
+    """The open file; ValueError, that it is not `kind`, if reading it fails."""
+    with open(path, "rb") as file:
+        try:
+            yield file
+        except MALFORMED as error:
+            name = pathlib.Path(path).name
+            raise ValueError(f"{name} is not {kind}: {error}") from error
 
 
 def load(
     file: io.IOBase, names: Names, persistent: Callable[[Any], Any] | None = None
 ) -> Any:
-    """The next object of the file, in which names mean what `names` says.
+    """The next object of the file, with names looked up in `names`.
 
-    `persistent` is called with what the pickle says of each object kept elsewhere.
-    Raises pickle.UnpicklingError at any other name, and one of MALFORMED if the bytes
-    are no sound pickle.
+    `persistent` maps persistent ids to objects that the file stores outside the pickle.
+    Raises pickle.UnpicklingError for any other name, and one of MALFORMED if the pickle
+    is damaged.
     """
     return _Reader(file, names, persistent).load()
 
@@ -60,7 +76,7 @@ class _Reader(pickle.Unpickler):
 
 
 class _Call:
-    """A function that a pickle may call, and whose attributes it cannot set."""
+    """A function that a pickle may call but whose attributes it cannot set."""
 
     __slots__ = ("_function",)
 

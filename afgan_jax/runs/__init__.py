@@ -1,1 +1,1 @@
-"""Run directories: settings, checkpoints, and which of them stay."""
+"""Run directories: settings, checkpoints and their retention."""

@@ -1,4 +1,4 @@
-"""Files that are either complete or not there at all."""
+"""Atomic writes: a file is either complete or not there."""
 
 import io
 import json
@@ -10,8 +10,12 @@ import numpy as np
 
 
 def write(path: Path, data: str | bytes) -> None:
-    """Writes a file at one stroke; whatever fails, an old one stays as it was."""
+    """Writes a file atomically, and its folder if there is none.
+
+    On failure an old file stays as it was.
+    """
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(unfinished, "wb") as file:
@@ -24,14 +28,12 @@ def write(path: Path, data: str | bytes) -> None:
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """Writes an npz of these arrays, and the folder if it is not there."""
+    """Writes an npz of these arrays."""
     content = io.BytesIO()
     np.savez(content, **arrays)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     write(path, content.getvalue())
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes `content` as indented JSON, and the folder if it is not there."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    """Writes `content` as indented JSON."""
     write(path, json.dumps(content, indent=2) + "\n")

@@ -1,10 +1,10 @@
-"""Checkpoints of a pytree of arrays: verified, atomic, never half-written.
+"""Checkpoints of a pytree of arrays: atomic, and verified when they are restored.
 
 A step is a folder <step>/ with two items: `state`, the arrays, and `checksums`, the
 shape, dtype and CRC-32 of every leaf. Orbax writes both under a temporary name and
-renames them last. It does not notice a flipped bit in a data file, hence the checksums.
-Beside the folders of steps best.json says which are the best (see retention.py).
-In a run of several processes every process calls every function here.
+renames them last; it does not notice a flipped bit in a file, so checksums are kept.
+best.json, beside the folders, names the best steps (see retention.py). In a run of
+several processes every process calls every function here.
 """
 
 import errno
@@ -30,10 +30,10 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Checkpoints:
-    """The checkpoints of one folder on this machine, of which some stay.
+    """The checkpoints of one folder on this machine.
 
-    One process (or group of processes) at a time may open a folder for writing: doing
-    so removes unfinished saves. Any number may read it meanwhile.
+    One process (or group of processes) at a time may open a folder for writing, which
+    removes unfinished saves. Any number may read it meanwhile.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Checkpoints:
         retention: retentions.Retention | None = None,
         read_only: bool = False,
     ):
-        """`retention` says which, None: all. A damaged best.json raises ValueError."""
+        """retention: which steps to keep, None: all. ValueError: damaged best.json."""
         self.folder = Path(folder).absolute()
         self.read_only = read_only
-        orbax_logging.drop_those_of_saves()
+        orbax_logging.silence_failed_saves()
         self._best = retentions.Best(self.folder / "best.json")
         if not read_only:
             self._remove_unfinished()
@@ -64,16 +64,15 @@ class Checkpoints:
         )
 
     def steps(self) -> list[int]:
-        """Returns the steps that are completely saved, in ascending order."""
+        """The steps that are completely saved, in ascending order."""
         return saved_steps(self.folder)
 
     def save(self, step: int, tree: Tree) -> None:
-        """Saves the tree in the background; a step already saved is left as it is.
+        """Saves the tree in the background; does nothing if the step is saved already.
 
-        The arrays may be donated as soon as this returns. The failure of a save shows
-        here, at the next save, in wait() or in close().
-        Raises OSError if the disk is full, before anything is written if it can be
-        told; earlier checkpoints then stay valid.
+        The arrays may be donated as soon as this returns. A save that fails raises
+        here, at the next save, in wait() or in close(). Raises OSError if the disk is
+        full, if possible before writing; earlier checkpoints stay valid.
         """
         self.wait()
         if step in self._manager.all_steps():
@@ -94,9 +93,8 @@ class Checkpoints:
     ) -> bool:
         """Keeps the checkpoint of `step` if it is the best yet; returns whether it is.
 
-        The best has the lowest value, or the highest if `higher`; all processes state
-        the same. It is to be a checkpoint that still is there: record it before many
-        further saves. Raises ValueError if it is not.
+        The best has the lowest value, or the highest if `higher`; all processes must
+        pass the same. Raises ValueError if there is no such checkpoint (any more).
         """
         self.wait()
         if step not in self.steps():
@@ -109,21 +107,16 @@ class Checkpoints:
             self._best.write()
         return is_best
 
-    def best_steps(self) -> dict[str, int]:
-        """Returns the step of the best checkpoint by metric."""
-        return self._best.steps()
-
     def restore(
         self, abstract: Tree, step: int | None = None, *, partial: bool = False
     ) -> tuple[int, Tree]:
-        """Returns (step, tree) of the newest undamaged checkpoint, or of `step`.
+        """(step, tree) of the newest undamaged checkpoint, or of `step`.
 
-        abstract: the tree with a jax.ShapeDtypeStruct a leaf, whose sharding says where
-          the leaf goes, whatever the devices it was saved from; partial=True allows a
-          part of the saved tree. Opened for writing, later steps are set aside (their
-          folders renamed), since the run now continues from here.
-        Raises checksums.Mismatch if the tree is not the one saved, ValueError if there
-        is no undamaged checkpoint.
+        abstract: a tree of jax.ShapeDtypeStruct, whose shardings place the leaves; it
+          may be a part of the saved tree if `partial`.
+        If opened for writing, renames the folders of later steps, since the run now
+        continues from here. Raises checksums.Mismatch if the tree is not the one saved,
+        ValueError if there is no undamaged checkpoint.
         """
         steps = self.steps()
         if not steps or step not in (None, *steps):
@@ -145,14 +138,14 @@ class Checkpoints:
         return candidate, tree
 
     def wait(self) -> None:
-        """Waits for the save in progress; raises what went wrong in it."""
+        """Waits for the save in progress; raises its failure."""
         try:
             self._manager.wait_until_finished()
         except Exception as error:
             self._raise_save_error(error)
 
     def close(self) -> None:
-        """Waits for the save in progress and ends the background threads."""
+        """Waits for the save in progress and stops the background threads."""
         try:
             self.wait()
         finally:
@@ -165,52 +158,48 @@ class Checkpoints:
         self.close()
 
     def _try_restore(self, step: int, abstract: Tree, partial: bool):
-        """Returns (tree, None) or (None, why the checkpoint is damaged)."""
-        tree, reason = None, None
-        with orbax_logging.dropped():
+        """(tree, None), or (None, why the checkpoint is damaged)."""
+        with orbax_logging.silenced():
             try:
                 tree, reason = self._restore(step, abstract, partial)
             except (checksums.Mismatch, MemoryError, jax.errors.JaxRuntimeError):
                 raise
-            except Exception as error:  # a damaged file can fail in any way
+            except Exception as error:  # a damaged file can raise anything
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 reason = reason.partition(" [tensorstore_spec")[0][:300]
             if reason is not None:
                 tree = None
-                time.sleep(0.2)  # the complaints come from other threads
+                time.sleep(0.2)  # other threads log the failure a moment later
                 gc.collect()
-        if jax.process_count() > 1:  # all take the same step, or none
+        if jax.process_count() > 1:  # all restore the same step, or none
             fine = multihost_utils.process_allgather(np.array(reason is None))
             if reason is None and not fine.all():
                 reason = "another process could not read it"
         return (tree, None) if reason is None else (None, reason)
 
     def _restore(self, step: int, abstract: Tree, partial: bool):
-        """Returns (tree, None or what does not match its checksum)."""
-        saved = checksums.unseal(
-            (self.folder / str(step) / "checksums" / "metadata").read_text()
-        )
-        checksums.compare(
-            saved, abstract, partial, f"checkpoint {step} of {self.folder}"
-        )
+        """(tree, None or what does not match its checksum)."""
+        file = self.folder / str(step) / "checksums" / "metadata"
+        saved = checksums.unseal(file.read_text())
+        where = f"checkpoint {step} of {self.folder}"
+        checksums.compare(saved, abstract, partial, where)
         arguments = ocp.args.PyTreeRestore(
             abstract,
             restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
             partial_restore=partial,
         )
         items = self._manager.restore(step, args=ocp.args.Composite(state=arguments))
-        return items["state"], checksums.first_damage(
-            saved, checksums.records(items["state"])
-        )
+        tree = items["state"]
+        return tree, checksums.first_damage(saved, checksums.records(tree))
 
     def _remove_unfinished(self) -> None:
-        """Removes what a killed or failed save left; Orbax leaves it lying."""
+        """Removes what killed and failed saves left, which Orbax does not."""
         if jax.process_index() == 0:
             for unfinished in self.folder.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(unfinished, ignore_errors=True)
 
     def _set_aside(self, steps: set[int]) -> None:
-        """Renames the folders of these steps, so that nothing finds them."""
+        """Renames the folders of these steps to set-aside-STEP."""
         best_is_gone = self._best.keep_only(set(self.steps()) - steps)
         if jax.process_index() == 0:
             if best_is_gone:
@@ -225,19 +214,15 @@ class Checkpoints:
     def _check_space(self, tree: Tree) -> None:
         """Raises OSError unless the disk has room for the tree."""
         size = sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
-        needed = size + size // 20 + 2**20  # what describes the leaves, and blocks
+        needed = size + size // 20 + 2**20  # metadata and partly filled blocks
         free = shutil.disk_usage(self.folder).free
         is_short = needed > free
         if jax.process_count() > 1:  # all refuse, or none
             is_short = multihost_utils.process_allgather(np.array(is_short)).any()
         if is_short:
-            newest = self.steps()[-1:] or ["none"]
-            raise OSError(
-                errno.ENOSPC,
-                f"the disk is too full for a checkpoint in {self.folder}: it takes"
-                f" {needed / 1e6:.1f} MB, {free / 1e6:.1f} MB are free; free some space"
-                f" and run the same command again (last good step: {newest[0]})",
-            )
+            needed, free = needed / 1e6, free / 1e6
+            cause = f"a checkpoint takes {needed:.1f} MB, {free:.1f} MB are free"
+            raise self._disk_full(cause)
 
     def _raise_save_error(self, error: Exception) -> None:
         """Raises OSError in one line if the disk is full, otherwise the error."""
@@ -247,12 +232,15 @@ class Checkpoints:
             raise error
         self._remove_unfinished()
         self._manager.reload()
+        raise self._disk_full("a checkpoint could not be saved") from error
+
+    def _disk_full(self, cause: str) -> OSError:
         newest = self.steps()[-1:] or ["none"]
-        raise OSError(
+        return OSError(
             errno.ENOSPC,
-            f"the disk is full: a checkpoint could not be saved in {self.folder}; free "
-            f"some space and run the same command again (last good step: {newest[0]})",
-        ) from error
+            f"the disk of {self.folder} is full: {cause}; free some space and run the"
+            f" same command again (last good step: {newest[0]})",
+        )
 
 
 def _policy(retention: retentions.Retention | None, best: retentions.Best):
@@ -267,18 +255,17 @@ def _policy(retention: retentions.Retention | None, best: retentions.Best):
 
 
 def saved_steps(folder: Path) -> list[int]:
-    """Returns the steps that are completely saved in folder, in ascending order."""
-    steps = _step_folders(folder)
-    return [step for step in steps if _is_complete(folder / str(step))]
+    """The steps that are completely saved in folder, in ascending order."""
+
+    def is_complete(step: int) -> bool:
+        items = folder / str(step)
+        has_checksums = (items / "checksums" / "metadata").is_file()
+        return has_checksums and (items / "state").is_dir()
+
+    return list(filter(is_complete, _step_folders(folder)))
 
 
 def _step_folders(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
-
-
-def _is_complete(step_folder: Path) -> bool:
-    return (step_folder / "checksums" / "metadata").is_file() and (
-        step_folder / "state"
-    ).is_dir()

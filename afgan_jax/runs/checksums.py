@@ -1,7 +1,7 @@
 """Checksums of the leaves of a pytree of arrays.
 
-Records, {leaf path: {shape, dtype, crc32}}, describe a tree: what it consists of, and
-which bytes. crc32 is None for abstract leaves and for those no process holds whole.
+Records are {leaf path: {shape, dtype, crc32}}; crc32 is None for abstract leaves and
+for those that no process holds as a whole.
 """
 
 import json
@@ -19,10 +19,7 @@ class Mismatch(ValueError):
 
 
 def records(tree: Any) -> Records:
-    """Returns {path: {shape, dtype, crc32}} of all leaves.
-
-    crc32 is None for abstract leaves and for those no process holds whole.
-    """
+    """The records of all leaves."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     found = {}
     for path, leaf in leaves:
@@ -37,13 +34,13 @@ def records(tree: Any) -> Records:
 
 
 def seal(leaves: Records) -> dict:
-    """Returns the records with a checksum of their own, to be written as JSON."""
+    """The records with a checksum of their own, to be written as JSON."""
     text = json.dumps(leaves, sort_keys=True)
     return {"leaves": leaves, "crc32": zlib.crc32(text.encode())}
 
 
 def unseal(text: str) -> Records:
-    """Returns the records that seal() sealed; raises ValueError if they changed."""
+    """The records that seal() sealed; ValueError if they changed."""
     sealed = json.loads(text)
     if sealed != seal(sealed["leaves"]):
         raise ValueError("its list of checksums does not match its own checksum")
@@ -63,7 +60,7 @@ def compare(saved: Records, abstract: Any, partial: bool, where: str) -> None:
 
 
 def first_damage(saved: Records, restored: Records) -> str | None:
-    """Says which restored leaf is not what was saved; None if all are."""
+    """Names the first restored leaf that differs from the saved one; None if none."""
     for name, record in restored.items():
         sums = record["crc32"], saved[name]["crc32"]
         if None not in sums and sums[0] != sums[1]:

@@ -3,12 +3,12 @@
 A section holds keyword arguments of exactly one function, and a schema {section:
 function} says which. Instead of the function, a schema may hold
 
-    (function, "name", ...)    for arguments that the program itself passes,
+    (function, "name", ...)    to exclude arguments that the program passes itself,
     Kinds                      where the setting "kind" chooses the function,
     another schema             for a section of sections.
 
-Settings are named "section.key", of inner sections "section.inner.key". Sequences are
-tuples, whether they come from a config file or from JSON.
+Settings are named "section.key", those of inner sections "section.inner.key". Sequences
+are tuples, whether they come from a config file or from JSON.
 """
 
 import dataclasses
@@ -38,17 +38,16 @@ KEYWORD = inspect.Parameter.KEYWORD_ONLY
 def load(
     spec: str, overrides: Mapping[str, Any] | None = None, schema: Schema | None = None
 ) -> Config:
-    """Returns the config that `spec`, such as "earth64" or "my.py:arg", describes.
+    """The config of a file: `spec` is such as "earth64" or "my.py:arg".
 
-    With a schema, keys that the file leaves out get the function's own defaults, so
-    that a saved config states everything, and the result is checked. Overrides
-    {"train.batch_size": 8} come last; text is read as the type of what it replaces.
+    A schema fills in the defaults of keys that the file omits, and checks the result.
+    Overrides {"train.batch_size": 8} come last; text is parsed as the setting's type.
     Raises ValueError for a missing file, an unknown key, a missing or mistyped value.
     """
     config = config_values.plain(config_files.execute(spec))
     overrides = dict(overrides or {})
     kinds = {k: overrides.pop(k) for k in list(overrides) if k.endswith(".kind")}
-    for name, value in kinds.items():  # first: they say what else there is
+    for name, value in kinds.items():  # first: they decide which settings exist
         config = _override(config, name, value, schema)
     if schema is not None:
         check(config, schema, complete=not overrides)
@@ -61,10 +60,7 @@ def load(
 
 
 def check(config: Config, schema: Schema, *, complete: bool = True) -> None:
-    """Raises ValueError for a key no function takes and for a missing required one.
-
-    complete=False looks for unknown keys only.
-    """
+    """Raises ValueError for an unknown key and, if `complete`, for a missing one."""
     sections = _sections(config, schema)
     for name in _stated(config, sections):
         section, _, key = name.rpartition(".")
@@ -74,16 +70,13 @@ def check(config: Config, schema: Schema, *, complete: bool = True) -> None:
         stated = _section(config, section)
         for key, parameter in parameters.items():
             if parameter.default is parameter.empty and key not in stated:
-                raise ValueError(
-                    f"the config does not set {section}.{key}; state it in the config "
-                    f"file or pass --config.{section}.{key}=..."
-                )
+                raise ValueError(f"the config does not set {section}.{key}: add it")
 
 
 def check_saved(config: Config, schema: Schema, where: str) -> Config:
-    """Returns the completed config of an older run, read from `where`.
+    """The config of an older run, read from `where`, with defaults filled in.
 
-    Raises ValueError if it is of another version, whose settings are not these.
+    Raises ValueError if it is of a version with other settings.
     """
     try:
         check(config, schema)
@@ -102,7 +95,7 @@ def value(config: Config, name: str) -> Any:
 
 
 def difference(old: Config, new: Config) -> list[str]:
-    """Returns one "section.key: old -> new" for every setting that differs."""
+    """A line "section.key: old -> new" for every setting that differs."""
     old, new = _flat(old), _flat(new)
     lines = []
     for name in sorted(old.keys() | new.keys()):
@@ -115,12 +108,12 @@ def difference(old: Config, new: Config) -> list[str]:
 
 
 def to_json(config: Config) -> str:
-    """Returns the config as sorted, indented JSON."""
+    """The config as sorted, indented JSON."""
     return json.dumps(config, sort_keys=True, indent=2) + "\n"
 
 
 def from_json(text: str) -> Config:
-    """Returns the config that to_json wrote."""
+    """The config that to_json wrote."""
     return config_values.plain(json.loads(text))
 
 
@@ -137,9 +130,9 @@ def _flat(values: Mapping, prefix: str = "") -> dict[str, Any]:
 def _sections(
     config: Config, schema: Schema, prefix: str = ""
 ) -> dict[str, dict[str, inspect.Parameter]]:
-    """{name of a section: the parameters that it may set}, inner sections by path.
+    """{name of a section: {key: parameter that it sets}}, inner sections by path.
 
-    Raises ValueError for a section that is none and for a kind that is unknown.
+    Raises ValueError for a section that is not a mapping and for an unknown kind.
     """
     found = {}
     for name, entry in schema.items():
@@ -160,7 +153,7 @@ def _sections(
 
 
 def _stated(config: Mapping, sections: Iterable[str], prefix: str = "") -> list[str]:
-    """Names of all settings, and of what is neither a setting nor a section."""
+    """Names of all settings, and of entries that are no setting of a section."""
     names = []
     for key, value in config.items():
         name = prefix + key
@@ -200,7 +193,7 @@ def _with(config: Config, name: str, values: Mapping[str, Any]) -> Config:
 
 
 def complete(config: Config, schema: Schema) -> Config:
-    """Returns the config with the functions' own defaults for what it leaves out."""
+    """The config with the functions' defaults for the keys that it omits."""
     filled = config
     for section, parameters in _sections(config, schema).items():
         defaults = {
@@ -233,7 +226,7 @@ def _with_types(config: Config, schema: Schema) -> Config:
 
 
 def _unknown(name: str, config: Config, schema: Schema) -> str:
-    """Says what `name`, of a setting or a section, was probably meant to be."""
+    """A message on an unknown setting or section, with the nearest known name."""
     sections = _sections(config, schema) or {k: _flat(v) for k, v in config.items()}
     section, _, key = name.rpartition(".")
     if section in sections and (wrong := _of_another_kind(name, config, schema)):
@@ -243,16 +236,14 @@ def _unknown(name: str, config: Config, schema: Schema) -> str:
         return f"{name} is a section; name one of its settings, {name}.KEY"
     elsewhere = [other for other in known if other.endswith(f".{key}")]
     inside = [other for other in known if other.startswith(f"{section}.")]
-    if section and (elsewhere or inside):
-        return (
-            f"unknown setting {name}{config_files.nearest(name, elsewhere or inside)}"
-        )
+    if section and (near := elsewhere or inside):
+        return f"unknown setting {name}{config_files.nearest(name, near)}"
     wrong = section or name
     return f"unknown config section {wrong!r}{config_files.nearest(wrong, sections)}"
 
 
 def _of_another_kind(name: str, config: Config, schema: Schema) -> str | None:
-    """Says for what kinds a setting is that the section's own kind does not have."""
+    """A message on a setting that other kinds of its section have; None if none do."""
     section, _, key = name.rpartition(".")
     entry = schema
     for part in section.split("."):

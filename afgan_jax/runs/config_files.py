@@ -1,4 +1,4 @@
-"""Config files: Python with `get_config(arg=None)` that returns a ConfigDict.
+"""Config files: Python modules with `get_config(arg=None)`, which returns a ConfigDict.
 
 Files of a folder may import each other: `from . import base`.
 """
@@ -16,10 +16,10 @@ _numbers = itertools.count()
 
 
 def execute(spec: str) -> Mapping:
-    """What get_config of a file returns: of "path.py", "path.py:arg" or "name:arg".
+    """What get_config returns in the file "path.py", "path.py:arg" or "name:arg".
 
-    A name, and a path that is not there, is looked for among the project's own.
-    Raises ValueError if there is no such file, or it is broken.
+    Names, and paths that do not exist, are looked up among the project's own files.
+    Raises ValueError if there is no such file, or if it is broken.
     """
     path, arg = find(spec)
     try:
@@ -55,7 +55,7 @@ def find(spec: str) -> tuple[Path, str]:
 
 
 def folder() -> Path:
-    """Where the project's own files are: in an installed package, else beside it."""
+    """The project's own config files: in an installed package, else beside it."""
     package = Path(__file__).parents[1]
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
@@ -63,7 +63,7 @@ def folder() -> Path:
 
 @contextlib.contextmanager
 def _package(path: Path) -> Iterator[str]:
-    """Makes the folder a package, for as long as one of its files is executed."""
+    """Makes the folder a package while one of its files is executed; its name."""
     package = types.ModuleType(f"afgan_config_files_{next(_numbers)}")
     package.__path__ = [str(path)]
     sys.modules[package.__name__] = package
@@ -76,7 +76,7 @@ def _package(path: Path) -> Iterator[str]:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Ends a message on an unknown name: what was meant, or what there is."""
+    """The end of a message on an unknown name: the nearest known one, or all."""
     names = list(names)
     match = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if match:

@@ -1,10 +1,12 @@
-"""Values of settings: plain dicts and tuples, of the type that a parameter asks for."""
+"""Values of settings: plain dicts and tuples, of the type of their parameter."""
 
 import ast
 import inspect
 import typing
 from collections.abc import Mapping
 from typing import Any
+
+from afgan_jax import errors
 
 
 def plain(value: Any) -> Any:
@@ -17,9 +19,9 @@ def plain(value: Any) -> Any:
 
 
 def typed(name: str, value: Any, parameter: inspect.Parameter | None, old: Any) -> Any:
-    """The value as the parameter has it, or else as `old`; text is what it spells.
+    """The value in the type of the parameter, or else of `old`; text is parsed.
 
-    Raises ValueError if it is neither.
+    Raises SettingError if it has another type.
     """
     kinds = _kinds(parameter, old)
     if isinstance(value, str) and str not in kinds:
@@ -30,8 +32,8 @@ def typed(name: str, value: Any, parameter: inspect.Parameter | None, old: Any) 
     if float in kinds and type(value) is int:
         return float(value)
     names = {kind.__name__.replace("NoneType", "none") for kind in kinds}
-    allowed = " or ".join(sorted(names))
-    raise ValueError(f"{name} must be {allowed}, not {value!r}")
+    why = f"must be {' or '.join(sorted(names))}"
+    raise errors.SettingError(name, value, why)
 
 
 def _read(text: str) -> Any:
@@ -45,7 +47,7 @@ def _read(text: str) -> Any:
 
 
 def _kinds(parameter: inspect.Parameter | None, old: Any) -> set[type]:
-    """Types that a setting may have: as annotated, or else that of its old value."""
+    """The types a setting may have: as annotated, or else that of its old value."""
     if parameter is None or parameter.annotation is parameter.empty:
         return {type(old)}
     kinds = set(typing.get_args(parameter.annotation)) or {parameter.annotation}

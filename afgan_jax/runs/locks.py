@@ -1,13 +1,13 @@
-"""One trainer at a time in a folder."""
+"""A lock on a folder, which one training process holds at a time."""
 
 import fcntl
 from pathlib import Path
 
 
 def take(path: Path):
-    """Returns an open file that one process can hold for the folder at a time.
+    """An open file that locks the folder until it is closed; None if it is locked.
 
-    None if another holds it. The system lets go of it when its process ends.
+    The system releases the lock when the process ends.
     """
     file = open(path / ".lock", "w")
     try:

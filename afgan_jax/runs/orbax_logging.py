@@ -1,4 +1,4 @@
-"""What Orbax says on the terminal of failures that its caller gets as exceptions."""
+"""Silences Orbax's messages on failures that its caller gets as exceptions."""
 
 import contextlib
 import functools
@@ -7,11 +7,11 @@ import sys
 import warnings
 
 
-def drop_those_of_saves() -> None:
-    """Keeps off the terminal what Orbax's threads say, from now on, of a failed save.
+def silence_failed_saves() -> None:
+    """Silences what Orbax's threads log when a save fails.
 
-    Each thread that the failure passes through logs a traceback, and writes given up
-    find their event loop closed. The caller gets the failure itself as an exception.
+    Each thread that handles the failure logs a traceback, and cancelled writes find
+    their event loop closed.
     """
     logging.getLogger("absl").addFilter(_from_elsewhere)
     if getattr(sys.unraisablehook, "func", None) is not _unless_loop_closed:
@@ -19,11 +19,11 @@ def drop_those_of_saves() -> None:
 
 
 @contextlib.contextmanager
-def dropped():
-    """Keeps off the terminal what Orbax leaves behind when a restore fails.
+def silenced():
+    """Silences what Orbax logs when a restore fails.
 
-    The reads and coroutines it gives up complain to the event loop's log, to the
-    warnings and to the hook for exceptions nobody can catch, some a moment later.
+    Cancelled reads and coroutines report to the event loop's log, the warnings and the
+    hook for unraisable exceptions, some a moment later.
     """
     hook, log = sys.unraisablehook, logging.getLogger("asyncio")
     was_disabled = log.disabled

@@ -1,4 +1,4 @@
-"""Which checkpoints stay: the newest, one every so often, the best by each metric."""
+"""Which checkpoints are kept: the newest, some at intervals, the best by metric."""
 
 import dataclasses
 import json
@@ -6,55 +6,52 @@ import math
 from collections.abc import Sequence, Set
 from pathlib import Path
 
+from afgan_jax import errors
 from afgan_jax.runs import atomic
 
 
 @dataclasses.dataclass(frozen=True)
 class Retention:
-    """The `newest` checkpoints stay; from the oldest on also some `every` steps."""
+    """Keep the `newest` checkpoints, and one `every` so many steps (None: no more)."""
 
     newest: int
-    every: int | None = None  # None: no others
+    every: int | None = None
 
 
 def make_retention(
     batch_size: int, *, keep: int = 3, keep_every_kimg: float | None = None
 ) -> Retention:
-    """Of the newest `keep` checkpoints, and of one every so many kimg.
+    """Keeps the newest `keep` checkpoints, and one every `keep_every_kimg`.
 
-    Raises ValueError for settings that cannot be meant.
+    Raises SettingError for a value out of range.
     """
     if keep < 1:
-        raise ValueError(f"checkpoints.keep={keep} must be at least 1")
+        raise errors.SettingError("checkpoints.keep", keep, "must be at least 1")
     if keep_every_kimg is None:
         return Retention(keep)
     if not 0 < keep_every_kimg < math.inf:
-        raise ValueError(
-            f"checkpoints.keep_every_kimg={keep_every_kimg} must be above 0 and finite,"
-            " or none"
-        )
+        name, why = "checkpoints.keep_every_kimg", "must be above 0 and finite, or none"
+        raise errors.SettingError(name, keep_every_kimg, why)
     return Retention(keep, math.ceil(keep_every_kimg * 1000 / batch_size))
 
 
 class Best:
     """The best step by each metric, in a file {metric: {"step", "value"}}.
 
-    As one of Orbax's policies it preserves these steps.
+    It is one of Orbax's policies, and preserves these steps.
     """
 
     def __init__(self, file: Path):
-        """Raises ValueError if the file is not such a record."""
+        """Raises ValueError if the file is damaged."""
         self._file = file
-        self._best: dict[str, dict] = {}
-        if file.exists():
-            self._best = _read(file)
+        self._best: dict[str, dict] = _read(file) if file.exists() else {}
 
     def steps(self) -> dict[str, int]:
-        """Returns the best step by metric."""
+        """The best step by metric."""
         return {metric: entry["step"] for metric, entry in self._best.items()}
 
     def record(self, step: int, metric: str, value: float, higher: bool) -> bool:
-        """Returns whether the step is now the best; NaN and infinities never are."""
+        """Whether the step is now the best; NaN and infinities never are."""
         old = self._best.get(metric)
         sign = -1 if higher else 1
         if not math.isfinite(value):
@@ -65,7 +62,7 @@ class Best:
         return True
 
     def keep_only(self, steps: Set[int]) -> bool:
-        """Forgets all other steps; returns whether there were any."""
+        """Forgets all other steps; returns whether any were recorded."""
         kept = {m: entry for m, entry in self._best.items() if entry["step"] in steps}
         changed = kept != self._best
         self._best = kept
@@ -73,10 +70,10 @@ class Best:
 
     def write(self) -> None:
         """Writes the file."""
-        atomic.write(self._file, json.dumps(self._best, sort_keys=True, indent=2))
+        atomic.write_json(self._file, self._best)
 
     def should_preserve(self, checkpoints: Sequence, *, context) -> list[bool]:
-        """Says so of each checkpoint; called by Orbax."""
+        """Whether to keep each checkpoint; called by Orbax."""
         best = set(self.steps().values())
         return [checkpoint.step in best for checkpoint in checkpoints]
 
@@ -90,6 +87,6 @@ def _read(file: Path) -> dict[str, dict]:
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{file} is damaged ({type(error).__name__}: {error}); delete it to go on"
-            " without knowing which checkpoints are the best"
+            f"{file} is damaged ({type(error).__name__}: {error}); delete it to"
+            " continue without a record of the best checkpoints"
         ) from None

@@ -1,12 +1,12 @@
-"""A run directory: all that a training run leaves behind, and what resumes it.
+"""A run directory: the files of a training run, from which it can be resumed.
 
 config.json      every setting of the run
 checkpoints/     see checkpoints.py
-classes.json     names of the classes, where the set has them
+classes.json     names of the classes, if the set has them
 stats.jsonl      one JSON object a tick, with "nimg" and "timestamp"
-metric-*.jsonl   one JSON object each time that a metric was measured
-Further files (events, reals.png, fakes*.png) belong to training. In a run of several
-processes all call these functions and process 0 writes the small files.
+metric-*.jsonl   one JSON object a measurement of a metric
+Training writes further files (events, reals.png, fakes*.png). In a run of several
+processes all call these functions, and process 0 writes the small files.
 """
 
 import json
@@ -25,14 +25,14 @@ from afgan_jax.runs import atomic, checkpoints, checksums, locks
 from afgan_jax.runs import config as config_lib
 from afgan_jax.runs import retention as retentions
 
-# Settings that may change from one start of a run to the next: how long it goes on,
-# how often it reports, where the same data is, what computes the same results.
+# Settings that may change when a run is resumed: its length, how often it reports, the
+# place of the same data, and what does not change the results.
 FREE_SETTINGS = (
     "data.path",
     "generator.synthesis.remat",
     "discriminator.remat",
     "updates.implementation",
-    "pictures.batch",
+    "samples.batch",
     "metrics.names",
     "metrics.batch",
     "train.total_kimg",
@@ -43,13 +43,12 @@ FREE_SETTINGS = (
     "checkpoints.keep_every_kimg",
 )
 
-CLASSES = "classes.json"  # names of classes, where the set has them
-
+CLASSES = "classes.json"
 _log = logging.getLogger(__name__)
 
 
 class Run:
-    """An open run directory; `path`, `config` and `checkpoints` are its parts."""
+    """An open run directory, with its `path`, `config` and `checkpoints`."""
 
     def __init__(
         self,
@@ -65,7 +64,7 @@ class Run:
 
     @property
     def checkpoints(self) -> checkpoints.Checkpoints:
-        """The checkpoints; of a run opened for reading, opened when first asked for."""
+        """The checkpoints; a run opened for reading opens them when first used."""
         if self._saved is None:
             folder = self.path / "checkpoints"
             self._saved = checkpoints.Checkpoints(folder, read_only=True)
@@ -80,12 +79,12 @@ class Run:
         *,
         retention: retentions.Retention | None = None,
     ) -> "Run":
-        """Returns the run in workdir, for training: a new one or one to be resumed.
+        """The run in workdir for training: a new one, or an existing one to resume.
 
-        schema: gives settings their defaults that a run of an older version does not
-        state. retention: which checkpoints stay, None: all.
-        Raises ValueError if workdir is a run of another config (FREE_SETTINGS may
-        differ, all may before the first checkpoint) or a folder of something else.
+        schema: has the defaults of settings that are missing in the config of an older
+        run. retention: which checkpoints are kept, None: all.
+        Raises ValueError if workdir is no run, or has a checkpoint and a config that
+        differs in more than FREE_SETTINGS.
         """
         cls.check(workdir, config, schema)
         path = _local(workdir)
@@ -97,7 +96,7 @@ class Run:
             if lock is not None and is_new:
                 atomic.write(path / "config.json", config_lib.to_json(config))
         is_ours = lock is not None
-        if jax.process_count() > 1:  # the others hear of it, and that the file is there
+        if jax.process_count() > 1:  # the others wait here until the file is written
             is_ours = bool(multihost_utils.broadcast_one_to_all(np.array(is_ours)))
         if not is_ours:
             raise ValueError(f"another process is training the run in {path}")
@@ -114,10 +113,7 @@ class Run:
         config: config_lib.Config,
         schema: config_lib.Schema | None = None,
     ) -> Path:
-        """Returns the path of workdir, in which nothing is changed.
-
-        Raises ValueError as `create_or_open` would.
-        """
+        """The path of workdir; raises as `create_or_open` does, and writes nothing."""
         path = _local(workdir)
         if path.exists() and not path.is_dir():
             raise ValueError(f"{path} is a file; name a new or empty folder")
@@ -127,7 +123,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> "Run":
-        """Returns the run for reading, also while another process trains it.
+        """The run for reading, also while another process trains it.
 
         Raises ValueError if path is not a run.
         """
@@ -136,79 +132,61 @@ class Run:
 
     @staticmethod
     def has_begun(workdir: str | Path) -> bool:
-        """Whether the run in workdir has a checkpoint to go on from."""
+        """Whether the run in workdir has a checkpoint."""
         return bool(checkpoints.saved_steps(_local(workdir) / "checkpoints"))
 
     def latest_step(self) -> int | None:
-        """Returns the newest completely saved step; None if there is none."""
+        """The newest step that is completely saved; None if there is none."""
         return max(self.steps(), default=None)
 
     def steps(self) -> list[int]:
-        """Returns the steps that are completely saved, in ascending order."""
+        """The steps that are completely saved, in ascending order."""
         return checkpoints.saved_steps(self.path / "checkpoints")
 
     def save(self, step: int, tree: Any) -> None:
         """Saves a pytree of arrays in the background; see Checkpoints.save."""
         self.checkpoints.save(step, tree)
 
-    def record_metric(self, step: int, metric: str, value: float, **options) -> bool:
-        """Keeps the best checkpoint by a metric; see Checkpoints.record_metric."""
-        return self.checkpoints.record_metric(step, metric, value, **options)
-
     def restore(
-        self,
-        abstract: Any,
-        step: int | None = None,
-        *,
-        partial: bool = False,
-        config: config_lib.Config | None = None,
+        self, abstract: Any, step: int | None = None, *, partial: bool = False
     ) -> tuple[int, Any]:
-        """Returns (step, tree) of a checkpoint, by default the newest undamaged one.
-
-        config: the settings `abstract` was made from, to name what differs.
-        See Checkpoints.restore.
-        """
+        """(step, tree) as Checkpoints.restore returns them, with ValueError alone."""
         try:
             return self.checkpoints.restore(abstract, step, partial=partial)
         except checksums.Mismatch as error:
-            differing = config_lib.difference(self.config, config or self.config)
-            cause = f"settings that differ: {', '.join(differing)}"
-            if not differing:
-                cause = "the settings agree, so another version of the code made it"
-            raise ValueError(f"{error}; {cause}") from None
+            raise ValueError(f"{error}: another version of the code made it") from None
 
     def class_names(self) -> tuple[str, ...] | None:
-        """Names of the classes that the run was trained on, None if they have none."""
+        """Names of the classes of the run's image set; None if they have none."""
         file = self.path / CLASSES
         return tuple(json.loads(file.read_text())) if file.is_file() else None
 
     def append_stats(self, stats: Mapping[str, Any]) -> None:
         """Adds one line to stats.jsonl; a value that is not finite becomes null."""
-        if jax.process_index() == 0:
-            line = {key: _json_value(value) for key, value in stats.items()}
-            with open(self.path / "stats.jsonl", "a") as file:
-                file.write(json.dumps(line | {"timestamp": time.time()}) + "\n")
+        self._append("stats.jsonl", _json_value(stats))
 
     def append_metric(
         self, name: str, results: Mapping[str, float], *, step: int, seconds: float
     ) -> None:
-        """Adds one line to metric-NAME.jsonl: what a metric found at a checkpoint."""
+        """Adds one line to metric-NAME.jsonl: a metric's results at a checkpoint."""
+        line = {
+            "metric": name,
+            "results": _json_value(results),
+            "step": step,
+            "total_time": seconds,
+            "num_devices": jax.device_count(),
+        }
+        self._append(f"metric-{name}.jsonl", line)
+
+    def _append(self, name: str, line: Mapping[str, Any]) -> None:
         if jax.process_index() == 0:
-            line = {
-                "metric": name,
-                "results": _json_value(results),
-                "step": step,
-                "total_time": seconds,
-                "num_devices": jax.device_count(),
-                "timestamp": time.time(),
-            }
-            with open(self.path / f"metric-{name}.jsonl", "a") as file:
-                file.write(json.dumps(line) + "\n")
+            with open(self.path / name, "a") as file:
+                file.write(json.dumps({**line, "timestamp": time.time()}) + "\n")
 
     def truncate_stats(self, nimg: int) -> int:
-        """Drops the lines beyond nimg, and any half-written one, to resume there.
+        """Removes the lines beyond nimg, and any half-written one, to resume there.
 
-        Returns how many lines remain, the same number to every process.
+        Returns the number of lines that remain, to every process.
         """
         kept = []
         path = self.path / "stats.jsonl"
@@ -222,7 +200,7 @@ class Run:
         return len(kept)
 
     def close(self) -> None:
-        """Waits for the save in progress; raises what went wrong in it."""
+        """Waits for the save in progress; raises its failure."""
         try:
             if self._saved is not None:
                 self._saved.close()
@@ -234,7 +212,7 @@ class Run:
         return self
 
     def __exit__(self, kind, *_) -> None:
-        # An error on its way out must not be replaced by one of the last save.
+        # A failure of the last save must not replace the error that ends the block.
         try:
             self.close()
         except Exception:
@@ -265,18 +243,18 @@ def _read_config(path: Path) -> config_lib.Config:
 def _compare_configs(
     path: Path, config: config_lib.Config, schema: config_lib.Schema | None
 ) -> list[str]:
-    """Returns the free settings that differ; raises ValueError if others do."""
+    """The free settings that differ; raises ValueError if others do."""
     old = _read_config(path)
     if not checkpoints.saved_steps(path / "checkpoints"):
-        return config_lib.difference(old, config)  # nothing was trained with the old
+        return config_lib.difference(old, config)  # nothing was trained yet
     if schema is not None:
         old = config_lib.check_saved(old, schema, f"{path}/config.json")
     differing = config_lib.difference(old, config)
     fixed = [line for line in differing if line.partition(":")[0] not in FREE_SETTINGS]
     if fixed:
         raise ValueError(
-            f"{path} belongs to a run of another config: {', '.join(fixed)}; name "
-            "another workdir or restore these settings"
+            f"{path} is a run of another config: {', '.join(fixed)}; use another"
+            " workdir or restore these settings"
         )
     return differing
 

@@ -1,4 +1,4 @@
-"""Networks out of run directories: made from the settings, with weights of a step."""
+"""Networks of run directories, with the weights of a checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,10 @@ def split_step(source: str) -> tuple[str, int | None]:
 def load_generator(
     path: str | Path, step: int | None = None, **changes: Any
 ) -> tuple[Any, Any, int]:
-    """Returns (G, variables, step) with the averaged weights of a run's checkpoint.
+    """(G, variables, step) with the averaged weights of a run's checkpoint.
 
-    `changes` replace settings of its synthesis network that leave the shapes of
-    variables alone, such as lowpass="none". Reads nothing else of the checkpoint.
+    `changes` replace settings of its synthesis network that do not change the shapes
+    of variables, such as lowpass="none". Reads nothing else of the checkpoint.
     """
     run = run_directory.Run.open(path)
     settings = generator.changed(settings_of(run, "generator"), **changes)
@@ -45,7 +45,7 @@ def load_generator(
 def load_discriminator(
     path: str | Path, step: int | None = None
 ) -> tuple[Any, Any, int]:
-    """Returns (D, variables, step) of a run's checkpoint, and reads nothing else."""
+    """(D, variables, step) of a run's checkpoint; reads nothing else of it."""
     run = run_directory.Run.open(path)
     D = discriminator.make_discriminator(**settings_of(run, "discriminator"))
     step, variables = _restored(run, "D", D, step)
@@ -53,7 +53,7 @@ def load_discriminator(
 
 
 def settings_of(run: run_directory.Run, section: str) -> dict[str, Any]:
-    """All settings of a run's network: a section of SCHEMA.
+    """A section of SCHEMA with all settings of a run's network.
 
     Raises ValueError if the run is of another version of this program.
     """

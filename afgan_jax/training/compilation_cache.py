@@ -1,4 +1,4 @@
-"""Compiled programs, kept in a folder so that a resumed run starts sooner."""
+"""A cache of compiled programs on disk, with which a resumed run starts sooner."""
 
 import platform
 import zlib
@@ -8,16 +8,17 @@ import jax
 
 
 def keep(folder: Path) -> None:
-    """Keeps what takes a second or more to compile in `folder`, from now on.
+    """Caches in `folder`, from now on, what takes a second or more to compile.
 
-    Another folder is respected if the user has named one in JAX_COMPILATION_CACHE_DIR;
-    JAX_ENABLE_COMPILATION_CACHE=false turns it off.
+    JAX_COMPILATION_CACHE_DIR names another folder; JAX_ENABLE_COMPILATION_CACHE=false
+    turns the cache off.
     """
-    if jax.config.jax_compilation_cache_dir is None:
-        # JAX tells platforms and versions apart, but no CPUs: a run directory may move
-        # to one that lacks instructions of the other.
-        place = folder / f"{zlib.crc32(_processor().encode()):08x}"
-        jax.config.update("jax_compilation_cache_dir", str(place))
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    # JAX's keys tell platforms and versions apart but not CPUs, and a run directory may
+    # move to a CPU that lacks instructions.
+    place = folder / f"{zlib.crc32(_processor().encode()):08x}"
+    jax.config.update("jax_compilation_cache_dir", str(place))
 
 
 def _processor() -> str:

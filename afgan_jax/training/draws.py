@@ -1,4 +1,4 @@
-"""The random draws of an update, and a batch dealt out into parts.
+"""The random draws of an update, and the splitting of a batch.
 
 Draws have the shape of the global batch and depend on the key alone.
 """
@@ -12,7 +12,7 @@ from afgan_jax.training import objectives
 def latents(
     setup: objectives.Setup, key: jax.Array, n: int, rows: jax.sharding.Sharding
 ) -> dict[str, jax.Array]:
-    """z and z_mix, [n z_dim] each, laid out as `rows` says."""
+    """z and z_mix, [n z_dim] each, with the sharding `rows`."""
     shape = (n, setup.G.mapping.z_dim)
     z, z_mix = (jax.random.normal(jax.random.fold_in(key, i), shape) for i in range(2))
     constrain = jax.lax.with_sharding_constraint
@@ -20,7 +20,7 @@ def latents(
 
 
 def inputs(setup: objectives.Setup, key: jax.Array, arrays: dict) -> objectives.Inputs:
-    """The remaining draws: where styles mix, the noise of path lengths, a key."""
+    """The Inputs of `arrays` (real, real_c, c, z, z_mix) and the other draws."""
     key_mix, key_coin, key_pl, key_rest = jax.random.split(key, 4)
     num_ws = setup.G.synthesis.num_ws
     mixes = jax.random.uniform(key_coin) < setup.style_mixing_prob
@@ -36,12 +36,12 @@ def inputs(setup: objectives.Setup, key: jax.Array, arrays: dict) -> objectives.
 
 
 def split(a: jax.Array, parts: int, group: int) -> jax.Array:
-    """[N ...] -> [parts N/parts ...], dealing out whole groups of neighbours in turn.
+    """[N ...] -> [parts N/parts ...], whole groups of neighbours to each part in turn.
 
     Groups stay together, so minibatch statistics do not change.
     """
     if parts == 1:
         return a[None]
-    n, *rest = a.shape  # no -1 below: labels may have no numbers
+    n, *rest = a.shape  # no -1 below: labels may have width 0
     dealt = a.reshape(n // (parts * group), parts, group, *rest).swapaxes(0, 1)
     return dealt.reshape(parts, n // parts, *rest)

@@ -9,12 +9,13 @@ import jax
 import numpy as np
 
 from afgan_jax.training import preemption as stops
+from afgan_jax.training import ranges
 from afgan_jax.training import report as reports
 from afgan_jax.training import state as states
 from afgan_jax.training import step as steps
 from afgan_jax.training import trace as traces
 
-AHEAD = 2  # batches on the devices before they are due
+AHEAD = 2  # batches copied to the devices before they are needed
 
 
 def train(
@@ -35,19 +36,15 @@ def train(
     """Train until `total_kimg`, resuming from the run's newest checkpoint.
 
     `batches(step)` yields this process's share of each step's batch, from that step on.
-    Every tick reports; every so many ticks a checkpoint and a picture are written, and
-    both at the end. `evaluate(G_ema)` yields results of metrics, at every checkpoint
-    but that of the first tick (see metrics.evaluation). `profile` writes a trace of a
-    few steps to the run's folder profile (see `trace`). Asked to stop, it returns after
-    a checkpoint (see `stop`).
+    Each tick of `tick_kimg` reports; a checkpoint and a sample grid are written every
+    `checkpoint_ticks` and `image_ticks`, and at the end. `evaluate(G_ema)` yields
+    results of metrics at every checkpoint but the first tick's (see
+    metrics.evaluation). `profile` writes a trace of a few steps to the run's folder
+    profile (see `trace`). When asked to stop, saves a checkpoint and returns (see
+    `preemption`).
     """
-    check(
-        total_kimg=total_kimg,
-        tick_kimg=tick_kimg,
-        checkpoint_ticks=checkpoint_ticks,
-        image_ticks=image_ticks,
-        seed=seed,
-    )
+    check(total_kimg=total_kimg, tick_kimg=tick_kimg, seed=seed)
+    check(checkpoint_ticks=checkpoint_ticks, image_ticks=image_ticks)
     key, init_key = keys(program, seed)
     state = restore(run, program, init_key)
     index, nimg = (int(x) for x in jax.device_get((state.step, state.nimg)))
@@ -62,8 +59,8 @@ def train(
     trace = traces.Trace(run.path / "profile" if traced else None, interval, index)
     report = reports.Report(run, total, nimg)
     if nimg == 0:
-        report.picture("reals", snapshots.reals(), nimg)
-        report.picture("fakes", snapshots.fakes(state.G_ema, "fakes_init.png"), nimg)
+        report.image("reals", snapshots.reals(), nimg)
+        report.image("fakes", snapshots.fakes(state.G_ema, "fakes_init.png"), nimg)
     if nimg < total:
         report.say(f"compiling; from {nimg / 1000:g} to {total / 1000:g} kimg")
     try:
@@ -82,7 +79,7 @@ def train(
 
                 if nimg < next_tick and nimg < total and index > 1:
                     continue
-                if index > 1:  # the very first iteration is a tick of its own
+                if index > 1:  # the first iteration is a tick of its own
                     next_tick += tick_kimg * 1000
                 tick = report.tick
                 report.end_tick(nimg, progress(state))
@@ -90,53 +87,42 @@ def train(
                     run.save(index, states.to_tree(state))
                 if nimg >= total or tick % image_ticks == 0:
                     name = f"fakes{nimg // 1000:06d}.png"
-                    report.picture("fakes", snapshots.fakes(state.G_ema, name), nimg)
+                    report.image("fakes", snapshots.fakes(state.G_ema, name), nimg)
                 if nimg >= total or (tick > 0 and tick % checkpoint_ticks == 0):
-                    judge(run, report, evaluate(state.G_ema), index, nimg, stop)
+                    record(run, report, evaluate(state.G_ema), index, nimg, stop)
                 report.restart_clock()
             if nimg < total:
                 report.say(f"stopping: saving at {nimg / 1000:.3f} kimg")
                 run.save(index, states.to_tree(state))
-            run.checkpoints.wait()  # here, where one signal does not cut it off
+            run.checkpoints.wait()  # while one signal does not interrupt it
             if nimg < total:
-                report.say("saved: the same command goes on from there")
+                report.say("saved: run the same command to resume")
     finally:
         trace.close()
         report.close()
     return state
 
 
-def judge(run, report, results: Iterator, step: int, nimg: int, stop) -> None:
-    """Writes down what metrics find, and which checkpoint is the best by each.
+def record(run, report, results: Iterator, step: int, nimg: int, stop) -> None:
+    """Records the results of metrics, and which checkpoint is the best by each.
 
-    A process alone that is asked to stop leaves out the metrics that remain.
+    A run of one process that is asked to stop skips the metrics that remain.
     """
     for metric, values, seconds, fault in results:
         if fault is not None:
-            report.say(f"metric {metric.name} failed, training goes on: {fault}")
+            report.say(f"metric {metric.name} failed, training continues: {fault}")
             continue
         report.metric(values, nimg)
         run.append_metric(metric.name, values, step=step, seconds=seconds)
         value, higher = next(iter(values.values())), not metric.row.lower
-        run.record_metric(step, metric.name, value, higher=higher)
+        run.checkpoints.record_metric(step, metric.name, value, higher=higher)
         if jax.process_count() == 1 and stop.is_due():
             return
 
 
-def check(
-    *, total_kimg, tick_kimg=4.0, checkpoint_ticks=50, image_ticks=50, seed=0
-) -> None:
-    """Raises ValueError for settings of `train` that cannot work."""
-    if not (0 < total_kimg < math.inf and 0 <= seed < 2**32):
-        raise ValueError(
-            f"total_kimg={total_kimg} must be above 0 and finite, seed={seed} from 0 to"
-            " 2**32 - 1"
-        )
-    if not (min(checkpoint_ticks, image_ticks) > 0 and 0 < tick_kimg < math.inf):
-        raise ValueError(
-            f"tick_kimg={tick_kimg}, checkpoint_ticks={checkpoint_ticks} and"
-            f" image_ticks={image_ticks} must be above 0"
-        )
+def check(**settings: float) -> None:
+    """Raises SettingError for a setting of `train` that is out of range."""
+    ranges.check("", **settings)
 
 
 def keys(program: steps.Program, seed: int) -> tuple[jax.Array, jax.Array]:
@@ -152,16 +138,13 @@ def restore(run, program: steps.Program, key: jax.Array) -> states.TrainState:
     """The run's newest checkpoint on the program's devices; a fresh state if none."""
     if run.latest_step() is None:
         return program.init(key)
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=program.replicated),
-        states.to_tree(jax.eval_shape(program.init, key)),
-    )
-    _, tree = run.restore(abstract)
+    shapes = states.to_tree(jax.eval_shape(program.init, key))
+    _, tree = run.restore(states.abstract(shapes, program.replicated))
     return states.TrainState(**tree)
 
 
 def progress(state: states.TrainState) -> dict[str, float]:
-    """What a tick reports of the state, read back from the devices."""
+    """Statistics of the state for a tick, read back from the devices."""
     if state.augment is None:
         return {}
     return {"Progress/augment": float(jax.device_get(state.augment["p"]))}
@@ -177,17 +160,15 @@ def place(program: steps.Program, batch: dict[str, np.ndarray]) -> dict[str, jax
     }
 
 
-def prefetch(
-    batches: Iterator[dict], placed: Callable[[dict], dict], ahead: int = AHEAD
-) -> Iterator[dict]:
-    """`placed(batch)` of each, begun while that of `ahead` before it is the next due.
+def prefetch(batches: Iterator[dict], placed: Callable[[dict], dict]) -> Iterator[dict]:
+    """Yields `placed(batch)` of each batch, started AHEAD batches early.
 
-    Neither copies to devices nor steps are waited for where they are started: so
-    batches travel, and are decoded, while steps run.
+    Copies to devices and steps are asynchronous, so batches are decoded and copied
+    while steps run.
     """
     waiting = collections.deque()
     for batch in batches:
         waiting.append(placed(batch))
-        if len(waiting) > ahead:
+        if len(waiting) > AHEAD:
             yield waiting.popleft()
     yield from waiting

@@ -1,6 +1,6 @@
 """Adversarial losses and their regularisers, per sample, as pure functions.
 
-f(x) = log(1 + exp(x)) throughout; logits are positive for images judged real.
+f(x) = log(1 + exp(x)) throughout; logits are positive for images that look real.
 Sources: GAN (non-saturating logistic loss), Mescheder et al. 2018 (R1), StyleGAN2
 (Sec. 3.2, path lengths), Alias-Free GAN (App. F, blur of the discriminator's inputs).
 """
@@ -14,33 +14,23 @@ from jaxtyping import Array, Float
 GAMMA_0 = 0.001  # of usual_r1_gamma; searched from 0.0002 to 0.005 in App. F
 
 
-def g_logistic(fake: Float[Array, " N"]) -> Float[Array, " N"]:
-    """f(-D(G(z))): the generator's loss."""
-    return jax.nn.softplus(-fake)
-
-
-def d_logistic_fake(fake: Float[Array, " N"]) -> Float[Array, " N"]:
-    """f(D(G(z))): the discriminator's loss on generated images."""
-    return jax.nn.softplus(fake)
-
-
-def d_logistic_real(real: Float[Array, " N"]) -> Float[Array, " N"]:
-    """f(-D(x)): the discriminator's loss on real images."""
-    return jax.nn.softplus(-real)
+def logistic(logits: Float[Array, " N"], *, real: bool) -> Float[Array, " N"]:
+    """f(-D(x)) where images should look real (as G wants its own), else f(D(x))."""
+    return jax.nn.softplus(-logits if real else logits)
 
 
 def usual_r1_gamma(resolution: int, batch_size: int) -> float:
-    """Weight of R1 to begin with: GAMMA_0 x pixels / batch (Alias-Free GAN, App. F)."""
+    """First guess of the weight of R1: GAMMA_0 x pixels / batch (App. F)."""
     return GAMMA_0 * resolution**2 / batch_size
 
 
 def r1_penalty(
-    critic: Callable, images: Float[Array, "N H W C"]
+    discriminate: Callable, images: Float[Array, "N H W C"]
 ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
-    """|d critic / d image|^2 per sample, and the logits: (penalty, logits)."""
+    """(|d logit / d image|^2 per sample, logits) of discriminate(images) -> logits."""
 
     def total(images):
-        logits = critic(images)
+        logits = discriminate(images)
         return jnp.sum(logits), logits
 
     gradient, logits = jax.grad(total, has_aux=True)(images)
@@ -52,14 +42,14 @@ def path_lengths(
     ws: Float[Array, "N L w_dim"],
     normal: Float[Array, "N H W C"],
 ) -> Float[Array, " N"]:
-    """|J^T y| with y = normal / sqrt(H W), the mean square taken over the L ws."""
+    """|J^T y| with y = normal / sqrt(H W); its square is averaged over the L ws."""
     noise = normal / jnp.sqrt(normal.shape[1] * normal.shape[2]).astype(normal.dtype)
     jacobian = jax.grad(lambda ws: jnp.sum(synthesize(ws) * noise))(ws)
     return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(jacobian), axis=2), axis=1))
 
 
 def blur_sigma(nimg: Array, init_sigma: float, fade_kimg: float) -> Array:
-    """Sigma in pixels after `nimg` images: a straight ramp from init_sigma to 0."""
+    """Sigma in pixels after `nimg` images: a linear ramp from init_sigma to 0."""
     if init_sigma == 0 or fade_kimg == 0:
         return jnp.zeros(())
     return init_sigma * jnp.maximum(1 - nimg / (1000 * fade_kimg), 0)
@@ -68,18 +58,17 @@ def blur_sigma(nimg: Array, init_sigma: float, fade_kimg: float) -> Array:
 def blur_taps(sigma: Array, radius: int) -> Float[Array, " taps"]:
     """2^-(k / sigma)^2 for |k| <= 3 sigma, of unit sum, in 2 radius + 1 taps."""
     k = jnp.arange(-radius, radius + 1)
-    within = jnp.abs(k) <= jnp.floor(3 * sigma)
     taps = jnp.exp2(-jnp.square(k / jnp.maximum(sigma, 1e-6)))
-    taps = jnp.where(within, taps, 0)
+    taps = jnp.where(jnp.abs(k) <= jnp.floor(3 * sigma), taps, 0)
     return taps / jnp.sum(taps)
 
 
 def blur(
     images: Float[Array, "N H W C"], sigma: Array, max_sigma: float
 ) -> Float[Array, "N H W C"]:
-    """Separable blur, zeros outside, by a sigma that may change from step to step.
+    """Separable blur with zero padding; sigma may be traced.
 
-    `max_sigma` bounds it and fixes the shapes. Below 1/3 pixel nothing happens.
+    `max_sigma` bounds sigma and fixes the shapes. Below 1/3 pixel nothing happens.
     """
     radius = int(3 * max_sigma)
     if radius == 0:

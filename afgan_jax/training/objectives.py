@@ -1,8 +1,8 @@
 """What each training phase minimises, given all random draws: OBJECTIVES.
 
-An objective maps (setup, params, models, inputs) to (loss, Outcome): `params` are those
-of the network that the phase trains, `models` holds everything else it reads. Means are
-over the batch given, which under jit is the global one.
+An objective maps (setup, params, models, inputs) to (loss, Outcome): `params` belong to
+the network that the phase trains, `models` holds all else that it reads. Means are over
+the batch given, which under jit is the global one.
 
 Source: StyleGAN2 (lazy regularisation, style mixing), Alias-Free GAN (App. F).
 """
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from afgan_jax.augment import control
 from afgan_jax.training import losses
 
-REAL, FAKE = 1, 2  # whose augmentations are drawn
+REAL, FAKE = 1, 2  # folded into the keys of augmentation
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Inputs(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a phase leaves behind beside gradients."""
+    """What a phase returns besides gradients."""
 
     G_buffers: dict
     pl_mean: jax.Array
@@ -73,8 +73,8 @@ def g_main(setup: Setup, params: dict, models: Models, inputs: Inputs):
     """Gmain: f(-D(G(z)))."""
     variables = {"params": params, "buffers": models.G["buffers"]}
     images, _ = generate(setup, variables, inputs)
-    logits = _critic(setup, models.D, models, inputs, FAKE)(images, inputs.c)
-    loss = losses.g_logistic(logits)
+    logits = _discriminator(setup, models.D, models, inputs, FAKE)(images, inputs.c)
+    loss = losses.logistic(logits, real=True)
     stats = _score_stats("fake", logits) | {"Loss/G/loss": loss}
     return jnp.mean(loss), Outcome(models.G["buffers"], models.pl_mean, stats)
 
@@ -101,11 +101,11 @@ def g_reg(setup: Setup, params: dict, models: Models, inputs: Inputs):
 
 
 def d_main(setup: Setup, params: dict, models: Models, inputs: Inputs):
-    """Dmain: f(D(G(z))) + f(-D(x)). The one place where G's averages are updated."""
+    """Dmain: f(D(G(z))) + f(-D(x)). Only here are G's running averages updated."""
     loss_fake, buffers, stats = _d_fake(setup, params, models, inputs)
-    critic = _critic(setup, {"params": params}, models, inputs, REAL)
-    logits = critic(inputs.real, inputs.real_c)
-    loss_real = losses.d_logistic_real(logits)
+    discriminate = _discriminator(setup, {"params": params}, models, inputs, REAL)
+    logits = discriminate(inputs.real, inputs.real_c)
+    loss_real = losses.logistic(logits, real=True)
     stats |= _score_stats("real", logits) | {"Loss/D/loss": loss_fake + loss_real}
     loss = jnp.mean(loss_fake) + jnp.mean(loss_real)
     return loss, Outcome(buffers, models.pl_mean, stats)
@@ -134,7 +134,7 @@ def d_both(setup: Setup, params: dict, models: Models, inputs: Inputs):
         return d_main(setup, params, models, inputs)
     loss_fake, buffers, stats = _d_fake(setup, params, models, inputs)
     logits, reg, real_stats = _d_real_with_r1(setup, params, models, inputs)
-    loss_real = losses.d_logistic_real(logits)
+    loss_real = losses.logistic(logits, real=True)
     stats |= real_stats | {"Loss/D/loss": loss_fake + loss_real}
     loss = jnp.mean(loss_fake) + jnp.mean(loss_real + reg)
     return loss, Outcome(buffers, models.pl_mean, stats)
@@ -160,16 +160,17 @@ def generate(setup: Setup, variables: dict, inputs: Inputs, update_emas: bool = 
 def _d_fake(setup: Setup, params: dict, models: Models, inputs: Inputs):
     images, buffers = generate(setup, models.G, inputs, update_emas=True)
     images = jax.lax.stop_gradient(images)
-    critic = _critic(setup, {"params": params}, models, inputs, FAKE)
-    logits = critic(images, inputs.c)
+    discriminate = _discriminator(setup, {"params": params}, models, inputs, FAKE)
+    logits = discriminate(images, inputs.c)
     buffers = jax.lax.stop_gradient(buffers)
-    return losses.d_logistic_fake(logits), buffers, _score_stats("fake", logits)
+    loss = losses.logistic(logits, real=False)
+    return loss, buffers, _score_stats("fake", logits)
 
 
 def _d_real_with_r1(setup: Setup, params: dict, models: Models, inputs: Inputs):
-    critic = _critic(setup, {"params": params}, models, inputs, REAL)
+    discriminate = _discriminator(setup, {"params": params}, models, inputs, REAL)
     penalty, logits = losses.r1_penalty(
-        lambda images: critic(images, inputs.real_c), inputs.real
+        lambda images: discriminate(images, inputs.real_c), inputs.real
     )
     reg = penalty * (setup.r1_gamma / 2)
     stats = _score_stats("real", logits)
@@ -207,16 +208,16 @@ def _synthesize(setup: Setup, variables: dict, ws, key, update_emas: bool = Fals
     return images, changed["buffers"]
 
 
-def _critic(
+def _discriminator(
     setup: Setup, variables: dict, models: Models, inputs: Inputs, draw: int
 ) -> Callable:
-    """Blur, augment, then discriminate: (images, c) -> logits [N].
+    """(images, c) -> logits [N]: blur, augment, then D.
 
-    Critics of one `draw`, REAL or FAKE, augment alike.
+    `draw`, REAL or FAKE, chooses the random augmentations.
     """
     sigma = losses.blur_sigma(models.nimg, setup.blur_init_sigma, setup.blur_fade_kimg)
 
-    def critic(images, c):
+    def discriminate(images, c):
         if setup.blur_init_sigma:
             images = losses.blur(images, sigma, setup.blur_init_sigma)
         if setup.augment is not None:
@@ -224,7 +225,7 @@ def _critic(
             images = setup.augment.augment(key, images, models.p)
         return setup.D.apply(variables, images, c if c.shape[-1] else None)
 
-    return critic
+    return discriminate
 
 
 def _score_stats(kind: str, logits: jax.Array) -> dict[str, jax.Array]:

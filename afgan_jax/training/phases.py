@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from afgan_jax.training import objectives
+from afgan_jax import errors
+from afgan_jax.training import objectives, ranges
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,9 +18,9 @@ class Phase:
 
 
 def make_phases(G: int | None, D: int | None) -> tuple[Phase, ...]:
-    """G's phases, then D's, by the intervals of their regularisers.
+    """G's phases, then D's, for these intervals of their regularisers.
 
-    A regulariser with no interval joins the main phase.
+    A regulariser whose interval is None joins the main phase.
     """
     phases = []
     for network, interval in (("G", G), ("D", D)):
@@ -32,66 +33,55 @@ def make_phases(G: int | None, D: int | None) -> tuple[Phase, ...]:
 
 
 def reg_free(setup: objectives.Setup) -> dict[str, tuple[str, ...]]:
-    """Endings of the paths of parameters that no regulariser depends on."""
+    """Suffixes of the paths of parameters that no regulariser depends on."""
     return {"G": setup.G.synthesis.rgb_bias, "D": ("out/bias",)}
 
 
 def check_intervals(
     setup: objectives.Setup, part: int, G: int | None, D: int | None
 ) -> None:
-    """Raises ValueError for an interval of no use; `part` is the batch of a pass."""
+    """Raises SettingError for intervals without a regulariser and for a small `part`.
+
+    `part` is the number of images that are computed at a time.
+    """
     if setup.pl_weight and part < setup.pl_batch_shrink:
-        raise ValueError(
-            f"path lengths take 1 image of losses.pl_batch_shrink="
-            f"{setup.pl_batch_shrink}, but only {part} are trained on at a time: raise"
-            " updates.batch_size or updates.microbatch"
+        raise errors.SettingError(
+            "losses.pl_batch_shrink",
+            setup.pl_batch_shrink,
+            f"takes 1 image of so many, but {part} are trained on at a time: raise"
+            " updates.batch_size or updates.microbatch",
         )
-    for name, value in (("G", G), ("D", D)):
-        if value is not None and value < 1:
-            raise ValueError(
-                f"updates.{name}_reg_interval={value} must be at least 1, or none"
-            )
-    if D is not None and setup.r1_gamma == 0:
-        raise ValueError(
-            f"updates.D_reg_interval={D} penalises gradients, but r1_gamma=0: set"
-            " losses.r1_gamma, or updates.D_reg_interval to none"
-        )
-    if G is not None and setup.pl_weight == 0:
-        raise ValueError(
-            f"updates.G_reg_interval={G} regularises path lengths, but"
-            " pl_weight=0: set losses.pl_weight, or updates.G_reg_interval to none"
-        )
+    ranges.check("updates", G_reg_interval=G, D_reg_interval=D)
+    for network, interval, weight in (("G", G, "pl_weight"), ("D", D, "r1_gamma")):
+        if interval is not None and getattr(setup, weight) == 0:
+            name = f"updates.{network}_reg_interval"
+            why = f"regularises by {weight}=0: set losses.{weight}, or {name} to none"
+            raise errors.SettingError(name, interval, why)
 
 
 def check_frozen(count: int, layers: int) -> None:
-    """Raises ValueError unless D has `count` layers to freeze among its `layers`."""
+    """Raises SettingError unless D has `count` layers to freeze among its `layers`."""
     if not 0 <= count <= layers:
-        raise ValueError(
-            f"losses.freeze_d={count} must be 0 to {layers}, the layers of D before its"
-            " last block"
-        )
+        why = f"must be 0 to {layers}, the layers of D before its last block"
+        raise errors.SettingError("losses.freeze_d", count, why)
 
 
 def check_batch(
     batch: int, microbatch: int | None, devices: int, group: int | None
 ) -> None:
-    """Raises ValueError for a batch that parts, devices or D's groups do not divide."""
+    """Raises SettingError if parts, devices or D's groups do not divide the batch."""
+    name = "updates.batch_size"
     if batch < 1 or batch % devices:
-        raise ValueError(
-            f"updates.batch_size={batch} is not divisible by {devices} devices: choose"
-            f" a multiple of {devices}"
-        )
+        why = f"is not divisible by {devices} devices: choose a multiple of {devices}"
+        raise errors.SettingError(name, batch, why)
     parts = [n for n in range(devices, batch + 1, devices) if batch % n == 0]
     if microbatch is not None and microbatch not in parts:
-        raise ValueError(
-            f"updates.microbatch={microbatch} does not divide updates.batch_size="
-            f"{batch} on {devices} devices: use none or {', '.join(map(str, parts))}"
-        )
-    name = "batch_size" if microbatch is None else "microbatch"
+        why = f"does not divide {name}={batch} on {devices} devices: use none or"
+        why = f"{why} {', '.join(map(str, parts))}"
+        raise errors.SettingError("updates.microbatch", microbatch, why)
     together = microbatch or batch
     size = min(group or together, together)
     if together % size:
-        raise ValueError(
-            f"updates.{name}={together} is not a multiple of"
-            f" discriminator.mbstd_group_size={size}: change one of them"
-        )
+        why = f"is not a multiple of discriminator.mbstd_group_size={size}: change one"
+        name = name if microbatch is None else "updates.microbatch"
+        raise errors.SettingError(name, together, why)

@@ -1,9 +1,8 @@
-"""The wish to stop: SIGTERM, as spot machines and schedulers send it, or Ctrl-C.
+"""Stopping on SIGTERM, as spot machines and schedulers send it, or on Ctrl-C.
 
-In a run of several processes one signal to one of them is enough. Each says at the end
-of every step whether it was asked, the devices tell all, and the answer is read one
-step late: so every process learns the same of the same step, and no device ever waits
-for a host.
+In a run of several processes a signal to one of them is enough. At the end of each step
+every process votes, the devices reduce the votes, and the result is read one step late:
+all processes get the same answer for the same step, and no device waits for a host.
 """
 
 import signal
@@ -20,20 +19,21 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """Whether the loop must end before its next step, on all processes the same.
+    """Whether the loop must end before its next step, the same on all processes.
 
-    Signals count from the end of the first step on: until then there is nothing to
-    save, and they do what they always do. So does a second signal.
+    Signals are handled from the end of the first step on. Before, when there is nothing
+    to save, they have their usual effect, as has a second signal.
     """
 
     def __init__(self, program: steps.Program):
         self._asked = threading.Event()
-        self._handlers: dict = {}  # what the signals did before
+        self._handlers: dict = {}  # the previous handlers, by signal
         self._rows = program.batch_sharding["image"]
         self._count = jax.jit(_count, out_shardings=program.replicated)
-        self._is_alone = jax.process_count() == 1
+        self._is_single = jax.process_count() == 1
         self._has_begun = False
-        self._before = self._latest = None  # steps' votes, or what shows their end
+        # Of the last two steps: the votes, or an output to wait for.
+        self._before = self._latest = None
 
     def __enter__(self) -> "Stop":
         return self
@@ -44,35 +44,31 @@ class Stop:
     def is_due(self) -> bool:
         """Whether to stop; waits until the step before the last is done.
 
-        Hosts thus keep one step ahead of their devices, and have little left to wait
-        for when they stop.
+        So a host is at most one step ahead of its devices when it stops.
         """
         jax.block_until_ready(self._before)
-        if self._is_alone:
+        if self._is_single:
             return self._asked.is_set()
         return self._before is not None and bool(self._before)
 
     def end_step(self, state: states.TrainState, stats: list) -> states.TrainState:
-        """The state to go on with; `stats` are the step's."""
+        """The state for the next step; `stats` are this step's."""
         self._before = self._latest
-        if self._is_alone:
+        if self._is_single:
             self._latest = stats
         else:
             mine = np.full(jax.local_device_count(), self._asked.is_set())
             votes = jax.make_array_from_process_local_data(self._rows, mine)
-            # Through the state, lest devices do this and a step in different orders.
+            # Depends on the state: all devices must run this and steps in one order.
             self._latest, step = self._count(votes, state.step)
             state = state.replace(step=step)
         if not self._has_begun:
             self._has_begun = True
-            self._listen()
+            if threading.current_thread() is threading.main_thread():
+                self._handlers = {s: signal.getsignal(s) for s in SIGNALS}
+                for number in SIGNALS:
+                    signal.signal(number, self._ask)
         return state
-
-    def _listen(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._handlers = {s: signal.getsignal(s) for s in SIGNALS}
-            for number in SIGNALS:
-                signal.signal(number, self._ask)
 
     def _ask(self, number: int, _) -> None:
         if self._asked.is_set():
@@ -80,8 +76,8 @@ class Stop:
             signal.raise_signal(number)
             return
         self._asked.set()
-        # A second one then does not even wait for the main thread. Not so SIGINT: who
-        # watches for it elsewhere must still see whose this one was.
+        # A second SIGTERM then takes effect without waiting for the main thread. SIGINT
+        # keeps this handler, which others may look up to see who handled the first.
         signal.signal(signal.SIGTERM, self._handlers.pop(signal.SIGTERM))
 
     def _restore(self) -> None:

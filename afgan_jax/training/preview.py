@@ -1,4 +1,4 @@
-"""What the discriminator sees of an image set: augment.png."""
+"""Figures of the augmented images that the discriminator sees: augment.png."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,21 +12,23 @@ from afgan_jax.signal import pixels
 from afgan_jax.viz import grid
 
 STRENGTHS = (0.2, 0.5, 1.0)
-ROWS = 3  # of one strength
+ROWS = 3  # where there is one strength
 
 
 def strengths(augment: control.Control, p: float | None) -> tuple[float, ...]:
-    """Strengths worth a row each: several draws of p, or of the one that is fixed, or
-    else a range, since p starts at 0 and ends wherever the data takes it."""
+    """The strength of each row: `p`, or a fixed augmentation's own, several times.
+
+    For adaptive augmentation with p=None it is STRENGTHS, since p depends on the data.
+    """
     if p is None and augment.adapts:
         return STRENGTHS
     return (augment.p if p is None else p,) * ROWS
 
 
 def write(path: Path, augment: control.Control, archive, p: Sequence[float]) -> None:
-    """Write a row of the set's images, and below it one row augmented at each p.
+    """Write a row of the set's images and, below, one row augmented at each p.
 
-    Without the blur by which some configurations begin.
+    The blur of D's inputs in early training is left out.
     """
     columns = int(np.clip(1280 // archive.resolution, 4, 16))
     items = np.random.RandomState(0).permutation(len(archive))[:columns]

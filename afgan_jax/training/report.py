@@ -1,5 +1,6 @@
 """Progress of a run: statistics by tick, on the terminal, in stats.jsonl and events."""
 
+import itertools
 import math
 import resource
 import sys
@@ -27,26 +28,24 @@ SHOWN = {
 
 
 class Report:
-    """Collects device statistics without waiting for them; speaks once a tick."""
+    """Collects device statistics without waiting for them; reports once a tick."""
 
     def __init__(self, run, total_nimg: int, nimg: int):
         self.run = run
         self.total_nimg = total_nimg
         self.started = self.tick_started = time.monotonic()
         self.tick_nimg = nimg
-        self.tick = run.truncate_stats(nimg)  # a line a tick
+        self.tick = run.truncate_stats(nimg)  # stats.jsonl has one line a tick
         self._pending: list[dict] = []
         self._alarms: dict[str, alarms.Status] = {}
         self._before: dict[str, float] = {}  # means of the last tick
         self._has_compiled = False
         self._is_main = jax.process_index() == 0
         self._stream = sys.stderr
-        self._bar = None
-        self._events = None
+        self._bar = self._events = None
         if self._is_main:
-            self._events = tensorboardX.SummaryWriter(
-                str(Path(run.path) / "events"), purge_step=nimg + 1
-            )
+            folder = str(Path(run.path) / "events")
+            self._events = tensorboardX.SummaryWriter(folder, purge_step=nimg + 1)
         if self._is_main and self._stream.isatty():
             self._bar = tqdm.tqdm(
                 total=total_nimg / 1000,
@@ -62,7 +61,7 @@ class Report:
         self._pending += stats
 
     def end_tick(self, nimg: int, progress: dict[str, float]) -> dict[str, float]:
-        """Read the tick's statistics back, write them and `progress`; name -> mean."""
+        """Read the tick's statistics back, write them and `progress`; means by name."""
         stats = summarize(jax.device_get(self._pending))
         self._pending = []
         now = time.monotonic()
@@ -104,38 +103,36 @@ class Report:
         return means
 
     def restart_clock(self) -> None:
-        """Leave out of the tick's speed what came since its last step."""
+        """Exclude what happened since the last step from the next tick's speed."""
         self.tick_started = time.monotonic()
 
-    def leave_out(self, seconds: float) -> None:
-        """Leave out of the tick's speed what took so long just now."""
+    def exclude(self, seconds: float) -> None:
+        """Exclude this time from the tick's speed."""
         self.tick_started += seconds
 
     def say(self, text: str) -> None:
-        """One line of plain text, beside the progress bar if there is one."""
+        """Print one line of plain text, above the progress bar if there is one."""
         if self._bar is not None:
             self._bar.write(text, file=self._stream)
         elif self._is_main:
             print(text, file=self._stream, flush=True)
 
-    def picture(self, name: str, path: Path | None, nimg: int) -> None:
-        """Show the PNG file at `path` in TensorBoard, as it is; nothing if None."""
+    def image(self, name: str, path: Path | None, nimg: int) -> None:
+        """Show the PNG file at `path` in TensorBoard; nothing if `path` is None."""
         if path is None or not self._can_write_events():
             return
         with Image.open(path) as file:
-            size, channels = file.size, len(file.getbands())
-        image = summary_pb2.Summary.Image(
-            width=size[0],
-            height=size[1],
-            colorspace=channels,
-            encoded_image_string=path.read_bytes(),
-        )
+            image = summary_pb2.Summary.Image(
+                width=file.width,
+                height=file.height,
+                colorspace=len(file.getbands()),
+                encoded_image_string=path.read_bytes(),
+            )
         value = summary_pb2.Summary.Value(tag=name, image=image)
-        summary = summary_pb2.Summary(value=[value])
-        self._events.file_writer.add_summary(summary, nimg)
+        self._events.file_writer.add_summary(summary_pb2.Summary(value=[value]), nimg)
 
     def metric(self, values: dict[str, float], nimg: int) -> None:
-        """Show what a metric found."""
+        """Show the results of a metric."""
         found = "  ".join(f"{key} {value:.4g}" for key, value in values.items())
         self.say(f"kimg {nimg / 1000:<8.2f} {found}")
         if self._can_write_events():
@@ -149,7 +146,7 @@ class Report:
             self._events.close()
 
     def _can_write_events(self) -> bool:
-        # Their writing thread dies of a full disk, and then its queue would block.
+        # A full disk ends the writer's thread, after which its queue would block.
         return (
             self._is_main and self._events.file_writer.event_writer._worker.is_alive()
         )
@@ -169,7 +166,7 @@ class Report:
 
 
 def summarize(sums: list[dict]) -> dict[str, dict[str, float]]:
-    """Sums [count, sum, sum of squares] by name to {"num", "mean", "std"} by name."""
+    """{name: {"num", "mean", "std"}} of {name: [count, sum, sum of squares]}."""
     totals: dict[str, np.ndarray] = {}
     for stats in sums:
         for name, value in stats.items():
@@ -186,21 +183,15 @@ def summarize(sums: list[dict]) -> dict[str, dict[str, float]]:
 def format_time(seconds: float) -> str:
     """1d 02h, 3h 04m, 5m 06s or 7s."""
     seconds = int(seconds)
-    for unit, name, rest, rest_name in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "m"),
-        (60, "m", 1, "s"),
-    ):
+    units = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+    for (unit, name), (rest, rest_name) in itertools.pairwise(units):
         if seconds >= unit:
             return f"{seconds // unit}{name} {seconds % unit // rest:02d}{rest_name}"
     return f"{seconds}s"
 
 
 def device_memory(devices) -> dict[str, float]:
-    """The highest use since the start, in GB, of the fullest of these devices.
-
-    {} where the platform does not count: a CPU's is the process's own memory.
-    """
+    """The peak memory, in GB, of the fullest device; {} on platforms without counts."""
     stats = [device.memory_stats() or {} for device in devices]
     peaks = [s["peak_bytes_in_use"] for s in stats if "peak_bytes_in_use" in s]
     return {"Resources/device_peak_gb": max(peaks) / 1e9} if peaks else {}

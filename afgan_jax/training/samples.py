@@ -1,4 +1,4 @@
-"""Images of a run: reals.png, fakes_init.png, fakes<kimg>.png."""
+"""Sample grids of a run: reals.png, fakes_init.png, fakes<kimg>.png."""
 
 from pathlib import Path
 
@@ -11,15 +11,13 @@ from afgan_jax.training import ranges
 from afgan_jax.viz import grid
 
 
-def check(
-    *, rows: int | None = None, columns: int | None = None, batch: int = 16
-) -> None:
-    """Raises ValueError for settings of pictures that cannot work."""
-    ranges.check("pictures", rows=rows, columns=columns, batch=batch)
+def check(**settings: int | None) -> None:
+    """Raises SettingError for a setting of Snapshots that is out of range."""
+    ranges.check("samples", **settings)
 
 
 class Snapshots:
-    """Renders one fixed set of latents and labels whenever asked."""
+    """Renders grids of samples from one fixed set of latents and labels."""
 
     def __init__(
         self,
@@ -31,9 +29,9 @@ class Snapshots:
         columns: int | None = None,
         batch: int = 16,
     ):
-        """A grid of `rows` x `columns`, by default as many as a large screen shows.
+        """Grids of `rows` x `columns`, by default what a large screen shows.
 
-        `archive` is the image set, whose labels the pictures take, in shuffled order.
+        Samples have the labels of `archive`, the image set, in shuffled order.
         """
         check(rows=rows, columns=columns, batch=batch)
         usual = grid.grid_size(archive.resolution)
@@ -56,17 +54,17 @@ class Snapshots:
         return self._save("reals.png", images)
 
     def fakes(self, variables: dict, name: str) -> Path | None:
-        """Write the generator's pictures of the fixed latents to `name`, as `reals`."""
+        """Write G's samples of the fixed latents to `name`; returns as `reals` does."""
         if jax.process_index() != 0:
             return None
-        # One device of this process draws them, whatever the mesh of the training.
+        # On one device of this process, whatever the mesh of the training.
         variables = jax.tree.map(lambda x: x.addressable_data(0), variables)
-        pictures = []
+        images = []
         for start in range(0, len(self._z), self._batch):
             rows = np.arange(start, start + self._batch) % len(self._z)
             z, c = jnp.asarray(self._z[rows]), jnp.asarray(self._c[rows])
-            pictures.append(np.asarray(self._render(variables, z, c)))
-        images = np.concatenate(pictures)[: len(self._z)]
+            images.append(np.asarray(self._render(variables, z, c)))
+        images = np.concatenate(images)[: len(self._z)]
         return self._save(name, pixels.to_uint8(images))
 
     def _save(self, name: str, images: np.ndarray) -> Path | None:

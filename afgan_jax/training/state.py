@@ -1,5 +1,6 @@
 """The state of a training run as one pytree, its optimisers and averages."""
 
+import functools
 from typing import Any
 
 import flax
@@ -7,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-Array = Any  # an array, its shape alone, or what is made of it in a tree
-OptState = Any  # optax.OptState: that of the oldest optax cannot be checked
+Array = Any  # an array, or its jax.ShapeDtypeStruct or sharding in a tree of these
+OptState = Any  # optax.OptState, which is no checkable type in the oldest optax
 
 
 @flax.struct.dataclass
@@ -49,40 +50,35 @@ def initialize(key: jax.Array, G, D) -> tuple[dict, dict]:
 
 
 def to_tree(state: TrainState) -> dict:
-    """The parts of a state by name, without those that are None.
-
-    So a run without augmentation has the checkpoints it had before there was any.
-    """
+    """The parts of a state by name, without those that are None."""
     return {name: part for name, part in vars(state).items() if part is not None}
 
 
 def make_optimizer(
     lr: float,
     beta2: float = 0.99,
-    eps: float = 1e-8,
     reg_interval: int | None = None,
     reg_free: tuple[str, ...] = (),
 ) -> optax.GradientTransformation:
     """Adam with beta1 = 0, corrected for lazy regularisation (StyleGAN2, App. B).
 
-    With the regulariser every `reg_interval` steps, lr and betas are adjusted by
-    c = n / (n + 1). Parameters whose path ends in one of `reg_free` are untouched by
-    the regulariser: they keep a second moment and step count of their own, so that a
-    phase can leave both alone (see `keep_reg_free`).
+    With a regulariser every n = `reg_interval` steps, lr and betas are adjusted by
+    c = n / (n + 1). Parameters whose path ends in one of `reg_free` do not affect the
+    regulariser: they have a second moment and step count of their own, which its phase
+    leaves as they are (see `keep_reg_free`).
     """
     c = 1.0 if reg_interval is None else reg_interval / (reg_interval + 1)
 
     def adam():  # with beta1 = 0 Adam is bias-corrected RMSprop, and stores no mean
         scale = optax.scale_by_rms(
-            beta2**c, eps, eps_in_sqrt=False, bias_correction=True
+            beta2**c, 1e-8, eps_in_sqrt=False, bias_correction=True
         )
         return optax.chain(scale, optax.scale_by_learning_rate(lr * c))
 
-    def labels(params):
-        return jax.tree_util.tree_map_with_path(
-            lambda path, _: "reg_free" if _ends_in(path, reg_free) else "usual", params
-        )
+    def label(path, _):
+        return "reg_free" if path_name(path).endswith(reg_free) else "usual"
 
+    labels = functools.partial(jax.tree_util.tree_map_with_path, label)
     return optax.multi_transform({"usual": adam(), "reg_free": adam()}, labels)
 
 
@@ -95,23 +91,25 @@ def keep_reg_free(new: OptState, old: OptState) -> OptState:
 def freeze(params: dict, layers: tuple[str, ...]) -> dict:
     """`params`, of which those below the paths `layers` get gradients of zero.
 
-    With no mean of gradients, Adam then leaves them bit for bit as they are.
+    Adam with beta1 = 0 then leaves them bit for bit as they are.
     """
-    return jax.tree_util.tree_map_with_path(
-        lambda path, p: jax.lax.stop_gradient(p) if _begins_with(path, layers) else p,
-        params,
-    )
+    frozen = tuple(f"{layer}/" for layer in layers)
+
+    def value(path, p):
+        return jax.lax.stop_gradient(p) if path_name(path).startswith(frozen) else p
+
+    return jax.tree_util.tree_map_with_path(value, params)
 
 
 def clean_gradients(grads):
-    """NaN to 0, +-inf to +-1e5; large finite values stay."""
+    """NaN becomes 0 and +-inf +-1e5; large finite values stay."""
     return jax.tree.map(
         lambda g: jnp.nan_to_num(g, nan=0.0, posinf=1e5, neginf=-1e5), grads
     )
 
 
 def any_nonfinite(grads) -> jax.Array:
-    """1 if there is NaN or infinity among the gradients, else 0: float32 []."""
+    """float32 []: 1 if the gradients have a NaN or infinity, else 0."""
     finite = [jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(grads)]
     return jnp.float32(~jnp.all(jnp.stack(finite)))
 
@@ -119,7 +117,7 @@ def any_nonfinite(grads) -> jax.Array:
 def ema_beta(
     nimg: jax.Array, batch_size: int, ema_kimg: float, rampup: float | None
 ) -> jax.Array:
-    """Decay per step for a half-life of `ema_kimg`, shorter at first by `rampup`."""
+    """Decay per step for a half-life of `ema_kimg`, or `rampup` * nimg if shorter."""
     half_life = 1000.0 * ema_kimg
     if rampup is not None:
         half_life = jnp.minimum(half_life, rampup * nimg)
@@ -134,13 +132,13 @@ def update_ema(ema: dict, G: dict, beta: jax.Array) -> dict:
     return {"params": params, "buffers": jax.tree.map(jnp.copy, G["buffers"])}
 
 
-def _ends_in(path, suffixes: tuple[str, ...]) -> bool:
-    return _name(path).endswith(suffixes)
+def abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+    """The shapes and dtypes of a tree's leaves, with this sharding."""
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
+    )
 
 
-def _begins_with(path, layers: tuple[str, ...]) -> bool:
-    return _name(path).startswith(tuple(f"{layer}/" for layer in layers))
-
-
-def _name(path) -> str:
+def path_name(path: tuple) -> str:
+    """The path of a leaf as "G/params/mapping/fc0/weight"."""
     return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -1,9 +1,9 @@
 """One jitted, donated update for each phase of training.
 
 Updates are written for the global batch and compiled by jit over a mesh with the one
-axis `data` (jit with shardings is what pjit became): batches are split over it, the
-state is replicated, and the compiler inserts the all-reduces. Draws depend on the seed
-and the step alone, so results do not depend on the number of devices or processes.
+axis `data`: batches are split over it, the state is replicated, and the compiler
+inserts the all-reduces. Draws depend on the seed and the step alone, so results do not
+depend on the number of devices or processes.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from afgan_jax import errors
 from afgan_jax.augment import control, pipeline
 from afgan_jax.signal.backends import cpu_convolution, dispatch
 from afgan_jax.training import draws, implementations, objectives, phases, ranges
@@ -37,27 +38,28 @@ def make_setup(
     blur_fade_kimg: float = 0.0,
     freeze_d: int = 0,
 ) -> objectives.Setup:
-    """Losses of a configuration: A mixes styles (0.9) and weighs path lengths (2), R
-    blurs D's inputs at first (10 pixels, gone after 200 kimg at batch 32). The command
-    line replaces an `r1_gamma` of None by losses.usual_r1_gamma of the batch.
+    """The networks and losses of a configuration.
 
-    The first `freeze_d` of D's layers stay as they are, from the images on: fromrgb,
-    conv0, conv1, skip of the first block, conv0, conv1, skip of the next.
+    Config A mixes styles (0.9) and weights path lengths (2); config R blurs D's inputs
+    at first (10 pixels, fading until 200 kimg at batch 32). losses.usual_r1_gamma is a
+    first guess of `r1_gamma`. The first `freeze_d` of D's layers, from the images on,
+    do not train: fromrgb, then conv0, conv1 and skip of each block.
     Raises ValueError if `r1_gamma` is None, `augment` does not take D's images, D has
-    fewer layers, or a number is out of its range.
+    fewer layers, or a number is out of range.
     """
     if r1_gamma is None:
-        raise ValueError("losses.r1_gamma depends on the batch: give a number")
-    ranges.check(
-        "losses",
-        r1_gamma=r1_gamma,
-        pl_weight=pl_weight,
-        pl_batch_shrink=pl_batch_shrink,
-        pl_decay=pl_decay,
-        style_mixing_prob=style_mixing_prob,
-        blur_init_sigma=blur_init_sigma,
-        blur_fade_kimg=blur_fade_kimg,
-    )
+        why = "depends on the batch: give a number"
+        raise errors.SettingError("losses.r1_gamma", r1_gamma, why)
+    numbers = {
+        "r1_gamma": r1_gamma,
+        "pl_weight": pl_weight,
+        "pl_batch_shrink": pl_batch_shrink,
+        "pl_decay": pl_decay,
+        "style_mixing_prob": style_mixing_prob,
+        "blur_init_sigma": blur_init_sigma,
+        "blur_fade_kimg": blur_fade_kimg,
+    }
+    ranges.check("losses", **numbers)
     phases.check_frozen(freeze_d, len(D.block_layers))
     if augment is not None:
         size = (D.resolution, D.resolution)
@@ -65,26 +67,20 @@ def make_setup(
     return objectives.Setup(
         G,
         D,
-        r1_gamma,
-        pl_weight,
-        pl_batch_shrink,
-        pl_decay,
-        style_mixing_prob,
-        blur_init_sigma,
-        blur_fade_kimg,
-        G.synthesis.training_options,
-        augment,
-        D.block_layers[:freeze_d],
+        noise=G.synthesis.training_options,
+        augment=augment,
+        frozen=D.block_layers[:freeze_d],
+        **numbers,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """Compiled training: phases with their updates, and the end of an iteration.
+    """Compiled training: the update of each phase, and the end of an iteration.
 
-    init(key) -> state; updates[name](state, batch, key) -> (state, stats);
-    finish(state) -> state. The state given is donated. stats: name -> [count, sum, sum
-    of squares].
+    init(key) -> state; updates[phase name](state, batch, key) -> (state, stats);
+    finish(state) -> state. The state passed in is donated. stats: {name: [count, sum,
+    sum of squares]}.
     """
 
     phases: tuple[phases.Phase, ...]
@@ -121,15 +117,14 @@ def make_program(
 ) -> Program:
     """Updates for all `devices` (default: every device of every process).
 
-    `batch_size` is the global one. Of it `microbatch` images, also of all devices
-    together, are computed at a time to save memory (None: all), and the gradients of
-    these parts averaged. A regulariser runs every so many steps (lazily), or with the
-    main loss if its interval is None. The generator's average has a half-life of
-    `ema_kimg`, or of `ema_rampup` times the images shown if less. `implementation` is
-    one of implementations.IMPLEMENTATIONS. Raises ValueError if the batch does not
-    divide or a number is out of its range.
+    `batch_size` is global, as is `microbatch`, the images computed at a time to save
+    memory (None: all); gradients are averaged over the parts. A regulariser runs at
+    every interval-th step (lazily), or with the main loss if its interval is None. The
+    average of G has a half-life of `ema_kimg`, or of `ema_rampup` times the images
+    shown if that is less. `implementation` is one of implementations.IMPLEMENTATIONS.
+    Raises SettingError if the batch does not divide or a number is out of range.
     """
-    if devices is None:  # a process's devices side by side, as are its rows of a batch
+    if devices is None:  # by process, in the order of the rows of a batch
         devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
     phases.check_batch(batch_size, microbatch, len(devices), setup.D.mbstd_group_size)
     rates = {"G_lr": G_lr, "D_lr": D_lr, "beta2": beta2}
@@ -137,7 +132,8 @@ def make_program(
     microbatch = microbatch or batch_size
     intervals = {"G": G_reg_interval, "D": D_reg_interval}
     phases.check_intervals(setup, microbatch, **intervals)
-    implementations.check(implementation)
+    known = implementations.IMPLEMENTATIONS
+    errors.check_known("updates.implementation", implementation, known)
     mesh = Mesh(np.asarray(devices), ("data",))
     rows, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
     batch_sharding = {
@@ -166,7 +162,7 @@ def make_program(
 
 
 def _jit_update(implementation, batch_sharding, replicated, *fixed):
-    """_update(*fixed, state, batch, key), compiled with this implementation."""
+    """The jitted _update(*fixed, state, batch, key) with this implementation."""
     mesh = replicated.mesh
     options, wishes = cpu_convolution.compiling_for(mesh.devices.flat[0].platform)
     wishes = wishes | implementations.IMPLEMENTATIONS[implementation]
@@ -275,7 +271,7 @@ def _update(setup, phase, optimizer, index, microbatch, rows, state, batch, key)
 
 
 def _finish(setup, batch_size: int, ema_kimg: float, ema_rampup: float | None, state):
-    """The end of an iteration: follow G with its average, count the images, adapt p."""
+    """The end of an iteration: update the average of G, count the images, adapt p."""
     beta = states.ema_beta(state.nimg, batch_size, ema_kimg, ema_rampup)
     if state.augment is not None:
         adapted = setup.augment.adapt(state.augment, state.step + 1, batch_size)

@@ -1,8 +1,8 @@
-"""A trace of a few steps as the devices and the host spent them, by JAX's profiler.
+"""A trace of a few steps on the devices and the host, by JAX's profiler.
 
-The steps lie within one tick, so that no report, checkpoint or picture is among them;
-come after each phase has run, and so was compiled; and hold one iteration in which all
-phases run, if their intervals divide one another.
+The steps lie in one tick, so that they include no report, checkpoint or sample grid;
+they come after every phase has run, and so was compiled; and they include an iteration
+in which all phases run, if their intervals divide one another.
 """
 
 import contextlib
@@ -21,20 +21,22 @@ class Trace:
     """Traces STEPS steps of this process, once."""
 
     def __init__(self, folder: Path | None, interval: int, first: int):
-        """Into `folder`, never if None; `interval` is the longest of a phase, `first`
-        the first step that this process runs."""
+        """Into `folder`; None disables tracing.
+
+        `interval` is the longest of a phase, `first` the first step of this process.
+        """
         self._folder, self._interval, self._first = folder, interval, first
         self._last: int | None = None  # step of the trace, once it has begun
         self._is_open = False
 
     def step(self, index: int, room: int, state) -> contextlib.AbstractContextManager:
-        """To run step `index` in, `room` steps before the tick ends; may begin."""
+        """The context for step `index`, with `room` steps before the tick ends."""
         waits = self._folder is not None and self._last is None
         has_run = index - self._first > self._interval
         if waits and has_run and is_window(index, room, self._interval):
-            jax.block_until_ready(state)  # what is queued belongs to steps before
+            jax.block_until_ready(state)  # earlier steps may still be queued
             options = jax.profiler.ProfileOptions()
-            options.python_tracer_level = 0  # calls of Python would slow the steps
+            options.python_tracer_level = 0  # tracing Python calls would slow the steps
             jax.profiler.start_trace(
                 self._folder, create_perfetto_trace=True, profiler_options=options
             )
@@ -44,7 +46,7 @@ class Trace:
         return jax.profiler.StepTraceAnnotation("train", step_num=index)
 
     def end_step(self, index: int, state, report: reports.Report) -> None:
-        """Ends the trace with its last step; reports where it is, how to open it."""
+        """Ends the trace after its last step; reports how to open it."""
         if not self._is_open or index != self._last:
             return
         jax.block_until_ready(state)
@@ -57,28 +59,26 @@ class Trace:
             " https://ui.perfetto.dev, or pip install xprof and run"
             f" xprof --logdir={self._folder}"
         )
-        report.leave_out(time.monotonic() - ended)
+        report.exclude(time.monotonic() - ended)
 
     def close(self) -> None:
-        """Ends the trace if it is still going on."""
+        """Ends the trace if it is still running."""
         if self._is_open:
             self._is_open = False
             jax.profiler.stop_trace()
 
 
 def check(*, tick_kimg: float, batch_size: int, interval: int, left: int) -> None:
-    """Raises ValueError if a run of `left` more steps may have no place for a trace."""
+    """Raises ValueError if a run of `left` more steps is too short for a trace."""
     if tick_kimg * 1000 < STEPS * batch_size:
-        why = (
-            f"is too short a tick for a profile of {STEPS} steps: make it"
-            f" {STEPS * batch_size / 1000:g} at least"
-        )
+        least = STEPS * batch_size / 1000
+        why = f"is too short for a profile of {STEPS} steps: make it {least:g} or more"
         raise errors.SettingError("train.tick_kimg", tick_kimg, why)
     need = 2 * interval + 2 * STEPS
     if left < need:
         raise ValueError(
-            f"a profile takes {need} steps, as phases must have run before, and {left}"
-            " are left: raise train.total_kimg"
+            f"a profile takes {need} steps, since all phases must run first, and"
+            f" {left} are left: raise train.total_kimg"
         )
 
 

@@ -154,7 +154,7 @@ def refused(message, source, out, **settings):
 def test_labels_for_some_images_only_are_refused(tmp_path):
     source = numbered(tmp_path / "in", 3)
     (source / "dataset.json").write_text('{"labels": [["1.png", 0]]}')
-    message = "lacks the labels of 2 of 3 images, first 0.png: .*or take none"
+    message = "lacks the labels of 2 of 3 images, first 0.png: .*or set labels=none"
     refused(message, source, tmp_path / "a.zip")
     (tmp_path / "x.csv").write_text("0.png,0\n1.png,1\n")
     labels = str(tmp_path / "x.csv")
@@ -176,7 +176,7 @@ def test_other_proportions_without_a_fit_are_refused(tmp_path):
 def test_several_sizes_without_one_asked_for_are_refused(tmp_path):
     source = numbered(tmp_path / "in", 2)
     numbered(source, 1, (9, 9), "x.png")
-    refused(r"2 sizes \(8x8, 9x9\): give the one", source, tmp_path / "a.zip")
+    refused(r"2 sizes \(8x8, 9x9\): choose one", source, tmp_path / "a.zip")
 
 
 def test_a_source_without_images_is_refused(tmp_path):

@@ -26,7 +26,7 @@ def globe():
 def tiles(globe, count=100):
     """Views of land and coast, every so many of those in the set."""
     views = earth.globe_views(1500)
-    views = views[earth._worth_seeing(earth.look_down(globe, views, earth.PREVIEW))]
+    views = views[earth._is_interesting(earth.look_down(globe, views, earth.PREVIEW))]
     views = views[np.linspace(0, len(views) - 1, count).astype(int)]
     return [Image.fromarray(x.astype(np.uint8)) for x in look(globe, views)]
 

@@ -152,5 +152,5 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(
 
 
 def test_resolutions_beyond_the_picture_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="resolution=256: the earth set has 16 to 128"):
+    with pytest.raises(ValueError, match="resolution=256 must be 16 to 128"):
         earth.build(tmp_path, 256)

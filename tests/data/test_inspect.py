@@ -36,10 +36,10 @@ def test_a_good_archive_has_no_faults(tmp_path):
         "  size: 32x32",
         "  mode: RGB",
         "  no two images are equal",
-        "  upscaled: none of 6 judged",
-        "  blocked: none of 6 judged",
-        "  aliased: none of 6 judged",
-        "  letterboxed: none of 6 judged",
+        "  upscaled: none of 6 checked",
+        "  blocked: none of 6 checked",
+        "  aliased: none of 6 checked",
+        "  letterboxed: none of 6 checked",
         "  3 classes of 2 (class 2) to 2 (class 0) images",
     ]
 
@@ -51,10 +51,10 @@ def test_what_archive_refuses_is_found_all_at_once(tmp_path):
     files["dataset.json"] = b'{"labels": [["0.png", 0]]}'
     path = folder(tmp_path / "a", files)
     lines = "\n".join(said(path))
-    assert "! sizes differ: 8x8, 9x9; dataset convert makes them alike" in lines
+    assert "! sizes differ: 8x8, 9x9; dataset convert makes them equal" in lines
     assert "! modes differ: RGB, L" in lines
     assert f"! 1 cannot be read: {path}: 5.png cannot be read" in lines
-    assert "! 1 repeat others pixel for pixel, such as 1.png = 6.png" in lines
+    assert "! 1 are copies of others, such as 1.png = 6.png" in lines
     assert "lacks the labels of 6 of 7 images" in lines
     (cannot,) = advice.suggest(inspect.inspect(path))
     assert cannot.startswith("cannot be trained on as it is")
@@ -75,17 +75,17 @@ def test_defects_are_flagged_by_their_share(tmp_path):
     images = [smooth(seed) for seed in range(20)]
     images[3] = np.repeat(np.repeat(images[3][:16, :16], 2, 0), 2, 1)
     path = archive.write_archive(tmp_path / "a.zip", images)
-    line = "upscaled: 1 of 20 judged, such as 00000/img00000003.png"
+    line = "upscaled: 1 of 20 checked, such as 00000/img00000003.png"
     assert f"  {line}" in said(path)
     images[4] = np.repeat(np.repeat(images[4][:16, :16], 2, 0), 2, 1)
     path = archive.write_archive(tmp_path / "b.zip", images)
-    assert any(text.startswith("! upscaled: 2 of 20 judged") for text in said(path))
+    assert any(text.startswith("! upscaled: 2 of 20 checked") for text in said(path))
 
 
 def test_only_a_sample_is_judged(tmp_path):
     images = [smooth(seed) for seed in range(9)]
     found = inspect.inspect(archive.write_archive(tmp_path / "a", images), sample=3)
-    assert found.sampled == 3 and set(found.judged.values()) == {3}
+    assert set(found.checked.values()) == {3}
     assert found.images == sum(found.sizes.values()) == 9
 
 
@@ -102,15 +102,13 @@ def test_classes_out_of_balance_are_flagged_by_name(tmp_path):
     lines = said(path)
     assert "  2 classes of 1 (birds) to 22 (cats) images" in lines
     assert "! 1 class numbers below 3 have no image" in lines
-    assert "! the largest class has 22 times the images of the smallest" in lines
+    assert "! the largest class has 22 times as many images as the smallest" in lines
 
 
 @pytest.mark.parametrize(("size", "told"), [(32, False), (48, True)])
 def test_sizes_that_the_published_program_refuses_are_told(tmp_path, size, told):
     lines = said(archive.write_archive(tmp_path / "a", [smooth(0, size)]))
-    assert told == (
-        "  no power of two, which the published program insists on" in lines
-    )
+    assert told == ("  no power of two, which the published program requires" in lines)
 
 
 def test_vectors_are_told_by_their_length(tmp_path):

@@ -45,10 +45,10 @@ def test_a_csv_holds_numbers_names_or_vectors(tmp_path, text, values, names):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "every row must hold a file name and as many labels"),
-        ("0\n1\n", "every row must hold a file name and as many labels"),
-        ("0,1\n1,2,3\n", "every row must hold a file name and as many labels"),
-        ("0,1,a\n1,2,3\n", "vectors are numbers"),
+        ("", "must have a file name and equally many labels"),
+        ("0\n1\n", "must have a file name and equally many labels"),
+        ("0,1\n1,2,3\n", "must have a file name and equally many labels"),
+        ("0,1,a\n1,2,3\n", "must have numbers in vectors"),
     ],
 )
 def test_malformed_csvs_are_named(tmp_path, text, message):
@@ -57,7 +57,7 @@ def test_malformed_csvs_are_named(tmp_path, text, message):
 
 
 def test_a_missing_csv_is_named(tmp_path):
-    with pytest.raises(ValueError, match="labels=.*none.csv cannot be read"):
+    with pytest.raises(ValueError, match="labels=.*none.csv.* is no CSV"):
         labels.read_csv(labels.epath.Path(tmp_path / "none.csv"), IMAGES)
 
 

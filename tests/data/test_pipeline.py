@@ -121,7 +121,7 @@ def test_without_labels_the_label_arrays_are_empty(tmp_path):
 def test_a_batch_that_processes_cannot_share_is_refused(
     numbered, batch_size, processes
 ):
-    message = f"batch_size={batch_size} cannot be split over {processes} processes"
+    message = f"batch_size={batch_size} is not divisible by {processes} processes"
     with pytest.raises(ValueError, match=message):
         take(numbered, 1, batch_size=batch_size, process_count=processes)
 

@@ -5,7 +5,7 @@ import pytest
 from data.pictures import noise
 from PIL import Image
 
-from afgan_jax.data import transforms
+from afgan_jax.data import sources, transforms
 
 
 def shown(image, channels, background="white"):
@@ -87,16 +87,18 @@ def test_modes_without_a_range_are_refused(mode):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(orientation):
+def test_exif_orientation_is_applied(tmp_path, orientation):
     pixels = noise((5, 3))
     image = Image.fromarray(pixels)
     image.getexif()[0x0112] = orientation
+    image.save(tmp_path / "0.png", exif=image.getexif())
     # The columns of EXIF's table: flip, then quarter turns against the clock.
     flip, turns = [(0, 0), (1, 0), (0, 2), (1, 2), (1, 1), (0, 3), (1, 3), (0, 1)][
         orientation - 1
     ]
     expected = np.rot90(pixels[:, ::-1] if flip else pixels, turns)
-    np.testing.assert_array_equal(np.asarray(transforms.upright(image)), expected)
+    found = sources.open_source(tmp_path).read(0)
+    np.testing.assert_array_equal(np.asarray(found), expected)
 
 
 def test_crop_keeps_the_middle():
@@ -154,8 +156,8 @@ def test_only_squares_are_made():
     transforms.check_fit((8, 8), "crop")
     transforms.check_fit((8, 6), "wide")
     for size, fit, message in [
-        ((8, 6), "crop", "size=8x6 is not square, .* give 6x6"),
-        ((6, 8), "wide", "size=6x8: fit=wide needs a width >= height"),
+        ((8, 6), "crop", "size='8x6' must be square .* use 6x6"),
+        ((6, 8), "wide", "size='6x8' must have a width >= height"),
         (None, "crop", "fit='crop' needs a size"),
     ]:
         with pytest.raises(ValueError, match=message):

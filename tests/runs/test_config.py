@@ -92,16 +92,16 @@ def test_an_override_takes_the_type_of_what_it_replaces(spec, name, given, read)
 
 def test_none_switches_a_setting_off_only_where_none_is_its_default(spec):
     assert config.load(spec, {"generator.labels": "none"}, SCHEMA)
-    with pytest.raises(ValueError, match="resolution must be int, not None"):
+    with pytest.raises(ValueError, match="resolution=None must be int"):
         config.load(spec, {"generator.resolution": "none"}, SCHEMA)
 
 
 @pytest.mark.parametrize(
     "overrides, message",
     [
-        ({"generator.resolution": "8.5"}, "generator.resolution must be int, not 8.5"),
-        ({"generator.resolution": True}, "generator.resolution must be int, not True"),
-        ({"train.total_kimg": "many"}, "train.total_kimg must be float, not 'many'"),
+        ({"generator.resolution": "8.5"}, "generator.resolution=8.5 must be int"),
+        ({"generator.resolution": True}, "generator.resolution=True must be int"),
+        ({"train.total_kimg": "many"}, "train.total_kimg='many' must be float"),
         ({"generator.resolutoin": 8}, "did you mean generator.resolution?"),
         ({"train.resolution": 8}, "did you mean generator.resolution?"),
         ({"genrator.resolution": 8}, "did you mean generator.resolution?"),

@@ -247,16 +247,12 @@ def test_load_generator_returns_the_averaged_variables(tmp_path, monkeypatch):
         ({"opt": ((), ())}, r"opt/0 is int32\[3\] there, absent here"),
     ],
 )
-def test_another_architecture_is_named_by_leaf_and_setting(tmp_path, change, first):
+def test_another_architecture_is_named_by_leaf(tmp_path, change, first):
     saved_run(tmp_path)
-    other = {**CONFIG, "generator": {"resolution": 32}}
     with run_directory.Run.open(tmp_path) as run:
-        with pytest.raises(ValueError, match=first) as error:
-            run.restore(abstract(state(0) | change), config=other)
-        assert "generator.resolution: 16 -> 32" in str(error.value)
-        assert "\n" not in str(error.value)
-        with pytest.raises(ValueError, match="another version of the code"):
+        with pytest.raises(ValueError, match=f"{first}.*: another version") as error:
             run.restore(abstract(state(0) | change))
+        assert "\n" not in str(error.value)
 
 
 # Damage
@@ -429,9 +425,9 @@ def test_a_full_disk_is_one_error_and_the_last_checkpoint_stays(tmp_path):
     if mountable:
         refused = lines.pop(0)
         assert refused.startswith("REFUSED") and refused.endswith("[1]"), out
-        assert "too full for a checkpoint" in refused and "takes 4.4 MB" in refused
+        assert "is full: a checkpoint takes 4.4 MB" in refused
     assert len(lines) == 4, out  # no traceback beside the error
-    assert lines[0].startswith("RAISED") and "the disk is full" in lines[0]
+    assert lines[0].startswith("RAISED") and "is full: a checkpoint" in lines[0]
     assert "last good step: 1" in lines[0] and "last good step: 3" in lines[2]
     assert lines[1] == "LEFT ['1']" and lines[3] == "THEN [3]"
 
@@ -489,7 +485,7 @@ with module.run_directory.Run.create_or_open(folder, module.CONFIG) as run:
     module.checkpoints.multihost_utils.sync_global_devices("damaged")
     assert run.restore(layout)[0] == 1
     run.save(2, make(2))
-    assert run.record_metric(2, "fid", 3.0)
+    assert run.checkpoints.record_metric(2, "fid", 3.0)
     try:
         module.run_directory.Run.create_or_open(folder, module.CONFIG)
     except ValueError as error:

@@ -13,8 +13,8 @@ SETTINGS = {
     "discriminator.resolution": 16,
     "discriminator.channel_base": 64,
     "discriminator.channel_max": 4,
-    "pictures.rows": 2,
-    "pictures.columns": 2,
+    "samples.rows": 2,
+    "samples.columns": 2,
 }
 
 

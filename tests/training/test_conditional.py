@@ -94,7 +94,7 @@ def test_labels_that_are_left_alone_are_a_loud_warning(monkeypatch, tmp_path, ca
     (warning,) = [x for x in capsys.readouterr().err.splitlines() if "WARNING" in x]
     assert "set.zip has labels (c_dim=3), and they are NOT used" in warning
     for name, value in USED.items():
-        assert f"--config.{name}={value}" in warning
+        assert f"{name}={value}" in warning
 
 
 def test_labels_that_cannot_be_used_are_a_warning_too(monkeypatch, tmp_path, capsys):

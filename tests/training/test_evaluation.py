@@ -32,7 +32,9 @@ def test_metrics_are_written_down_and_their_faults_told(
     chosen["train.checkpoint_ticks"] = 1
     smoke.train(tmp_path / "run", settings(images, 0.032, **chosen))
     said = capsys.readouterr().err
-    fault = "metric broken8 failed, training goes on: RuntimeError: the device is gone"
+    fault = (
+        "metric broken8 failed, training continues: RuntimeError: the device is gone"
+    )
     assert said.count(fault) == 1  # the first tick ends at 8 images, and is left out
     chosen["metrics.names"] = "eqt8_int"
     smoke.train(tmp_path / "run", settings(images, 0.064, **chosen))

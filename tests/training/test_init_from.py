@@ -1,4 +1,4 @@
-"""train --init-from: weights of one run begin another, or are refused in a line."""
+"""train --init-from: weights of one run start another, or are refused in a line."""
 
 import functools
 import pathlib
@@ -50,7 +50,7 @@ def trained(tmp_path_factory):
     setup = step.make_setup(G, D, **settings["losses"])
     program = step.make_program(setup, **settings["updates"])
     state = states.to_tree(program.init(jax.random.key(7)))
-    path = tmp_path_factory.mktemp("runs") / "donor"
+    path = tmp_path_factory.mktemp("runs") / "source"
     with run_directory.Run.create_or_open(path, settings) as run:
         for index in (3, 5):
             run.save(
@@ -117,7 +117,7 @@ def test_a_run_once_begun_goes_on_with_the_flag_or_without(
         state, again = begun(images, tmp_path, given, *flags)
         assert_equal(state.G, first.G)
         assert again == settings
-    assert capsys.readouterr().err.count("--init-from is ignored") == 1
+    assert capsys.readouterr().err.count("are not used") == 1
 
 
 def test_a_run_from_noise_is_no_transfer(images, trained, tmp_path, begun):
@@ -177,7 +177,7 @@ def test_only_other_functions_of_the_same_images_need_partial(
     )
     assert check(partial=True)
     if refused:
-        with pytest.raises(ValueError, match=f"{next(iter(changes))}: .* or --partial"):
+        with pytest.raises(ValueError, match=f"{[*changes][0]}: .* or use partial"):
             check(partial=False)
     else:
         assert check(partial=False) == check(partial=True)
@@ -188,9 +188,9 @@ def test_only_other_functions_of_the_same_images_need_partial(
     [
         (
             ["--config.generator.synthesis.channel_max=4"],
-            "tensors do not fit, such as G/buffers/synthesis/input/freqs: pass"
-            " --config.generator.synthesis.channel_max=8 or --partial to take over what"
-            " fits",
+            "tensors do not match, such as G/buffers/synthesis/input/freqs: set"
+            " generator.synthesis.channel_max=8, or use partial for the tensors that"
+            " match",
         ),
         (
             ["--config.generator.synthesis.filter_size=4"],
@@ -210,13 +210,13 @@ def test_other_networks_are_refused_in_a_line_and_leave_nothing(
     assert not workdir.exists()
 
 
-def test_what_is_no_donor_is_named(trained, tmp_path):
+def test_what_is_no_source_is_named(trained, tmp_path):
     (tmp_path / "a.pkl").write_bytes(b"")
     for text, message in (
         (f"{tmp_path}/a.pkl", "a.pkl is not a snapshot of networks"),
         (f"{tmp_path}/none", "there is no run in"),
         (f"{tmp_path}", "is not a run"),
-        (f"{trained}@4", r"donor@4 has no such checkpoint; steps: .3, 5"),
+        (f"{trained}@4", r"source@4' has no such checkpoint; use one of .3, 5"),
     ):
         with pytest.raises(ValueError, match=message):
             init_from.find(text)
@@ -224,7 +224,7 @@ def test_what_is_no_donor_is_named(trained, tmp_path):
 
 def test_partial_alone_is_refused(capsys):
     assert main(["train", f"--config={SMOKE}", "--workdir=a", "--partial"]) == 2
-    assert "--partial is for --init-from=RUN" in capsys.readouterr().err
+    assert "--partial is for --init-from=" in capsys.readouterr().err
 
 
 def assert_equal(left, right):
@@ -235,7 +235,7 @@ def assert_equal(left, right):
     "name", ["tiny_t", pytest.param("tiny_sg2", marks=pytest.mark.slow)]
 )
 def test_a_published_snapshot_begins_a_run(name, images, tmp_path, begun, capsys):
-    """With the flags that the refusal of other networks names."""
+    """With the settings that the refusal of other networks names."""
     file = official.DATA / "pickles" / f"{name}.pkl"
     data = f"--config.data.path={images / 'noise.zip'}"
     arguments = [f"--config={SMOKE}", f"--workdir={tmp_path / 'run'}", data]
@@ -243,7 +243,8 @@ def test_a_published_snapshot_begins_a_run(name, images, tmp_path, begun, capsys
     refusal = capsys.readouterr().err
     assert f"--init-from={file} has other networks" in refusal
     assert refusal.count("\n") == 1 and not (tmp_path / "run" / "config.json").exists()
-    flags = [word for word in refusal.split() if word.startswith("--config.")]
+    fix = refusal.rpartition(": set ")[2].partition(", or use partial")[0]
+    flags = [f"--config.{setting}" for setting in fix.split()]
     state, settings = begun(images, tmp_path / "run", f"--init-from={file}", *flags)
     assert settings["augment"]["adjust_kimg"] == 100
     arrays = official.Arrays("pickles", f"{name}.npz", top=official.DATA)

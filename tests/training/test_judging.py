@@ -88,7 +88,7 @@ def test_the_best_by_each_metric_is_remembered_and_stays(tmp_path):
 def test_a_fault_costs_a_value_and_no_training(tmp_path, capsys):
     train(tmp_path, 15, Evaluate(3.0, 1.0, 2.0, fault="OSError: gone"))
     said = capsys.readouterr().err
-    assert said.count("metric fid8 failed, training goes on: OSError: gone") == 1
+    assert said.count("metric fid8 failed, training continues: OSError: gone") == 1
     assert lines(tmp_path, "fid8") == {5: 3, 15: 2} and best(tmp_path, "fid8") == 15
     assert set(lines(tmp_path, "kid8")) == {5, 10, 15}
 

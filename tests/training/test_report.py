@@ -56,7 +56,7 @@ def test_speed_leaves_out_what_is_no_training(run, clock):
     clock.now += 100
     report.restart_clock()
     clock.now += 70
-    report.leave_out(60)
+    report.exclude(60)
     assert report.end_tick(1000, {})["Timing/images_per_sec"] == pytest.approx(100)
     report.close()
 
@@ -102,8 +102,8 @@ def test_pictures_reach_tensorboard_byte_by_byte(run, clock):
     paths = {"reals": run.path / "reals.png", "fakes": run.path / "fakes000001.png"}
     for value, (name, path) in enumerate(paths.items()):
         grid.save_png(path, np.full((8, 16, 3 - 2 * value), value, np.uint8))
-        report.picture(name, path, 1000 * value)
-    report.picture("fakes", None, 2000)  # a process that drew none
+        report.image(name, path, 1000 * value)
+    report.image("fakes", None, 2000)  # a process that drew none
     report.close()
     found = {
         (event.step, value.tag): value.image
