@@ -224,12 +224,9 @@ def draw(folder: Path, report: dict, networks: dict, examples: Images) -> None:
             for move in MOVES
         }
         top = max(y.max() for curves in panels.values() for _, y in curves.values())
-        plot.curve_panels(
-            *(folder / file, panels),
-            xlabel="moved by",
-            ylabel=label,
-            ylim=(0, 1.05 * top),
-        )
+        labels = {"xlabel": "moved by", "ylabel": label}
+        figure = plot.curve_panels(panels, **labels, ylim=(0, 1.05 * top))
+        plot.save(folder / file, figure)
     shown, captions = [], []
     for caption, motion in {
         "unmoved": (0.0, 0.0),
