@@ -144,8 +144,14 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
         (["--config=SMOKE", "--layers=L9"], "--layers=L9 is unknown: use some of L0_"),
         (["--config=SMOKE", "--layers=L"], "--layers=L is unknown: use some of L0_"),
         (["--config=SMOKE", "--channels=a"], "--channels=a is no range like"),
-        (["--config=SMOKE", "--channels=8"], "--channels=8 has 8, but L0_"),
-        (["--config=SMOKE", "--channels=3"], "--channels=3 has 3, but L3_"),
+        (
+            ["--config=SMOKE", "--channels=8"],
+            "--channels=8 are not all in 0 to 7, the channels of L0_",
+        ),
+        (
+            ["--config=SMOKE", "--channels=3"],
+            "--channels=3 are not all in 0 to 2, the channels of L3_",
+        ),
         (
             ["--config=SMOKE", "--layers=L3", "--parts=staircase,spectrum"],
             "--parts=spectrum has nothing to draw: none of the layers has a nonlin",

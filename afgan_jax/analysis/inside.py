@@ -120,13 +120,12 @@ class Layers:
         if "waves" in parts:
             counts["input"] = self.model.network.synthesis.layers[0].in_channels
         for name, count in counts.items():
-            for channel in self.shown(count):
-                if channel >= count:
-                    why = (
-                        f"has {channel}, but {name} has channels 0 to {count - 1}:"
-                        " choose other channels or layers"
-                    )
-                    raise errors.SettingError("channels", self.channels, why)
+            if max(self.shown(count), default=0) >= count:
+                why = (
+                    f"are not all in 0 to {count - 1}, the channels of {name}: choose"
+                    " other channels or layers"
+                )
+                raise errors.SettingError("channels", self.channels, why)
 
     @jax.default_matmul_precision("highest")
     def draw(self, part: str) -> Drawn:

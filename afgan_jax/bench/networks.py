@@ -146,16 +146,14 @@ def scaling(settings: dict, batch: int, **options) -> Iterator[clock.Row]:
     """
     for scale, values in SCALES.items():
         for value in values:
-            changes, count = {}, batch
-            if scale == "batch":
-                count = value
-            elif scale == "resolution":
+            changes, images = {}, value if scale == "batch" else batch
+            if scale == "resolution":
                 changes["resolution"] = value
-            else:
+            elif scale == "width":
                 for name in ("channel_base", "channel_max"):
                     changes[name] = round(settings["synthesis"][name] * value)
             G = generator.make_generator(**generator.changed(settings, **changes))
-            for row in synthesis(G, count, **options):
+            for row in synthesis(G, images, **options):
                 yield dataclasses.replace(row, name=f"{scale} {value:g}")
 
 
@@ -188,13 +186,11 @@ def updates(program, naive_program, D, batch, place, **options) -> Iterator[cloc
 def data(batches, batch: int, *, seconds: float = 5.0) -> clock.Row:
     """The row of reading and decoding images, from an endless iterator of batches."""
     next(batches)
-    start = time.perf_counter()
-    count = 0
-    while count == 0 or time.perf_counter() - start < seconds:
+    start, spent, count = time.perf_counter(), 0.0, 0
+    while count == 0 or spent < seconds:
         next(batches)
-        count += 1
-    spent = (time.perf_counter() - start) / count
-    return clock.Row("data", batch, spent)
+        spent, count = time.perf_counter() - start, count + 1
+    return clock.Row("data", batch, spent / count)
 
 
 def draw_scaling(path: str | os.PathLike, rows: list[dict], title: str) -> None:

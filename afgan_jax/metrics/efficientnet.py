@@ -66,12 +66,10 @@ class EfficientNetLite0(nn.Module):
         x = jax.image.resize(x, (len(x), SIZE, SIZE, 3), "linear", antialias=True)
         x = (x - MEAN) / DEVIATION
         x = nn.relu6(_conv(32, 3, 2, "_conv_stem")(x))
-        number = 0
-        for stage in STAGES:
-            for i in range(stage.blocks):
-                stride = stage.stride if i == 0 else 1
-                x = _block(x, stage, stride, f"_blocks.{number}")
-                number += 1
+        blocks = [(stage, i) for stage in STAGES for i in range(stage.blocks)]
+        for number, (stage, i) in enumerate(blocks):
+            stride = stage.stride if i == 0 else 1
+            x = _block(x, stage, stride, f"_blocks.{number}")
         x = nn.relu6(_conv(1280, 1, 1, "_conv_head")(x))
         pooled = x.mean(axis=(1, 2))
         return {"pooled": pooled, "logits": nn.Dense(CLASSES, name="_fc")(pooled)}

@@ -168,17 +168,17 @@ def confidence_interval(
 
 
 def integer_shift_errors(orig: Images, moved: Images, t: Shift) -> Errors:
-    """EQ-T sums of each sample: (squared error, mask)."""
+    """EQ-T's (squared error, mask) sums of each sample."""
     return _masked_errors(*warp.translate_integer(orig, *t), moved)
 
 
 def fractional_shift_errors(orig: Images, moved: Images, t: Shift) -> Errors:
-    """EQ-T_frac sums of each sample."""
+    """EQ-T_frac's (squared error, mask) sums of each sample."""
     return _masked_errors(*warp.translate_fractional(orig, *t), moved)
 
 
 def rotation_errors(orig: Images, moved: Images, angle: Real) -> Errors:
-    """EQ-R sums of each sample."""
+    """EQ-R's (squared error, mask) sums of each sample."""
     reference, mask = warp.rotate(orig, angle)
     moved, pseudo_mask = warp.pseudo_rotate(moved, angle)
     return _masked_errors(reference, mask * pseudo_mask, moved)

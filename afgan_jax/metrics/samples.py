@@ -42,7 +42,7 @@ class Network:
     mapping: Callable
     synthesize: Callable
 
-    def ws(self, variables: Any, numbers: Numbers) -> Float[Array, "n L w_dim"]:
+    def ws(self, variables: Any, numbers: Array) -> Float[Array, "n L w_dim"]:
         """ws of samples by number."""
         z, _, c = self.pairs(variables, numbers)
         return self.mapping(variables, z, c)

@@ -6,7 +6,7 @@ import pytest
 from afgan_jax.analysis import spectra
 
 
-def pictures(n=11, r=8, c=3, seed=0):
+def random_images(n=11, r=8, c=3, seed=0):
     return np.random.default_rng(seed).integers(0, 200, [n, r, r, c], np.uint8)
 
 
@@ -15,7 +15,7 @@ def batches(images, size=4):
 
 
 def test_stats_are_those_of_all_pixels():
-    x = pictures()
+    x = random_images()
     found = spectra.stats(batches(x))
     assert found.count == 11
     np.testing.assert_allclose(found.mean, x.mean(axis=(0, 1, 2)), rtol=1e-12)
@@ -24,7 +24,7 @@ def test_stats_are_those_of_all_pixels():
 
 
 def test_power_is_the_mean_over_images_whatever_the_batches():
-    x = pictures()
+    x = random_images()
     s = spectra.stats(batches(x))
     found = spectra.mean_power(batches(x), s.mean, s.std, beta=3.0, interp=2)
     assert found.count == 11 and (found.beta, found.interp) == (3, 2)
@@ -37,7 +37,7 @@ def test_power_is_the_mean_over_images_whatever_the_batches():
 
 
 def test_whitened_noise_has_a_mean_power_of_one():
-    x = pictures(400)
+    x = random_images(400)
     s = spectra.stats(batches(x, 50))
     found = spectra.mean_power(batches(x, 50), s.mean, s.std, beta=0.0, interp=1)
     # Whitening sets the mean of the power exactly; float32.
@@ -45,7 +45,7 @@ def test_whitened_noise_has_a_mean_power_of_one():
 
 
 def test_what_cannot_be_whitened_is_refused():
-    x = pictures()
+    x = random_images()
     one, three = np.ones(1), np.ones(3)
     with pytest.raises(ValueError, match=r"std=\[0.0\] must be positive"):
         spectra.mean_power([x], one, 0 * one)
@@ -58,7 +58,7 @@ def test_what_cannot_be_whitened_is_refused():
 
 
 def test_spectra_are_drawn_in_decibels():
-    noise = pictures(20, r=16)
+    noise = random_images(20, r=16)
     found = spectra.stats(batches(noise))
     power = spectra.mean_power(batches(noise), found.mean, found.std).power
     (axis, bar) = spectra.heatmap(power, title="noise").axes

@@ -46,7 +46,7 @@ def test_a_texture_that_follows_scores_0_and_a_stuck_one_1():
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 def test_a_mixture_scores_the_share_of_its_power_that_is_stuck(share):
     found = score(moving=np.sqrt(1 - share), stuck=np.sqrt(share))
-    assert found == pytest.approx(share, abs=0.05)  # chance of 6 pictures
+    assert found == pytest.approx(share, abs=0.05)  # chance of 6 images
 
 
 def test_noise_at_fixed_pixels_over_a_soft_moving_picture_is_stuck():
@@ -55,7 +55,7 @@ def test_noise_at_fixed_pixels_over_a_soft_moving_picture_is_stuck():
     def render(_, transform):
         return (20 * waves(0, 0.5, 1.5)(transform) + noise)[None]
 
-    # The picture has 400 times the noise's power, and little of it is detail.
+    # The image has 400 times the noise's power, and little of it is detail.
     assert sticking.measure(render, [0], resolution=R, reach=6).score > 0.95
 
 

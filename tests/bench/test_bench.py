@@ -108,8 +108,8 @@ def test_plot_shows_time_against_arithmetic(tmp_path):
     ]
     path = tmp_path / "new" / "scaling.png"
     networks.draw_scaling(path, rows, "some.py")
-    with Image.open(path) as picture:
-        assert picture.size == (1200, 360)
+    with Image.open(path) as image:
+        assert image.size == (1200, 360)
     assert [p.name for p in path.parent.iterdir()] == ["scaling.png"]
 
 

@@ -30,7 +30,7 @@ def test_features_are_rounded_to_float16_before_they_are_compared():
 
 
 def test_part_of_a_score_is_of_neighbouring_images():
-    """Two halves, each of one sure class: no variety within, all of it between."""
+    """Two halves, each of one sure class: no variety in a half, all of it between."""
     sure = np.repeat(np.eye(2), 3, axis=0)
     assert inception_score.score(sure, splits=2) == pytest.approx((1, 0))
     assert inception_score.score(sure, splits=1) == pytest.approx((2, 0))

@@ -42,7 +42,7 @@ def decibels(render, **options):
 
 def test_an_equivariant_render_scores_high():
     db = decibels(ideal)
-    # Measured: 146, 65, 76. Whole-pixel shifts are limited by float32 alone, the others
+    # Measured: 146, 65, 76. Whole-pixel shifts are limited only by float32, the others
     # by the reference interpolation.
     assert db["eqt_int"] > 120
     assert db["eqt_frac"] > 60

@@ -1,4 +1,4 @@
-"""Metrics of pictures by number: the same for any devices, batch and order of work."""
+"""Metrics of images by number: the same for any devices, batch and order of work."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ class Patches(nn.Module):
 
 
 def noise(variables, numbers, transform):
-    """[n R R 3] of each number alone, brighter by variables."""
+    """[n R R 3] of each number, brighter by variables."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), numbers)
     draw = jax.vmap(lambda k: jax.random.uniform(k, (R, R, 3), minval=-1.2, maxval=1))
     return draw(keys) + variables
@@ -95,10 +95,10 @@ def reals(count=40):
     )
 
 
-def judge(fakes=NETWORK, real=None, batch=8, devices=1, store=None):
-    spread = BatchSharding.over(batch, jax.devices()[:devices])
+def subject_of(fakes=NETWORK, real=None, batch=8, devices=1, store=None):
+    sharding = BatchSharding.over(batch, jax.devices()[:devices])
     real = reals().source if real is None else real
-    return evaluator.Subject(spread, lambda: real, fakes, {}, cache.Store(store))
+    return evaluator.Subject(sharding, lambda: real, fakes, {}, cache.Store(store))
 
 
 def found_in(images):
@@ -117,7 +117,7 @@ def made(count, brightness=0.25):
 
 def test_precision_is_of_what_was_made_and_recall_of_the_real(nets, monkeypatch):
     fake, real = found_in(made(21, 0.1)), found_in(reals().images)
-    subject = judge(dataclasses.replace(NETWORK, variables=jnp.asarray(0.1)))
+    subject = subject_of(dataclasses.replace(NETWORK, variables=jnp.asarray(0.1)))
     for name, count in (("pr213_full", 40), ("pr213", 21)):
         expected = precision_recall.precision_recall(real[:count], fake)
         assert expected[0] != expected[1]
@@ -134,25 +134,25 @@ def test_precision_is_of_what_was_made_and_recall_of_the_real(nets, monkeypatch)
 def test_inception_score_is_of_chances_by_logits(nets):
     logits = 40 * found_in(made(21))
     expected = inception_score.score(np.asarray(jax.nn.softmax(logits)))
-    found = registry.parse("is21").find(judge()).values
+    found = registry.parse("is21").find(subject_of()).values
     # 1e-5: features are float32.
     assert found == pytest.approx(
         {"is21_mean": expected[0], "is21_std": expected[1]}, rel=1e-5
     )
 
 
-def test_distances_are_those_of_the_pictures_as_bytes(nets):
+def test_distances_are_those_of_the_images_as_bytes(nets):
     fake, real = found_in(made(21)), found_in(reals().images)
     moments = frechet.Moments.of(real), frechet.Moments.of(fake)
     # 1e-5: features are float32.
-    assert value("fid21_full", judge()) == pytest.approx(
+    assert value("fid21_full", subject_of()) == pytest.approx(
         frechet.distance(*moments), rel=1e-5
     )
-    assert value("kid21_full", judge()) == pytest.approx(
+    assert value("kid21_full", subject_of()) == pytest.approx(
         kernel.distance(real, fake), rel=1e-5
     )
     fewer = frechet.distance(frechet.Moments.of(real[:21]), moments[1])
-    assert value("fid21", judge()) == pytest.approx(fewer, rel=1e-5)
+    assert value("fid21", subject_of()) == pytest.approx(fewer, rel=1e-5)
 
 
 UNCHANGED = ["fid21_full", "kid21_full", "pr213_full", "is21", "eqt21_frac", "eqr21"]
@@ -160,9 +160,11 @@ UNCHANGED = ["fid21_full", "kid21_full", "pr213_full", "is21", "eqt21_frac", "eq
 
 @pytest.mark.parametrize("name", UNCHANGED)
 def test_devices_and_batches_change_nothing(nets, name):
-    expected = registry.parse(name).find(judge()).values
+    expected = registry.parse(name).find(subject_of()).values
     for batch, devices in ((8, 8), (5, 1), (16, 2)):
-        found = registry.parse(name).find(judge(batch=batch, devices=devices)).values
+        found = (
+            registry.parse(name).find(subject_of(batch=batch, devices=devices)).values
+        )
         # 1e-4: rounding of float32 in what varies little, such as a score's deviation.
         assert found == pytest.approx(expected, rel=1e-4)
 
@@ -173,7 +175,7 @@ jax.distributed.initialize(sys.argv[3], 2, int(sys.argv[2]))
 from afgan_jax.metrics import features, registry
 from metrics import test_evaluator
 features.NETS, features.load = test_evaluator.NETS, lambda name, paths: {}
-subject = test_evaluator.judge(devices=4, store=pathlib.Path(sys.argv[1]))
+subject = test_evaluator.subject_of(devices=4, store=pathlib.Path(sys.argv[1]))
 for name in test_evaluator.IN_JOBS:
     found = registry.parse(name).find(subject).values
     print(json.dumps([jax.process_count(), len(jax.devices()), found]))
@@ -184,7 +186,7 @@ def read(numbers):
     return whole(numbers)
 broken = test_evaluator.samples.ImageSource(read, (16, 16, 3), 40, lambda n: "broken")
 try:
-    registry.parse("fid8_full").find(test_evaluator.judge(real=broken, devices=4))
+    registry.parse("fid8_full").find(test_evaluator.subject_of(real=broken, devices=4))
 except (OSError, ValueError) as error:
     print("FAULT", error)
 """
@@ -201,32 +203,32 @@ def test_processes_of_a_job_find_the_same(nets, tmp_path):
         for name, line in zip(IN_JOBS, lines, strict=True):
             processes, devices, found = json.loads(line)
             assert (processes, devices) == (2, 4)
-            expected = registry.parse(name).find(judge()).values
+            expected = registry.parse(name).find(subject_of()).values
             # 1e-3: path lengths are differences of float32 images.
             assert found == pytest.approx(expected, rel=1e-3), name
     assert len(list(tmp_path.glob("*.npz"))) == 2
 
 
 def test_path_length_is_of_pairs_and_the_same_on_any_devices(nets):
-    alone = value("ppl212_wend", judge())
-    # A grey picture sin(s) at 127.5 (sin(s) + 1), embedded as 3 / 255 of it, six times:
+    single = value("ppl212_wend", subject_of())
+    # A grey image sin(s) at 127.5 (sin(s) + 1), embedded as 3 / 255 of it, six times:
     # s = 2 (2 n + 1) and moves by 2 eps: the distance is 6 (3 / 2 * 2 cos s)^2.
     s = 2.0 * np.arange(21) + 1
     closed = 6 * (3 * np.cos(s)) ** 2
-    spread = value("ppl212_wend", judge(batch=8, devices=4))
+    sharded = value("ppl212_wend", subject_of(batch=8, devices=4))
     # Steps of 1e-4 are a few hundred times the rounding of float32.
-    assert alone == pytest.approx(closed.mean(), rel=0.01)
-    assert spread == pytest.approx(alone, rel=1e-3)
+    assert single == pytest.approx(closed.mean(), rel=0.01)
+    assert sharded == pytest.approx(single, rel=1e-3)
 
 
 class Noisy:
-    """Stands for a StyleGAN2 generator: its pictures are sums of w and noise."""
+    """Stands for a StyleGAN2 generator: its images are sums of w and noise."""
 
     mapping = types.SimpleNamespace(c_dim=0, z_dim=1)
     synthesis = types.SimpleNamespace(resolution=R, img_channels=1, can_move=False)
 
     @staticmethod
-    def apply(variables, x, c=None, method="picture"):
+    def apply(variables, x, c=None, method="image"):
         if method == "map":
             return x[:, None]
         noise = variables["buffers"]["b8"]["noise_const"]
@@ -241,37 +243,39 @@ def noisy():
 
 
 def test_both_ends_of_a_step_have_the_same_noise(nets):
-    # w moves by 1e-4 of about 1, and with it the picture by 1e-7; of other noise it
+    # w moves by 1e-4 of about 1, and with it the image by 1e-7; of other noise it
     # would be 1, and the path 1e8.
-    assert 0 <= value("ppl82_wend", judge(fakes=noisy())) < 100
+    assert 0 <= value("ppl82_wend", subject_of(fakes=noisy())) < 100
 
 
-def test_pictures_of_any_origin_are_judged_by_their_bytes(nets):
+def test_images_of_any_origin_are_measured_by_their_bytes(nets):
     real = reals()
-    assert value("fid40_full", judge(fakes=real.source)) == pytest.approx(0, abs=1e-9)
+    assert value("fid40_full", subject_of(fakes=real.source)) == pytest.approx(
+        0, abs=1e-9
+    )
     with pytest.raises(ValueError, match="needs 50 images, but there are 40"):
-        value("fid50", judge(fakes=real.source))
+        value("fid50", subject_of(fakes=real.source))
     with pytest.raises(ValueError, match="eqr8.* needs a generator: give a run"):
-        value("eqr8", judge(fakes=real.source))
+        value("eqr8", subject_of(fakes=real.source))
 
 
-def test_what_is_found_in_real_pictures_is_kept_by_content(nets, tmp_path):
+def test_what_is_found_in_real_images_is_kept_by_content(nets, tmp_path):
     first = reals()
-    expected = value("fid8_full", judge(real=first.source, store=tmp_path))
+    expected = value("fid8_full", subject_of(real=first.source, store=tmp_path))
     assert len(first.seen) == 40
     again = reals()
-    assert expected == value("fid8_full", judge(real=again.source, store=tmp_path))
+    assert expected == value("fid8_full", subject_of(real=again.source, store=tmp_path))
     assert again.seen == []
     other = reals(24)
-    assert expected != value("fid8_full", judge(real=other.source, store=tmp_path))
+    assert expected != value("fid8_full", subject_of(real=other.source, store=tmp_path))
     assert other.seen
     for file in tmp_path.glob("*.npz"):
         file.write_bytes(file.read_bytes()[:100])
-    assert expected == value("fid8_full", judge(real=again.source, store=tmp_path))
+    assert expected == value("fid8_full", subject_of(real=again.source, store=tmp_path))
     assert len(again.seen) == 40
     assert not list(tmp_path.glob(".partial*"))
     nowhere = next(tmp_path.glob("*.npz")) / "below a file"
-    assert expected == value("fid8_full", judge(real=again.source, store=nowhere))
+    assert expected == value("fid8_full", subject_of(real=again.source, store=nowhere))
 
 
 def test_no_flipped_bit_of_what_is_kept_changes_a_result(tmp_path):
@@ -289,15 +293,17 @@ def test_no_flipped_bit_of_what_is_kept_changes_a_result(tmp_path):
 
 
 def test_equivariance_has_an_interval_about_it():
-    found = registry.parse("eqt40_int").find(judge(devices=2)).values
+    found = registry.parse("eqt40_int").find(subject_of(devices=2)).values
     low, high = found["eqt40_int_low"], found["eqt40_int_high"]
     assert low < found["eqt40_int"] < high
-    assert set(registry.parse("eqr1").find(judge()).values) == {"eqr1"}  # one sample
+    assert set(registry.parse("eqr1").find(subject_of()).values) == {
+        "eqr1"
+    }  # one sample
     assert found["eqt40_int"] < 20  # noise does not move with its input
     with pytest.raises(ValueError, match="which a StyleGAN2 generator does not have"):
         value(
             "eqr8",
-            judge(fakes=NETWORK.__class__(**vars(NETWORK) | {"can_move": False})),
+            subject_of(fakes=NETWORK.__class__(**vars(NETWORK) | {"can_move": False})),
         )
 
 
@@ -320,7 +326,7 @@ def test_equivariance_has_an_interval_about_it():
         ("eqt50k_frac", 50_000, 50_000),
     ],
 )
-def test_names_carry_the_number_of_pictures(name, samples, real):
+def test_names_carry_the_number_of_images(name, samples, real):
     metric = registry.parse(name)
     assert (metric.name, metric.samples, metric.reals) == (name, samples, real)
 
@@ -345,11 +351,11 @@ def test_moments_are_summed_without_keeping_what_they_are_of():
     np.testing.assert_allclose(found.covariance, expected, atol=1e-9)
 
 
-def test_no_picture_is_lost_where_few_are_gathered():
+def test_no_image_is_lost_where_few_are_gathered():
     sizes = [3, 5, 1, 8, 2]
-    pieces = list(evaluator._gathered((np.full((n, 1), n) for n in sizes), rows=8))
-    assert [len(piece) for piece in pieces] == [8, 9, 2]
-    assert [int(piece.sum()) for piece in pieces] == [34, 65, 4]
+    larger = list(evaluator._gathered((np.full((n, 1), n) for n in sizes), rows=8))
+    assert [len(batch) for batch in larger] == [8, 9, 2]
+    assert [int(batch.sum()) for batch in larger] == [34, 65, 4]
 
 
 @pytest.mark.parametrize(
@@ -397,7 +403,7 @@ def test_what_cannot_be_measured_is_refused_before_it_is_begun(
     monkeypatch.setattr(features, "load", None)  # not reached
     shown = reals().source
     fakes = other(shown, **fakes) if isinstance(fakes, dict) else fakes
-    subject = judge(fakes, other(shown, **(real or {})))
+    subject = subject_of(fakes, other(shown, **(real or {})))
     for attempt in (registry.parse(name).check, registry.parse(name).find):
         with pytest.raises(ValueError, match=message):
             attempt(subject)
@@ -409,6 +415,6 @@ def test_other_names_are_answered_with_those_there_are(name):
         registry.parse(name)
 
 
-def test_at_least_one_picture_is_asked_for():
+def test_at_least_one_image_is_asked_for():
     with pytest.raises(ValueError, match="fid1. must ask for at least 2"):
         registry.parse("fid1")

@@ -1,4 +1,4 @@
-"""Features of pictures, in the network that comes in a package."""
+"""Features of images, in the network that comes in a package."""
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ def test_channels_are_convolved_as_xla_does(size, kernel, stride):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_images_go_through_in_pieces(extract, photograph):
+def test_images_go_through_in_batches(extract, photograph):
     five = np.stack([np.roll(photograph, 9 * i, axis=0) for i in range(5)])
     found = np.asarray(extract(five))
     assert found.shape == (5, 1280) and found.dtype == np.float32

@@ -33,7 +33,7 @@ def test_every_byte_survives_the_round_trip():
     np.testing.assert_array_equal(back, x)
 
 
-def test_an_archive_is_named_by_its_pictures(tmp_path):
+def test_an_archive_is_named_by_its_images(tmp_path):
     images = np.random.RandomState(0).randint(0, 256, (5, 8, 8, 3)).astype(np.uint8)
     paths = [archive.write_archive(tmp_path / f"{i}.zip", images) for i in range(2)]
     other = archive.write_archive(tmp_path / "other.zip", images[:4])

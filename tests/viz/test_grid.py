@@ -7,7 +7,7 @@ from PIL import Image, ImageSequence
 from afgan_jax.viz import grid
 
 
-def pictures(n, h=4, w=6, c=3, seed=0):
+def random_images(n, h=4, w=6, c=3, seed=0):
     return np.random.default_rng(seed).integers(0, 256, [n, h, w, c], np.uint8)
 
 
@@ -20,7 +20,7 @@ def test_grid_fills_about_8k(resolution, size):
 
 
 def test_tiles_are_in_reading_order_and_the_rest_is_black():
-    x = pictures(5)
+    x = random_images(5)
     image = grid.tile(x, columns=3)
     assert image.shape == (8, 18, 3)
     for i in range(5):
@@ -30,7 +30,7 @@ def test_tiles_are_in_reading_order_and_the_rest_is_black():
 
 
 def test_strip_holds_every_row_and_a_caption_above_it():
-    rows = [pictures(3), pictures(2, h=5, w=7, c=1)]
+    rows = [random_images(3), random_images(2, h=5, w=7, c=1)]
     image = grid.strip(rows, ["equivariant", "not"], gap=2)
     top = grid.CAPTION_HEIGHT + 2
     np.testing.assert_array_equal(image[top : top + 4, 8:14], rows[0][1])
@@ -45,15 +45,15 @@ def test_strip_holds_every_row_and_a_caption_above_it():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_png_reads_back_exactly(tmp_path, channels):
-    image = pictures(1, c=channels)[0]
+    image = random_images(1, c=channels)[0]
     grid.save_png(tmp_path / "a.png", image)
     back = np.array(Image.open(tmp_path / "a.png"))
     np.testing.assert_array_equal(back.reshape(image.shape), image)
 
 
-def test_a_failed_save_keeps_the_old_file_and_leaves_no_litter(tmp_path, monkeypatch):
+def test_a_failed_save_keeps_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
-    grid.save_png(path, pictures(1)[0])
+    grid.save_png(path, random_images(1)[0])
     before = path.read_bytes()
 
     def full(self, name, **_):
@@ -62,7 +62,7 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_no_litter(tmp_path, monkeyp
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(OSError, match="No space"):
-        grid.save_png(path, pictures(1, seed=1)[0])
+        grid.save_png(path, random_images(1, seed=1)[0])
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
