@@ -288,8 +288,11 @@ def test_stopped_run_saves_and_ends_well(images, tmp_path):
         ({"discriminator.cmap_dim": -1}, "discriminator.cmap_dim=-1 must be at least"),
         ({"samples.rows": 0}, "samples.rows=0 must be at least 1"),
         ({"losses.r1_gamma": -1.0}, "losses.r1_gamma=-1.0 must be at least 0"),
-        ({"metrics.names": "eqr8,eqr8"}, "metric eqr8 is asked for twice"),
-        ({"metrics.names": "fd41_efficientnet"}, "40 real pictures, but 41 are needed"),
+        ({"metrics.names": "eqr8,eqr8"}, "metrics='eqr8' is given twice"),
+        (
+            {"metrics.names": "fd41_efficientnet"},
+            "needs 41 real images, but there are 40",
+        ),
     ],
 )
 def test_bad_settings_get_one_line_and_leave_nothing(
