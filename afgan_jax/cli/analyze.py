@@ -21,7 +21,9 @@ def equivariance(
     step: flags.Step = None,
     samples: flags.Samples = 1000,
     batch: flags.Batch = 4,
-    seed: flags.count("seed", "shown; default: a lively one of 0-31", 0) = None,
+    seed: flags.count(
+        "seed", "shown; default: that of most contrast of 0-31", 0
+    ) = None,
     psi: flags.Psi = 0.7,
     frames: flags.count("frames", "of the animation") = 48,
     data: Data = None,

@@ -59,8 +59,8 @@ def convert(
     SRC is a folder or zip of images, cifar-10-python.tar.gz or
     train-images-idx3-ubyte.gz as published (or cifar-100, or the t10k of MNIST), or
     tfds:NAME or tfds:NAME:SPLIT. OUT is a new folder, or a zip if its name ends so.
-    Both may be in buckets (gs://...). Interrupt convert as you like: the same command
-    goes on from .OUT.KEY.partial beside OUT. Images that cannot be read are left out
+    Both may be in buckets (gs://...). After an interruption the same command resumes
+    from .OUT.KEY.partial beside OUT. Images that cannot be read are left out
     and listed in OUT.skipped.txt.
     """
     # Here, not on top: --help must not wait for NumPy.

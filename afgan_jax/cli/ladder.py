@@ -63,7 +63,7 @@ def main(
         else:
             model = trained(row, workdir / row, config, kimg)
         if model is None:
-            print("stopped: the same command goes on from there")
+            print("stopped: run the same command to resume")
             return
         rungs[stage] = ladder.measure(model, samples, batch)
         atomic.write_json(path, record)

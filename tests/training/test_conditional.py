@@ -114,13 +114,13 @@ def test_no_labels_are_no_warning(monkeypatch, images, tmp_path, capsys):
     [
         (
             {"data.use_labels": True},
-            "generator.mapping.c_dim=0 .* pass --config.generator.mapping.c_dim"
-            "=3 --config.discriminator.c_dim=3$",
+            "generator.mapping.c_dim=0 .* set generator.mapping.c_dim"
+            "=3 discriminator.c_dim=3$",
         ),
         (USED | {"data.use_labels": False}, "c_dim=3 .*c_dim=0, or .*use_labels=True"),
         (
             USED | {"generator.mapping.c_dim": 2},
-            "generator.mapping.c_dim=2 .* --config.generator.mapping.c_dim=3",
+            "generator.mapping.c_dim=2 .* generator.mapping.c_dim=3",
         ),
     ],
 )

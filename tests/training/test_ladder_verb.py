@@ -34,7 +34,7 @@ def test_rows_are_trained_measured_drawn_and_resumed(
     with monkeypatch.context() as patch:
         patch.setattr(training, "train", stopped)
         assert main(line) == 0
-    assert "the same command goes on" in capsys.readouterr().out
+    assert "run the same command to resume" in capsys.readouterr().out
     first = json.loads((tmp_path / "ladder.json").read_text())["dB"]
     assert set(first["f"]) == {"untrained"} and not (tmp_path / "a").exists()
 
