@@ -46,9 +46,9 @@ def flag(name: str, kind: Any, read: Callable, metavar: str, help: str) -> Any:
 
 
 def _hint(default: str) -> str:
-    if default in ("", "None", "(required)"):
-        return default.replace("None", "")
-    return default if default.startswith("(") else f"(default: {default})"
+    """What --help says of a default: nothing of one that leaves the choice open."""
+    shown = default.removeprefix("(default: ").removesuffix(")")
+    return "" if shown in ("", "None", "''") else f"(default: {shown})"
 
 
 def spelled(value: Any) -> str:
