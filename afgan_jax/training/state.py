@@ -59,6 +59,7 @@ def make_optimizer(
     beta2: float = 0.99,
     reg_interval: int | None = None,
     reg_free: tuple[str, ...] = (),
+    eps: float = 1e-8,
 ) -> optax.GradientTransformation:
     """Adam with beta1 = 0, corrected for lazy regularisation (StyleGAN2, App. B).
 
@@ -71,7 +72,7 @@ def make_optimizer(
 
     def adam():  # with beta1 = 0 Adam is bias-corrected RMSprop, and stores no mean
         scale = optax.scale_by_rms(
-            beta2**c, 1e-8, eps_in_sqrt=False, bias_correction=True
+            beta2**c, eps, eps_in_sqrt=False, bias_correction=True
         )
         return optax.chain(scale, optax.scale_by_learning_rate(lr * c))
 
