@@ -81,7 +81,7 @@ def test_of_stylegan2_maps_are_drawn_and_the_rest_is_told(tmp_path, capsys):
         "--channels=0,2",
     )
     told, *_ = capsys.readouterr().out.splitlines()
-    assert told.startswith("left out staircase, filters, waves, spectrum: this is a")
+    assert told.startswith("left out staircase, filters, waves, spectrum: a StyleGAN2")
     rows = read(tmp_path / "out" / "maps.json")
     names = "b4/conv1 b4/torgb b8/conv0 b8/conv1 b8/torgb b16/conv0 b16/conv1 b16/torgb"
     assert [row["name"] for row in rows] == names.split()

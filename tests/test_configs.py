@@ -55,7 +55,7 @@ def count(tree) -> int:
 
 
 def parameters(spec: str) -> tuple[int, int]:
-    settings = config.load(str(CONFIGS / spec))
+    settings = config.load(str(CONFIGS / spec), schema=assembled.SCHEMA)
     G = generator.make_generator(**settings["generator"])
     D = discriminator.make_discriminator(**settings["discriminator"])
     one = jax.devices()[:1]

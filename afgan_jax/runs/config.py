@@ -42,6 +42,7 @@ def load(
 
     A schema fills in the defaults of keys that the file omits, and checks the result.
     Overrides {"train.batch_size": 8} come last; text is parsed as the setting's type.
+    Another "kind" of a section leaves out what the file says for its own kind alone.
     Raises ValueError for a missing file, an unknown key, a missing or mistyped value.
     """
     config = config_values.plain(config_files.execute(spec))
@@ -49,6 +50,7 @@ def load(
     kinds = {k: overrides.pop(k) for k in list(overrides) if k.endswith(".kind")}
     for name, value in kinds.items():  # first: they decide which settings exist
         config = _override(config, name, value, schema)
+        config = _of_its_kind(config, name.rpartition(".")[0], schema)
     if schema is not None:
         check(config, schema, complete=not overrides)
         config = _with_types(complete(config, schema), schema)
@@ -213,6 +215,15 @@ def _override(config: Config, name: str, value: Any, schema: Schema | None) -> C
         raise ValueError(_unknown(name, config, schema or {}))
     value = config_values.typed(name, value, parameter, values.get(key))
     return _with(config, section, {**values, key: value})
+
+
+def _of_its_kind(config: Config, section: str, schema: Schema | None) -> Config:
+    """The config without settings of the section that its kind does not have."""
+    parameters = _sections(config, schema or {}).get(section)
+    stated = _section(config, section)
+    if parameters is None:
+        return config
+    return _with(config, section, {k: v for k, v in stated.items() if k in parameters})
 
 
 def _with_types(config: Config, schema: Schema) -> Config:

@@ -204,7 +204,8 @@ def _difference(source: Source, differing: list[str], misfits: list) -> str:
         lost += f", such as {misfits[0].target or misfits[0].source}"
     if not differing:
         return f"has the same settings, but {lost}: use partial for the others"
-    names = [line.partition(":")[0] for line in differing]
+    pairs = [line.partition(": ")[::2] for line in differing]
+    names = [name for name, change in pairs if not change.startswith("unset ->")]
     fix = " ".join(f"{n}={config_lib.value(source.settings, n)}" for n in names)
     return (
         f"has other networks: {', '.join(differing)}; {lost}: set {fix}, or use partial"

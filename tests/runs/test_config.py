@@ -187,6 +187,12 @@ def test_inner_sections_are_completed_by_the_functions_of_their_kind(tmp_path):
     assert found["net"]["shape"] == {"kind": "square", "side": 2.0, "size": 1}
 
 
+def test_another_kind_leaves_out_what_the_file_says_for_its_own(tmp_path):
+    changes = {"net.shape.kind": "square"}
+    found = nested(tmp_path, changes, kind="round", radius=3.0, size=2)
+    assert found["net"]["shape"] == {"kind": "square", "side": 2.0, "size": 2}
+
+
 def test_an_override_reaches_inner_sections_and_their_kind(tmp_path):
     changes = {"net.shape.side": "3", "net.shape.kind": "square"}
     found = nested(tmp_path, changes | {"net.mapping.margin": "4"})
