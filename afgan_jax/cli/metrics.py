@@ -89,8 +89,6 @@ def main(
 
 def of_model(run, step, class_, label, data):
     """(images drawn, opener of its set, the run, the step) of a generator."""
-    import jax
-
     from afgan_jax.assembly import model_sets
     from afgan_jax.cli import sources
     from afgan_jax.metrics import samples
@@ -98,9 +96,7 @@ def of_model(run, step, class_, label, data):
     model = sources.load(run, step)
     labelled = data is not None and model.c_dim and model_sets.has_labels(data)
     classes = sources.labels(model, class_, label, data if labelled else None)
-    drawn = samples.of_generator(
-        model.network, model.variables, classes, jax.random.key(0)
-    )
+    drawn = samples.of_model(model, classes)
     opened, at = model_sets.run_of(model)
     if opened is None:
         return drawn, None, None, None
