@@ -196,7 +196,11 @@ class Checkpoints:
         """Removes what killed and failed saves left, which Orbax does not."""
         if jax.process_index() == 0:
             for unfinished in self.folder.glob("*.orbax-checkpoint-tmp*"):
-                shutil.rmtree(unfinished, ignore_errors=True)
+                for _ in range(50):  # other writes of a failed save may still be ending
+                    shutil.rmtree(unfinished, ignore_errors=True)
+                    if not unfinished.exists():
+                        break
+                    time.sleep(0.1)
 
     def _set_aside(self, steps: set[int]) -> None:
         """Renames the folders of these steps to set-aside-STEP."""
