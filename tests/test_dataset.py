@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from data.pictures import encoded, folder, noise, numbered
+from data.images import encoded, folder, noise, numbered
 
 from afgan_jax import __main__
 from afgan_jax.cli import dataset
@@ -29,7 +29,7 @@ def process(*words):
 
 def test_convert_says_what_it_made_and_what_it_left_out(tmp_path, capsys):
     source = numbered(tmp_path / "in", 3, (12, 9), "{}/a.png")
-    (source / "b.png").write_bytes(b"no picture")
+    (source / "b.png").write_bytes(b"no image")
     out = tmp_path / "a.zip"
     assert typed("convert", source, out, "--size=8", "--fit=crop", "--workers=2") == 0
     said = capsys.readouterr()

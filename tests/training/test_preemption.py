@@ -19,7 +19,7 @@ def train(folder, steps: int, batches=counting.batches, **program):
             run,
             counting.program(**{"devices": jax.devices()[:1]} | program),
             batches,
-            counting.NoPictures(),
+            counting.NoSamples(),
             batch_size=counting.BATCH,
             total_kimg=steps * counting.BATCH / 1000,
         )
@@ -93,7 +93,7 @@ def test_the_host_is_at_most_one_step_ahead_of_the_devices(tmp_path):
             run,
             program,
             counting.batches,
-            counting.NoPictures(),
+            counting.NoSamples(),
             batch_size=counting.BATCH,
             total_kimg=0.04,
         )
