@@ -10,7 +10,7 @@ import pytest
 from data.images import encoded, folder, noise, numbered
 
 from afgan_jax import __main__
-from afgan_jax.cli import dataset
+from afgan_jax.cli.dataset import convert as verb
 from afgan_jax.data import archive
 
 ROOT = Path(__file__).parents[1]
@@ -106,7 +106,7 @@ def test_check_tells_what_is_there_and_how_to_train_on_it(tmp_path, capsys):
     ("text", "size"), [("256x128", (256, 128)), ("64", (64, 64)), ("8X8", (8, 8))]
 )
 def test_sizes_are_one_number_or_two(text, size):
-    assert dataset.size(text) == size
+    assert verb.size(text) == size
 
 
 @pytest.mark.parametrize("out", ["a.zip", "a"])

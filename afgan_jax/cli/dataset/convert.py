@@ -1,7 +1,10 @@
-"""Convert images to an archive that can be trained on, or check an archive.
+"""Convert images to an archive that can be trained on.
 
-python -m afgan_jax dataset convert SRC OUT --size=256x256 --fit=crop
-python -m afgan_jax dataset check OUT
+SRC is a folder or zip of images, cifar-10-python.tar.gz or train-images-idx3-ubyte.gz
+as published (or cifar-100, or the t10k of MNIST), or tfds:NAME or tfds:NAME:SPLIT. OUT
+is a new folder, or a zip if its name ends so. Both may be in buckets (gs://...). After
+an interruption the same command resumes from .OUT.KEY.partial beside OUT. Images that
+cannot be read are left out and listed in OUT.skipped.txt.
 """
 
 import sys
@@ -37,10 +40,9 @@ Channels = flags.choice(
     "channels", "grey or RGB; auto: grey if all images are", "auto", "1", "3"
 )
 Background = flags.choice("background", "behind what is transparent", "white", "black")
-Workers = flags.count("workers", "threads; default: all cores")
 
 
-def convert(
+def main(
     source: flags.positional("SRC"),
     out: flags.positional("OUT"),
     /,
@@ -52,17 +54,8 @@ def convert(
     channels: Channels = "auto",
     background: Background = "white",
     max_images: flags.count("max-images", "only the first so many") = None,
-    workers: Workers = None,
+    workers: flags.Workers = None,
 ) -> None:
-    """Convert images to an archive that can be trained on.
-
-    SRC is a folder or zip of images, cifar-10-python.tar.gz or
-    train-images-idx3-ubyte.gz as published (or cifar-100, or the t10k of MNIST), or
-    tfds:NAME or tfds:NAME:SPLIT. OUT is a new folder, or a zip if its name ends so.
-    Both may be in buckets (gs://...). After an interruption the same command resumes
-    from .OUT.KEY.partial beside OUT. Images that cannot be read are left out
-    and listed in OUT.skipped.txt.
-    """
     # Here, not on top: --help must not wait for NumPy.
     from afgan_jax.data import convert, paths, sources, writer
 
@@ -100,24 +93,3 @@ def _labels(table) -> str:
     if table.class_names is not None:
         return f"{len(table.class_names)} classes"
     return "labels"
-
-
-def check(
-    path: flags.positional("SET"),
-    /,
-    *,
-    sample: flags.count("sample", "how many images are judged for defects") = 2000,
-    workers: Workers = None,
-) -> None:
-    """Tell what an archive holds and how to train on it.
-
-    Sizes, modes, duplicates, balance of classes, and whether images look upscaled,
-    blocked by JPEG, aliased or letterboxed; faults begin with "!".
-    """
-    from afgan_jax.data import advice, inspect
-
-    findings = inspect.inspect(path, sample=sample, workers=workers)
-    print("\n".join([*advice.describe(findings), *advice.suggest(findings)]))
-
-
-PARTS = {"convert": convert, "check": check}

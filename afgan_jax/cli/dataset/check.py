@@ -1,0 +1,20 @@
+"""Tell what an archive holds and how to train on it.
+
+Sizes, modes, duplicates, balance of classes, and whether images look upscaled, blocked
+by JPEG, aliased or letterboxed; faults begin with "!".
+"""
+
+from afgan_jax.cli import flags
+
+
+def main(
+    path: flags.positional("SET"),
+    /,
+    *,
+    sample: flags.count("sample", "how many images are judged for defects") = 2000,
+    workers: flags.Workers = None,
+) -> None:
+    from afgan_jax.data import advice, inspect
+
+    findings = inspect.inspect(path, sample=sample, workers=workers)
+    print("\n".join([*advice.describe(findings), *advice.suggest(findings)]))
