@@ -9,22 +9,25 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
 EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "errors", "model"}
+EVERYTHING |= {"ranges"}
 MAY_IMPORT = {
     "signal": {"errors"},
     "data": {"errors"},
     "interop": set(),
-    "networks": {"errors", "signal"},
-    "augment": {"errors", "signal"},
+    "networks": {"errors", "ranges", "signal"},
+    "augment": {"errors", "ranges", "signal"},
     "viz": {"signal"},
     "metrics": {"errors", "signal", "interop"},
     "analysis": {"errors", "signal", "networks", "metrics", "model", "viz"},
     "runs": {"errors", "networks"},
-    "training": {"errors", "networks", "augment", "signal", "viz", "runs", "interop"},
-    "bench": {"errors", "networks", "signal", "metrics", "viz"},
+    "training": {"errors", "ranges", "signal", "networks", "augment", "viz"}
+    | {"runs", "interop"},
+    "bench": {"errors", "networks", "signal", "metrics", "viz", "interop"},
     "assembly": EVERYTHING,
     "cli": EVERYTHING | {"assembly"},
     "model": {"errors", "interop", "networks", "runs", "signal"},
     "errors": set(),
+    "ranges": {"errors"},
     "xla_flags": set(),
     "__main__": {"cli", "xla_flags"},
     "__init__": set(),

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
+from afgan_jax import ranges
 from afgan_jax.training import preemption as stops
-from afgan_jax.training import ranges
 from afgan_jax.training import report as reports
 from afgan_jax.training import state as states
 from afgan_jax.training import step as steps
