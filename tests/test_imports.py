@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "interop": set(),
     "networks": {"errors", "signal"},
     "augment": {"errors", "signal"},
-    "viz": {"signal"},
+    "viz": {"errors", "signal"},
     "metrics": {"errors", "signal", "interop"},
     "analysis": {"errors", "signal", "networks", "metrics", "model", "viz"},
     "runs": {"errors", "networks"},
@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "model": {"errors", "interop", "networks", "runs", "signal"},
     "errors": set(),
     "xla_flags": set(),
-    "__main__": {"cli", "xla_flags"},
+    "__main__": {"errors", "cli", "xla_flags"},
     "__init__": set(),
 }
 ONLY_IN = {
