@@ -36,16 +36,16 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb and returns the exit code.
 
-    0 done, or stopped with all of it saved; 2 bad input (one line on stderr); 130
-    interrupted. With AFGAN_TRACEBACK=1 in the environment an error shows where it comes
-    from.
+    0 done, or stopped with all of it saved; 1 ended by an error on the way, 2 bad input
+    or a full disk (one line on stderr); 130 interrupted. With AFGAN_TRACEBACK=1 in the
+    environment an error shows where it comes from.
     """
     argv = sys.argv[1:] if argv is None else argv
     try:
         _dispatch(argv)
     except KeyboardInterrupt:
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, errors.Stopped) as error:
         if os.environ.get("AFGAN_TRACEBACK", "0") not in ("", "0"):
             raise
         return _fail(error)
@@ -56,7 +56,7 @@ def _fail(error: Exception) -> int:
     """Tells the error, if anything can be told, and returns the exit code."""
     with contextlib.suppress(OSError):
         print("error:", errors.in_one_line(error), file=sys.stderr, flush=True)
-    return 2
+    return 1 if isinstance(error, errors.Stopped) else 2
 
 
 def _dispatch(argv: list[str]) -> None:

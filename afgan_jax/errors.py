@@ -17,6 +17,13 @@ REMEDIES = {
 }
 
 
+class Stopped(Exception):
+    """Work that had begun and ended too early; one sentence with what to do.
+
+    Unlike bad input, doing the same again may help.
+    """
+
+
 class SettingError(ValueError):
     """`name`=`value`, and `why` it cannot be: one sentence that ends with the fix.
 

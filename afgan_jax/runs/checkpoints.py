@@ -22,6 +22,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from afgan_jax import errors
 from afgan_jax.runs import checksums, orbax_logging, orbax_path, step_folder
 from afgan_jax.runs import retention as retentions
 
@@ -74,8 +75,8 @@ class Checkpoints:
         """Saves the tree in the background; does nothing if the step is saved already.
 
         The arrays may be donated as soon as this returns. A save that fails raises
-        here, at the next save, in wait() or in close(), with OSError; earlier
-        checkpoints stay valid. A full disk is noticed before writing, if possible.
+        here, at the next save, in wait() or in close(): with OSError if the disk is
+        full, if possible before writing, else errors.Stopped. Earlier checkpoints stay.
         """
         self.wait()
         if step in self._manager.all_steps():
@@ -109,7 +110,10 @@ class Checkpoints:
             )
         is_best = self._best.record(step, metric, value, higher)
         if is_best and jax.process_index() == 0:
-            self._best.write()
+            try:
+                self._best.write()
+            except OSError as error:
+                _log.warning("%s", errors.in_one_line(error))
         return is_best
 
     def restore(
@@ -242,15 +246,14 @@ class Checkpoints:
             raise self._disk_full(cause)
 
     def _raise_save_error(self, error: Exception) -> None:
-        """Raises OSError in one line, after what remains of the save is removed."""
+        """Removes what remains of the save; raises the error in one line."""
         self._remove_unfinished()
         self._manager.reload()
         codes = [f"os_error_code='{code}'" for code in _DISK_FULL]
         full = getattr(error, "errno", None) in _DISK_FULL
         if full or any(code in str(error) for code in codes):
             raise self._disk_full("a checkpoint could not be saved") from error
-        raise OSError(
-            errno.EIO,
+        raise errors.Stopped(
             f"checkpoint {self._saving[0]} could not be saved in {self.folder}"
             f" ({step_folder.reason_of(error)}): see to the disk and run the same"
             f" command again ({self._last_good()})",

@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from afgan_jax import locks
+from afgan_jax import errors, locks
 from afgan_jax.runs import atomic, checkpoints, checksums, orbax_path, step_folder
 from afgan_jax.runs import config as config_lib
 from afgan_jax.runs import retention as retentions
@@ -183,9 +183,19 @@ class Run:
         self._append(f"metric-{name}.jsonl", line)
 
     def _append(self, name: str, line: Mapping[str, Any]) -> None:
-        if jax.process_index() == 0:
-            with open(self.path / name, "a") as file:
-                file.write(json.dumps({**line, "timestamp": time.time()}) + "\n")
+        """Adds the whole line, or raises OSError."""
+        if jax.process_index() != 0:
+            return
+        left = json.dumps({**line, "timestamp": time.time()}).encode() + b"\n"
+        path = self.path / name
+        with errors.writing(path), open(path, "ab", buffering=0) as file:
+            start = file.tell()
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                file.truncate(start)
+                raise
 
     def truncate_stats(self, nimg: int) -> int:
         """Removes the lines beyond nimg, and any half-written one, to resume there.

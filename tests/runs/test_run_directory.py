@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from processes import python, python_twice
 
+from afgan_jax import errors
 from afgan_jax.runs import (
     atomic,
     checkpoints,
@@ -373,7 +374,9 @@ def test_a_save_that_does_not_read_back_replaces_no_checkpoint(tmp_path, monkeyp
         with monkeypatch.context() as patch:  # Orbax then merges no parts
             patch.setattr(orbax_path._Literal, "glob", lambda *_: iter(()))
             saved.save(2, state(2))
-            with pytest.raises(OSError, match="manifest.ocdbt missing.*good step: 1"):
+            with pytest.raises(
+                errors.Stopped, match="manifest.ocdbt missing.*good step: 1"
+            ):
                 saved.wait()
         assert [path.name for path in tmp_path.iterdir()] == ["1"]
         saved.save(2, state(2))
