@@ -7,7 +7,7 @@ bits a channel, of which PIL silently drops the lower 8.
 
 import contextlib
 import io
-import pathlib
+import os
 import threading
 import weakref
 import zipfile
@@ -19,7 +19,7 @@ import numpy as np
 from etils import epath
 from PIL import Image
 
-from afgan_jax.data import paths
+from afgan_jax.data.listing import Listing, of_folder, of_zip
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -37,28 +37,39 @@ class Files:
         self._is_folder = path.is_dir()
         self._local = threading.local()
         if self._is_folder:
-            names = _below(path)
+            self.listing = of_folder(path)
         elif path.exists():
-            names = self._zip().namelist()
+            self._members = of_zip(self._zip())
+            self.listing = Listing(list(self._members))
         else:
             raise ValueError(f"{path} does not exist: give a zip or a folder of images")
-        self.names = sorted(names)
+        self.names = sorted(self.listing.names)
 
     def __reduce__(self):
         return Files, (self.path,)
 
     def open(self, name: str) -> io.IOBase:
+        if name in self.listing.broken:
+            target = os.readlink(self.path / name)
+            raise FileNotFoundError(f"it is a link to {target}, which is not there")
         if self._is_folder:
             return (self.path / name).open("rb")
-        return self._zip().open(name)
+        return self._zip().open(self._members[name])
+
+    def read(self, name: str) -> bytes:
+        """The content; BrokenImage if it cannot be read."""
+        with naming(self.path, name), self.open(name) as file:
+            return file.read()
 
     def _zip(self) -> zipfile.ZipFile:
         if not hasattr(self._local, "zip"):
             file = self.path.open("rb")
             try:
                 self._local.zip = zipfile.ZipFile(file)
-            except zipfile.BadZipFile as error:
+            except Exception as error:  # damaged zips raise errors of a dozen types
                 file.close()
+                if isinstance(error, OSError):
+                    raise
                 raise ValueError(
                     f"{self.path} is neither a folder nor a readable zip: {error}"
                 ) from error
@@ -71,7 +82,7 @@ class Files:
         if self._is_folder:
             content = (self.path / name).read_bytes()
             return len(content), zlib.crc32(content)
-        info = self._zip().getinfo(name)
+        info = self._zip().getinfo(self._members[name])
         return info.file_size, info.CRC
 
     @property
@@ -80,13 +91,8 @@ class Files:
         return self.with_suffix(SUFFIXES)
 
     def with_suffix(self, suffixes: tuple[str, ...]) -> tuple[str, ...]:
-        """The names that end in one of these, without hidden files."""
-        return tuple(
-            name
-            for name in self.names
-            if name.lower().endswith(suffixes)
-            and not name.rpartition("/")[2].startswith(".")
-        )
+        """The names that end in one of these."""
+        return tuple(n for n in self.names if n.lower().endswith(suffixes))
 
     def read_header(self, name: str) -> tuple[tuple[int, int], str]:
         """((width, height), mode), without decoding."""
@@ -121,16 +127,6 @@ def attempt(function: Callable, *args) -> Any:
         return function(*args)
     except BrokenImage as error:
         return str(error)
-
-
-def _below(folder: epath.Path) -> list[str]:
-    # Walking gs://BUCKET gives names without the scheme.
-    top = pathlib.PurePath(paths.without_scheme(folder))
-    found = []
-    for root, _, files in folder.walk():
-        below = pathlib.PurePath(paths.without_scheme(root)).relative_to(top)
-        found += [(below / file).as_posix() for file in files]
-    return found
 
 
 def _close(*handles) -> None:

@@ -125,9 +125,12 @@ def _stamps(files: Files, images: tuple[str, ...]) -> list[str]:
     if not files.path.is_dir():
         stat = os.stat(files.path)
         return [f"{stat.st_size} {stat.st_mtime_ns}"]
-    stats = [(name, os.lstat(files.path / name)) for name in images]
-    return [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
+    broken = set(files.listing.broken)
+    stats = [(n, os.stat(files.path / n)) for n in images if n not in broken]
+    links = [f"{name} -> {target}" for name, target in files.listing.links.items()]
+    return links + [f"{n} {stat.st_size} {stat.st_mtime_ns}" for n, stat in stats]
 
 
 def _digest(parts: list[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    text = "\n".join(parts)
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
