@@ -64,7 +64,7 @@ def convert(
     and listed in OUT.skipped.txt.
     """
     # Here, not on top: --help must not wait for NumPy.
-    from afgan_jax.data import convert, paths, sources, writer
+    from afgan_jax.data import convert, label_files, paths, sources, writer
 
     writer.check_free(paths.resolve(out))  # before a source that takes long to open
     opened = sources.open_source(source)
@@ -83,15 +83,18 @@ def convert(
     print(f"{out}: {report.converted} images, {_labels(report.table)}")
     if report.resumed:
         print(f"  {report.resumed} of them from an earlier attempt")
-    if report.table is None and any("/" in name for name in opened.images):
+    if report.table is None and label_files.could_be_classes(opened.images):
         print("  --labels=folders would make its folders classes")
+    for line in report.left_out:
+        print(f"  not used: {line}", file=sys.stderr)
     if report.skipped:
         listing = paths.resolve(f"{out.rstrip('/')}.skipped.txt")
-        lines = [f"{name}\t{reason}" for name, reason in report.skipped]
-        listing.write_text("\n".join(lines) + "\n")
+        lines = [f"{paths.printable(n)}\t{reason}" for n, reason in report.skipped]
+        text = "\n".join(lines) + "\n"
+        listing.write_bytes(text.encode(errors="surrogateescape"))
         print(f"  {len(lines)} left out, listed in {listing}:", file=sys.stderr)
-        for _, reason in report.skipped[:LISTED]:
-            print(f"    {reason}", file=sys.stderr)
+        for line in lines[:LISTED]:
+            print(f"    {line.replace(chr(9), ': ')}", file=sys.stderr)
 
 
 def _labels(table) -> str:

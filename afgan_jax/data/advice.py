@@ -41,7 +41,8 @@ def describe(findings: Findings) -> list[str]:
     if more:
         group = " = ".join(findings.duplicates[0][:EXAMPLES])
         line = f"! {more} are copies of others, such as {group}: remove them"
-    return [*lines, line, *_defects(findings), *_labels(findings)]
+    unused = [f"! not used: {line}" for line in findings.left_out]
+    return [*lines, line, *_defects(findings), *_labels(findings), *unused]
 
 
 def _ranked(counts) -> list:

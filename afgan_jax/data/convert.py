@@ -19,7 +19,15 @@ import PIL
 import tqdm
 from etils import epath
 
-from afgan_jax.data import files, labels, paths, transforms, writer
+from afgan_jax.data import (
+    files,
+    label_files,
+    labels,
+    left_out,
+    paths,
+    transforms,
+    writer,
+)
 from afgan_jax.data.sources import Source
 
 RECIPE = 1  # increase it when the same source and settings give other bytes
@@ -40,12 +48,13 @@ class Settings:
 @dataclasses.dataclass(frozen=True)
 class Report:
     """The number of images, and of those from an interrupted attempt; what was skipped,
-    as (name, reason); the labels."""
+    as (name, reason); the labels; what is in the source and was not used, in words."""
 
     converted: int
     resumed: int
     skipped: tuple[tuple[str, str], ...]
     table: labels.Table | None
+    left_out: tuple[str, ...] = ()
 
 
 def convert(
@@ -92,7 +101,8 @@ def convert(
     try:
         broken |= _fill(target, source, sorted(headers), settings, workers)
         if not target.names:
-            raise ValueError(f"{source.name}: no image is left, {_some(broken)}")
+            why = _some(source, broken)
+            raise ValueError(f"{source.name}: no image is left, {why}")
         target.finish(_label_file(target.names, images, table))
     except ValueError:
         target.discard()
@@ -101,7 +111,20 @@ def convert(
         target.leave()
         raise
     skipped = tuple((images[index], broken[index]) for index in sorted(broken))
-    return Report(len(target.names), resumed, skipped, table)
+    unused = _left_out(source, label_source)
+    return Report(len(target.names), resumed, skipped, table, unused)
+
+
+def _left_out(source: Source, label_source: str) -> tuple[str, ...]:
+    if source.files is None:
+        return ()
+    if label_source == "none":
+        tables = label_files.candidates(source.files)
+    elif label_source == "auto":
+        tables = [label_files.find(source.files)]
+    else:
+        tables = [label_files.within(source.files, label_source)]
+    return tuple(left_out.describe(source.files, source.images, tables))
 
 
 def _find_labels(
@@ -113,7 +136,9 @@ def _find_labels(
     if label_source == "auto":
         table = source.table
     elif label_source == "folders":
-        table = labels.from_folders(images, f"{source.name} by its folders")
+        table = labels.from_folders(
+            images, f"{source.name} by its folders", source.images
+        )
     else:
         table = labels.read_csv(paths.resolve(label_source), images)
     labels.vectors(table.of(images, fix="add them, or set labels=none"), table.where)
@@ -129,14 +154,20 @@ def _survey(
     found = tqdm.tqdm(found, total=count, unit=" headers", disable=None, leave=False)
     headers, broken = {}, {}
     for index, result in enumerate(found):
-        (broken if isinstance(result, str) else headers)[index] = result
+        if isinstance(result, files.BrokenImage):
+            broken[index] = result.reason
+        else:
+            headers[index] = result
     if not headers:
-        raise ValueError(f"{source.name}: no image can be read, {_some(broken)}")
+        why = _some(source, broken)
+        raise ValueError(f"{source.name}: no image can be read, {why}")
     return headers, broken
 
 
-def _some(broken: dict[int, str]) -> str:
-    return f"{len(broken)} fail, the first with: {broken[min(broken)]}"
+def _some(source: Source, broken: dict[int, str]) -> str:
+    first = min(broken)
+    reason = f"{source.images[first]}: {broken[first]}"
+    return f"{len(broken)} fail, the first with: {reason}"
 
 
 def _check_sizes(
@@ -194,13 +225,13 @@ def _fill(
 def _make(source: Source, index: int, settings: Settings) -> bytes | str:
     """The PNG, or why there is none."""
     image = files.attempt(source.read, index)
-    if isinstance(image, str):
-        return image
+    if isinstance(image, files.BrokenImage):
+        return image.reason
     flat = transforms.to_eight_bits(image, settings.channels, settings.background)
     try:
         shown = transforms.fit_to(flat, settings.size, settings.fit, settings.filter)
     except ValueError as error:
-        return f"{source.images[index]}: {error}"
+        return str(error)
     return writer.encode(shown)
 
 

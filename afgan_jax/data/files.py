@@ -1,8 +1,7 @@
 """The files of a folder or a zip, local or in a bucket, and images read from them.
 
-Names are paths below the folder or in the zip, with "/" on every system. Images are
-PNG, JPEG or WebP; modes are PIL's (L, RGB, P, ...), followed by ";16" for PNGs of 16
-bits a channel, of which PIL silently drops the lower 8.
+Names are as in `listing`. Modes are PIL's (L, RGB, P, ...), followed by ";16" for files
+of 16 bits a channel, of which PIL silently drops the lower 8.
 """
 
 import contextlib
@@ -17,16 +16,18 @@ from typing import Any
 
 import numpy as np
 from etils import epath
-from PIL import Image
 
+from afgan_jax.data import formats
 from afgan_jax.data.listing import Listing, of_folder, of_zip
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 class BrokenImage(ValueError):
     """An image that cannot be read; the text names it and the reason."""
+
+    def __init__(self, path: object, name: str, reason: str):
+        text = f"{path}: {name} cannot be read ({reason}): replace or remove it"
+        super().__init__(text)
+        self.reason = reason
 
 
 class Files:
@@ -61,6 +62,11 @@ class Files:
         with naming(self.path, name), self.open(name) as file:
             return file.read()
 
+    def head(self, name: str) -> bytes:
+        """The first formats.HEAD bytes; BrokenImage if they cannot be read."""
+        with naming(self.path, name), self.open(name) as file:
+            return file.read(formats.HEAD)
+
     def _zip(self) -> zipfile.ZipFile:
         if not hasattr(self._local, "zip"):
             file = self.path.open("rb")
@@ -87,26 +93,23 @@ class Files:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The names of images."""
-        return self.with_suffix(SUFFIXES)
-
-    def with_suffix(self, suffixes: tuple[str, ...]) -> tuple[str, ...]:
-        """The names that end in one of these."""
+        """The names of images, by their suffixes."""
+        suffixes = formats.readable().suffixes
         return tuple(n for n in self.names if n.lower().endswith(suffixes))
 
     def read_header(self, name: str) -> tuple[tuple[int, int], str]:
         """((width, height), mode), without decoding."""
         with naming(self.path, name), self.open(name) as file:
-            with Image.open(file, formats=FORMATS) as image:
-                return image.size, mode_of(image)
+            with formats.open_image(file) as image:
+                return image.size, formats.mode_of(image)
 
     def read_image(self, name: str) -> tuple[tuple[int, int], str, np.ndarray]:
         """((width, height), mode, pixels)."""
         with naming(self.path, name), self.open(name) as file:
             # Reads all, so that zipfile compares the checksum.
             content = io.BytesIO(file.read())
-            with Image.open(content, formats=FORMATS) as image:
-                return image.size, mode_of(image), np.array(image)
+            with formats.open_image(content) as image:
+                return image.size, formats.mode_of(image), np.array(image)
 
 
 @contextlib.contextmanager
@@ -115,27 +118,25 @@ def naming(path: object, name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # damaged files raise errors of a dozen types
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise BrokenImage(
-            f"{path}: {name} cannot be read ({reason}): replace or remove it"
-        ) from error
+        raise BrokenImage(path, name, _reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
+    text = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+    told = isinstance(error, OSError | ValueError) and text
+    return text if told else f"{type(error).__name__}: {text}"
 
 
 def attempt(function: Callable, *args) -> Any:
-    """function(*args), or the text of the BrokenImage that it raises."""
+    """function(*args), or the BrokenImage that it raises."""
     try:
         return function(*args)
     except BrokenImage as error:
-        return str(error)
+        return error
 
 
 def _close(*handles) -> None:
     for handle in handles:
         handle.close()
-
-
-def mode_of(image: Image.Image) -> str:
-    """PIL's mode, followed by ";16" if the file has 16 bits a channel."""
-    coded = str(image.tile)  # as in [("zip", (0, 0, 8, 8), 41, "RGB;16B")]
-    deep = image.mode in ("L", "RGB") and ";16" in coded
-    return f"{image.mode};16" if deep else image.mode
