@@ -75,6 +75,8 @@ def _labels(findings: Findings) -> Iterator[str]:
     elif findings.classes is None:
         dim = findings.label_dim
         yield f"  labels: vectors of {dim}" if dim else "  no labels"
+        if not dim and findings.could_be_classes:
+            yield "  its folders could be classes: dataset convert --labels=folders"
     else:
         ranked = findings.classes.most_common()
         (most, many), (least, few) = ranked[0], ranked[-1]

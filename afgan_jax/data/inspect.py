@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import tqdm
 
-from afgan_jax.data import defects, labels, left_out, paths
+from afgan_jax.data import defects, label_files, labels, left_out, paths
 from afgan_jax.data.files import BrokenImage, Files, attempt
 
 SAMPLE = 2000  # images checked for defects: gives shares to about a percent
@@ -26,8 +26,8 @@ class Findings:
 
     flagged: images by defect; checked: how many images could be checked for it.
     duplicates: groups of images of equal pixels. classes: images by class; None: no
-    classes. label_dim: the length of label vectors. left_out: what else is there, in
-    words.
+    classes. label_dim: the length of label vectors. could_be_classes: the folders
+    of the images. left_out: what else is there, in words.
     """
 
     path: str
@@ -42,6 +42,7 @@ class Findings:
     class_names: tuple[str, ...] | None
     label_dim: int
     label_fault: str | None
+    could_be_classes: bool
     left_out: tuple[str, ...]
 
 
@@ -84,7 +85,8 @@ def inspect(
         duplicates=_duplicates(views),
         flagged=flagged,
         checked=checked,
-        left_out=tuple(left_out.told_of_set(files, names)),
+        could_be_classes=label_files.could_be_classes(names),
+        left_out=tuple(left_out.of_set(files, names)),
         **_labels(files, names),
     )
 

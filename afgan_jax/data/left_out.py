@@ -71,15 +71,10 @@ def _kinds(files: Files, taken: set[str]) -> Iterator[tuple[str, list[str]]]:
     yield from sorted(found.items())
 
 
-def told_of_set(files: Files, images: Sequence[str]) -> list[str]:
-    """`describe` of a set to train on, and whether its folders look like classes."""
+def of_set(files: Files, images: Sequence[str]) -> list[str]:
+    """`describe` of a set to train on, whose labels are those of its dataset.json."""
     try:
         table = label_files.find(files)
-    except ValueError:  # several tables, of which none is used
+    except ValueError:  # several, of which none is used
         table = None
-    lines = describe(files, images, [table])
-    if table is None and label_files.could_be_classes(images):
-        lines.append(
-            "folders that could be classes: convert the set with labels=folders"
-        )
-    return lines
+    return describe(files, images, [table])

@@ -8,7 +8,15 @@ from data.conversions import made, read
 from data.pictures import encoded, folder, noise, numbered
 from etils import epath
 
-from afgan_jax.data import archive, files, inspect, label_files, labels, left_out
+from afgan_jax.data import (
+    advice,
+    archive,
+    files,
+    inspect,
+    label_files,
+    labels,
+    left_out,
+)
 
 CLASSES = [["0.png", 1], ["./1.png", 0], ["2.png", 1]]
 
@@ -44,7 +52,7 @@ def test_labels_at_the_top_are_taken_before_those_below(tmp_path):
     folder(tmp_path, {"old/dataset.json": b"not even JSON"})
     assert label_files.find(opened(tmp_path)) == "dataset.json"
     assert len(labels.read_table(opened(tmp_path)).rows) == 3
-    said = left_out.told_of_set(opened(tmp_path), opened(tmp_path).images)
+    said = left_out.of_set(opened(tmp_path), opened(tmp_path).images)
     assert said == ["files that may hold labels: old/dataset.json"]
 
 
@@ -104,7 +112,7 @@ def test_the_first_images_have_the_classes_they_have_among_all(tmp_path):
 def test_whatever_looks_like_labels_is_told(tmp_path, name):
     source = numbered(folder(tmp_path / "in", {name: b"", "notes.txt": b""}), 2)
     line = f"files that may hold labels: {name}"
-    assert left_out.told_of_set(opened(source), opened(source).images) == [line]
+    assert left_out.of_set(opened(source), opened(source).images) == [line]
     assert inspect.inspect(source).left_out == (line,)
     assert made(source, tmp_path / "auto").left_out == (line,)
     assert made(source, tmp_path / "none", label_source="none").left_out == ()
@@ -119,9 +127,8 @@ def test_a_table_that_is_used_is_not_told(tmp_path):
 
 def test_folders_that_could_be_classes_are_told(tmp_path):
     source = numbered(tmp_path / "in", 2, names="{}/a.png")
-    (line,) = left_out.told_of_set(opened(source), opened(source).images)
-    assert line.startswith("folders that could be classes")
+    lines = advice.describe(inspect.inspect(source))
+    assert "  its folders could be classes: dataset convert --labels=folders" in lines
     made(source, tmp_path / "out")
-    assert not left_out.told_of_set(
-        opened(tmp_path / "out"), ("00000/img00000000.png",)
-    )
+    for other in (tmp_path / "out", numbered(tmp_path / "one", 2, names="a/{}.png")):
+        assert not inspect.inspect(other).could_be_classes
