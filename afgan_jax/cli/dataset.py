@@ -37,6 +37,11 @@ Channels = flags.choice(
     "channels", "grey or RGB; auto: grey if all images are", "auto", "1", "3"
 )
 Background = flags.choice("background", "behind what is transparent", "white", "black")
+DEPTH = "bits in use of grey images of 16 bits, such as 12; default: all"
+PIXELS = (
+    "of an image, more are left out; about 8 bytes of memory each, for every worker;"
+    " default: 178956970"
+)
 Workers = flags.count("workers", "threads; default: all cores")
 
 
@@ -51,7 +56,9 @@ def convert(
     labels: flags.text("labels", LABELS) = "auto",
     channels: Channels = "auto",
     background: Background = "white",
+    depth: flags.count("depth", DEPTH) = None,
     max_images: flags.count("max-images", "only the first so many") = None,
+    max_pixels: flags.count("max-pixels", PIXELS) = None,
     workers: Workers = None,
 ) -> None:
     """Convert images to an archive that can be trained on.
@@ -64,7 +71,7 @@ def convert(
     and listed in OUT.skipped.txt.
     """
     # Here, not on top: --help must not wait for NumPy.
-    from afgan_jax.data import convert, label_files, paths, sources, writer
+    from afgan_jax.data import convert, label_files, paths, sources, transforms, writer
 
     writer.check_free(paths.resolve(out))  # before a source that takes long to open
     opened = sources.open_source(source)
@@ -77,7 +84,9 @@ def convert(
         label_source=labels,
         channels=channels,
         background=background,
+        depth=depth or transforms.DEPTH,
         max_images=max_images,
+        max_pixels=max_pixels or convert.MAX_PIXELS,
         workers=workers,
     )
     print(f"{out}: {report.converted} images, {_labels(report.table)}")
@@ -85,6 +94,13 @@ def convert(
         print(f"  {report.resumed} of them from an earlier attempt")
     if report.table is None and label_files.could_be_classes(opened.images):
         print("  --labels=folders would make its folders classes")
+    if report.dark:
+        names = ", ".join(map(paths.printable, report.dark[:LISTED]))
+        print(
+            f"  {len(report.dark)} of 16 bits came out nearly black, such as {names}:"
+            " if they use fewer bits, convert them with --depth=12",
+            file=sys.stderr,
+        )
     for line in report.left_out:
         print(f"  not used: {line}", file=sys.stderr)
     if report.skipped:

@@ -4,10 +4,12 @@ Formats and suffixes are those of the installed Pillow, and of its plugins for H
 (pillow-heif) and JPEG XL (pillow-jxl-plugin) where they are installed.
 """
 
+import contextlib
 import functools
 import importlib
 import io
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from PIL import Image
@@ -106,6 +108,16 @@ def open_image(file: io.IOBase) -> Image.Image:
     except Image.DecompressionBombError as error:
         most = 2 * Image.MAX_IMAGE_PIXELS
         raise ValueError(f"it has more than {most:,} pixels") from error
+
+
+@contextlib.contextmanager
+def any_size() -> Iterator[None]:
+    """Lets Pillow open images of any number of pixels meanwhile, in all threads."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def of_name(name: str) -> str | None:

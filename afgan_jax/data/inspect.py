@@ -9,10 +9,12 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import os
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 import tqdm
+from PIL import Image
 
 from afgan_jax.data import defects, label_files, labels, left_out, paths
 from afgan_jax.data.files import BrokenImage, Files, attempt
@@ -68,7 +70,11 @@ def inspect(
     def view(name: str) -> _View | BrokenImage:
         return attempt(_view, files, name, name in chosen)
 
-    with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with (
+        warnings.catch_warnings(),
+        concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as pool,
+    ):
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         found = tqdm.tqdm(
             pool.map(view, names), total=len(names), unit=" images", disable=None
         )

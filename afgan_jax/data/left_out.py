@@ -78,3 +78,18 @@ def of_set(files: Files, images: Sequence[str]) -> list[str]:
     except ValueError:  # several, of which none is used
         table = None
     return describe(files, images, [table])
+
+
+def of_conversion(
+    files: Files | None, images: Sequence[str], label_source: str
+) -> list[str]:
+    """`describe` of what is converted with these labels; see convert."""
+    if files is None:
+        return []
+    if label_source == "none":
+        tables = label_files.candidates(files)
+    elif label_source == "auto":
+        tables = [label_files.find(files)]
+    else:
+        tables = [label_files.within(files, label_source)]
+    return describe(files, images, tables)

@@ -20,6 +20,8 @@ from afgan_jax.data.files import Files, naming
 
 SCHEME = "tfds:"
 
+Header = tuple[transforms.Size, str]  # and the mode
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -32,7 +34,7 @@ class Source:
 
     name: str
     images: tuple[str, ...]
-    header: Callable[[int], tuple[transforms.Size, str]]
+    header: Callable[[int], Header]
     read: Callable[[int], Image.Image]
     read_table: Callable[[], labels.Table | None]
     key: str
@@ -87,7 +89,7 @@ def _encoded(
 ) -> Source:
     """The source of images that Pillow decodes from files."""
 
-    def header(index: int) -> tuple[transforms.Size, str]:
+    def header(index: int) -> Header:
         with naming(where, images[index]), open_file(index) as file:
             with formats.open_image(file) as image:
                 mode = formats.mode_of(image)
@@ -111,7 +113,7 @@ def _from_original(path: epath.Path) -> Source:
     def read(index: int) -> Image.Image:
         return Image.fromarray(pixels[index])
 
-    def header(index: int) -> tuple[transforms.Size, str]:
+    def header(index: int) -> Header:
         image = read(index)
         return image.size, image.mode
 
