@@ -14,7 +14,7 @@ from afgan_jax.assembly import settings as assembled
 from afgan_jax.augment import control
 from afgan_jax.augment import pipeline as augmentation
 from afgan_jax.bench import memory
-from afgan_jax.data import labels, pipeline, sets
+from afgan_jax.data import label_files, labels, left_out, pipeline, sets
 from afgan_jax.metrics import cache, evaluation, evaluator, sharding, weights
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.networks import generator
@@ -251,4 +251,9 @@ def _introduce(archive) -> Iterator[str]:
         yield labels.describe(archive.labels, archive.class_names)
     else:
         warning = labels.unused(archive.files, archive.images)
-        yield from () if warning is None else (warning,)
+        if warning is not None:
+            yield warning
+        elif label_files.could_be_classes(archive.images):
+            yield f"{archive.name}: its folders could be classes, see dataset convert"
+    for line in left_out.of_set(archive.files, archive.images):
+        yield f"WARNING: {archive.name} holds more, which is not used: {line}"
