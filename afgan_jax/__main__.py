@@ -101,7 +101,7 @@ def _watch(read: int) -> None:
 if __name__ == "__main__":
     _heed_interrupts()
     code = main()
-    if code == 130:
+    if code:  # there may be threads and processes that would be waited for
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
