@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from data.images import encoded, folder, noise, numbered
 
@@ -23,7 +24,11 @@ def typed(*words):
 def process(*words):
     command = [sys.executable, "-m", "afgan_jax", "dataset", *map(str, words)]
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -39,6 +44,21 @@ def test_convert_says_what_it_made_and_what_it_left_out(tmp_path, capsys):
     listed = Path(f"{out}.skipped.txt").read_text()
     assert listed.startswith("b.png\t") and listed.count("\n") == 1
     assert len(archive.Archive.open(out, resolution=8)) == 3
+
+
+def test_convert_says_what_it_did_not_use_and_what_came_out_dark(tmp_path, capsys):
+    dark = encoded(np.full([8, 8], 4095, np.uint16))
+    files = {"0.png": encoded(noise()), "dark.png": dark, "a.heic": b"", "a.csv": b""}
+    source, out = folder(tmp_path / "in", files), tmp_path / "a.zip"
+    assert typed("convert", source, out) == 0
+    said = capsys.readouterr().err
+    assert "1 of 16 bits came out nearly black, such as dark.png: if they" in said
+    assert "  not used: 1 HEIC (a.heic; pip install pillow-heif)\n" in said
+    assert "  not used: files that may hold labels: a.csv\n" in said
+    flags = ("--depth=12", "--max-pixels=64", "--labels=none")
+    assert typed("convert", source, tmp_path / "b.zip", *flags) == 0
+    said = capsys.readouterr().err
+    assert "nearly black" not in said and "a.csv" not in said and "a.heic" in said
 
 
 def test_flags_may_stand_before_the_paths(tmp_path, capsys):

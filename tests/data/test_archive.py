@@ -5,14 +5,12 @@ import io
 import json
 import pickle
 import re
-import struct
 import threading
 import zipfile
-import zlib
 
 import numpy as np
 import pytest
-from data.images import folder
+from data.images import folder, png16
 from PIL import Image
 from reference import official
 
@@ -182,19 +180,6 @@ def refused(path, message, **options):
         list(Archive.open(path, **options))
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
-
-
-def png16():
-    """An RGB image of 16 bits a channel, which PIL cannot write."""
-
-    def chunk(kind, content):
-        checksum = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + checksum
-
-    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
-    rows = zlib.compress(bytes(8 * (1 + 8 * 6)))
-    chunks = [(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
 
 
 @pytest.mark.parametrize(

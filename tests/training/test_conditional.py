@@ -131,3 +131,16 @@ def test_networks_of_other_labels_are_refused(
     with pytest.raises(ValueError, match=message):
         begin(monkeypatch, images, tmp_path / "run", **overrides)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_a_set_holds_and_is_not_trained_on_is_told(monkeypatch, tmp_path, capsys):
+    images = labelled(tmp_path / "set.zip", None)
+    with zipfile.ZipFile(images, "a") as more:
+        for name in ("a.heic", "labels.csv"):
+            more.writestr(name, b"")
+    begin(monkeypatch, images, tmp_path / "run")
+    warnings = [x for x in capsys.readouterr().err.splitlines() if "WARNING" in x]
+    assert [line.partition("not used: ")[2] for line in warnings] == [
+        "1 HEIC (a.heic; pip install pillow-heif)",
+        "files that may hold labels: labels.csv",
+    ]

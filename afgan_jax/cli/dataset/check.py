@@ -14,7 +14,8 @@ def main(
     sample: flags.count("sample", "how many images are judged for defects") = 2000,
     workers: flags.Workers = None,
 ) -> None:
-    from afgan_jax.data import advice, inspect
+    from afgan_jax.data import advice, inspect, paths
 
     findings = inspect.inspect(path, sample=sample, workers=workers)
-    print("\n".join([*advice.describe(findings), *advice.suggest(findings)]))
+    for line in [*advice.describe(findings), *advice.suggest(findings)]:
+        print(paths.printable(line))

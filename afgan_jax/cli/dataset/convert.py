@@ -40,6 +40,11 @@ Channels = flags.choice(
     "channels", "grey or RGB; auto: grey if all images are", "auto", "1", "3"
 )
 Background = flags.choice("background", "behind what is transparent", "white", "black")
+DEPTH = "bits in use of grey images of 16 bits, such as 12; default: all"
+PIXELS = (
+    "of an image, more are left out; about 8 bytes of memory each, for every worker;"
+    " default: 178956970"
+)
 
 
 def main(
@@ -53,11 +58,13 @@ def main(
     labels: flags.text("labels", LABELS) = "auto",
     channels: Channels = "auto",
     background: Background = "white",
+    depth: flags.count("depth", DEPTH) = None,
     max_images: flags.count("max-images", "only the first so many") = None,
+    max_pixels: flags.count("max-pixels", PIXELS) = None,
     workers: flags.Workers = None,
 ) -> None:
     # Here, not on top: --help must not wait for NumPy.
-    from afgan_jax.data import convert, paths, sources, writer
+    from afgan_jax.data import convert, label_files, paths, sources, transforms, writer
 
     writer.check_free(paths.resolve(out))  # before a source that takes long to open
     opened = sources.open_source(source)
@@ -70,21 +77,33 @@ def main(
         label_source=labels,
         channels=channels,
         background=background,
+        depth=depth or transforms.DEPTH,
         max_images=max_images,
+        max_pixels=max_pixels or convert.MAX_PIXELS,
         workers=workers,
     )
     print(f"{out}: {report.converted} images, {_labels(report.table)}")
     if report.resumed:
         print(f"  {report.resumed} of them from an earlier attempt")
-    if report.table is None and any("/" in name for name in opened.images):
+    if report.table is None and label_files.could_be_classes(opened.images):
         print("  --labels=folders would make its folders classes")
+    if report.dark:
+        names = ", ".join(map(paths.printable, report.dark[:LISTED]))
+        print(
+            f"  {len(report.dark)} of 16 bits came out nearly black, such as {names}:"
+            " if they use fewer bits, convert them with --depth=12",
+            file=sys.stderr,
+        )
+    for line in report.left_out:
+        print(f"  not used: {line}", file=sys.stderr)
     if report.skipped:
         listing = paths.resolve(f"{out.rstrip('/')}.skipped.txt")
-        lines = [f"{name}\t{reason}" for name, reason in report.skipped]
-        listing.write_text("\n".join(lines) + "\n")
+        lines = [f"{paths.printable(n)}\t{reason}" for n, reason in report.skipped]
+        text = "\n".join(lines) + "\n"
+        listing.write_bytes(text.encode(errors="surrogateescape"))
         print(f"  {len(lines)} left out, listed in {listing}:", file=sys.stderr)
-        for _, reason in report.skipped[:LISTED]:
-            print(f"    {reason}", file=sys.stderr)
+        for line in lines[:LISTED]:
+            print(f"    {line.replace(chr(9), ': ')}", file=sys.stderr)
 
 
 def _labels(table) -> str:
