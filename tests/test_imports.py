@@ -29,8 +29,9 @@ MAY_IMPORT = {
     "errors": set(),
     "ranges": {"errors"},
     "locks": set(),
+    "streams": set(),
     "xla_flags": set(),
-    "__main__": {"errors", "cli", "xla_flags"},
+    "__main__": {"errors", "cli", "streams", "xla_flags"},
     "__init__": set(),
 }
 ONLY_IN = {
