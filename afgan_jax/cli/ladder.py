@@ -16,7 +16,6 @@ that could be moved: it is trained, not measured.
 """
 
 import dataclasses
-import json
 from pathlib import Path
 
 from afgan_jax.cli import flags
@@ -40,6 +39,7 @@ def main(
     # Here, not on top: --help must not wait for JAX.
     import tqdm
 
+    from afgan_jax import json_files
     from afgan_jax.analysis import ladder
     from afgan_jax.runs import atomic
     from afgan_jax.viz import plot
@@ -48,7 +48,7 @@ def main(
     settings = {"kimg": kimg, "samples": samples, "batch": batch}
     settings |= {"config": config.changes}
     path = workdir / RECORD
-    found = json.loads(path.read_text()) if path.exists() else None
+    found = json_files.parse(path.read_bytes(), path) if path.exists() else None
     record = ladder.resume(found, settings)
     if found is not None:
         atomic.write_json(path, record)
