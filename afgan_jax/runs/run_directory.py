@@ -163,7 +163,10 @@ class Run:
     def class_names(self) -> tuple[str, ...] | None:
         """Names of the classes of the run's image set; None if they have none."""
         file = self.path / CLASSES
-        return tuple(json.loads(file.read_text())) if file.is_file() else None
+        try:
+            return tuple(json.loads(file.read_bytes())) if file.is_file() else None
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{file} is damaged ({error}): restore it") from None
 
     def append_stats(self, stats: Mapping[str, Any]) -> None:
         """Adds one line to stats.jsonl; a value that is not finite becomes null."""
@@ -205,10 +208,10 @@ class Run:
         kept = []
         path = self.path / "stats.jsonl"
         if jax.process_index() == 0 and path.exists():
-            lines = path.read_text().splitlines(keepends=True)
+            lines = path.read_bytes().splitlines(keepends=True)
             kept = [line for line in lines if _nimg_of(line) <= nimg]
             if kept != lines:
-                atomic.write(path, "".join(kept))
+                atomic.write(path, b"".join(kept))
         if jax.process_count() > 1:
             return int(multihost_utils.broadcast_one_to_all(np.int32(len(kept))))
         return len(kept)
@@ -288,7 +291,7 @@ def _json_value(value: Any) -> Any:
     return float(value) if math.isfinite(value) else None
 
 
-def _nimg_of(line: str) -> float:
+def _nimg_of(line: bytes) -> float:
     try:
         return json.loads(line)["nimg"]
     except (ValueError, KeyError, TypeError):
