@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data.pictures import encoded, folder, noise, numbered
+from PIL import Image
 
 from afgan_jax import __main__
 from afgan_jax.cli import dataset
@@ -49,10 +50,14 @@ def test_convert_says_what_it_made_and_what_it_left_out(tmp_path, capsys):
 def test_convert_says_what_it_did_not_use_and_what_came_out_dark(tmp_path, capsys):
     dark = encoded(np.full([8, 8], 4095, np.uint16))
     files = {"0.png": encoded(noise()), "dark.png": dark, "a.heic": b"", "a.csv": b""}
+    frames = [Image.fromarray(noise(seed=seed)) for seed in range(2)]
+    more = {"save_all": True, "append_images": frames[1:]}
+    files["anim.gif"] = encoded(frames[0], "gif", **more)
     source, out = folder(tmp_path / "in", files), tmp_path / "a.zip"
     assert typed("convert", source, out) == 0
     said = capsys.readouterr().err
     assert "1 of 16 bits came out nearly black, such as dark.png: if they" in said
+    assert "  1 have several frames or pages, of which the first is used" in said
     assert "  not used: 1 HEIC (a.heic; pip install pillow-heif)\n" in said
     assert "  not used: files that may hold labels: a.csv\n" in said
     flags = ("--depth=12", "--max-pixels=64", "--labels=none")

@@ -5,6 +5,7 @@ python -m afgan_jax dataset check OUT
 """
 
 import sys
+from collections.abc import Iterator
 
 from afgan_jax.cli import flags
 
@@ -94,15 +95,8 @@ def convert(
         print(f"  {report.resumed} of them from an earlier attempt")
     if report.table is None and label_files.could_be_classes(opened.images):
         print("  --labels=folders would make its folders classes")
-    if report.dark:
-        names = ", ".join(map(paths.printable, report.dark[:LISTED]))
-        print(
-            f"  {len(report.dark)} of 16 bits came out nearly black, such as {names}:"
-            " if they use fewer bits, convert them with --depth=12",
-            file=sys.stderr,
-        )
-    for line in report.left_out:
-        print(f"  not used: {line}", file=sys.stderr)
+    for line in _oddities(report):
+        print(f"  {line}", file=sys.stderr)
     if report.skipped:
         listing = paths.resolve(f"{out.rstrip('/')}.skipped.txt")
         lines = [f"{paths.printable(n)}\t{reason}" for n, reason in report.skipped]
@@ -111,6 +105,27 @@ def convert(
         print(f"  {len(lines)} left out, listed in {listing}:", file=sys.stderr)
         for line in lines[:LISTED]:
             print(f"    {line.replace(chr(9), ': ')}", file=sys.stderr)
+
+
+def _oddities(report) -> Iterator[str]:
+    """Lines on what came out other than it may be meant, or was not used."""
+    from afgan_jax.data import paths
+
+    def some(names):
+        return ", ".join(map(paths.printable, names[:LISTED]))
+
+    if report.dark:
+        yield (
+            f"{len(report.dark)} of 16 bits came out nearly black, such as"
+            f" {some(report.dark)}: if they use fewer bits, convert with --depth=12"
+        )
+    if report.several:
+        yield (
+            f"{len(report.several)} have several frames or pages, of which the first is"
+            f" used, such as {some(report.several)}"
+        )
+    for line in report.left_out:
+        yield f"not used: {line}"
 
 
 def _labels(table) -> str:
@@ -133,10 +148,11 @@ def check(
     Sizes, modes, duplicates, balance of classes, and whether images look upscaled,
     blocked by JPEG, aliased or letterboxed; faults begin with "!".
     """
-    from afgan_jax.data import advice, inspect
+    from afgan_jax.data import advice, inspect, paths
 
     findings = inspect.inspect(path, sample=sample, workers=workers)
-    print("\n".join([*advice.describe(findings), *advice.suggest(findings)]))
+    for line in [*advice.describe(findings), *advice.suggest(findings)]:
+        print(paths.printable(line))
 
 
 PARTS = {"convert": convert, "check": check}

@@ -1,4 +1,6 @@
-"""The generator and the labels that flags name."""
+"""The generator, images and labels that flags name."""
+
+import sys
 
 from afgan_jax import errors
 
@@ -20,6 +22,16 @@ def configured(config, *, has_weights: bool = True):
     found = settings.load(config.spec, config.changes)
     with errors.naming("generator"):
         return model.untrained(found["generator"], has_weights=has_weights)
+
+
+def images(path, **options):
+    """The Archive of --data or --images; tells what else is there. See Archive.open."""
+    from afgan_jax.data import archive, left_out
+
+    opened = archive.Archive.open(path, **options)
+    for line in left_out.of_source(opened.files, opened.images, "none"):
+        print(f"WARNING: {path} holds more, which is not used: {line}", file=sys.stderr)
+    return opened
 
 
 def label(model, class_: str | None, numbers: list[float] | None):

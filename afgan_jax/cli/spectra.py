@@ -135,14 +135,13 @@ def batches(real: tuple, run, step, samples, data, class_, label, batch: int):
 
     from afgan_jax.analysis import spectra
     from afgan_jax.cli import sources
-    from afgan_jax.data import archive
     from afgan_jax.metrics import samples as drawing
 
     images, most, seed = real
     if (run is None) == (images is None):
         raise ValueError("pass either --images=SET or --run=SOURCE")
     if images is not None:
-        opened = archive.Archive.open(images, max_images=most, seed=seed)
+        opened = sources.images(images, max_images=most, seed=seed)
         numbers = np.arange(len(opened))
         parts = np.split(numbers, range(batch, len(numbers), batch))
         return map(drawing.of_archive(opened).read, parts)

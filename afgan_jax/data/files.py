@@ -6,7 +6,6 @@ of 16 bits a channel, of which PIL silently drops the lower 8.
 
 import contextlib
 import io
-import os
 import threading
 import weakref
 import zipfile
@@ -18,7 +17,7 @@ import numpy as np
 from etils import epath
 
 from afgan_jax.data import formats
-from afgan_jax.data.listing import Listing, of_folder, of_zip
+from afgan_jax.data.listing import of_folder, of_zip
 
 
 class BrokenImage(ValueError):
@@ -40,8 +39,7 @@ class Files:
         if self._is_folder:
             self.listing = of_folder(path)
         elif path.exists():
-            self._members = of_zip(self._zip())
-            self.listing = Listing(list(self._members))
+            self.listing, self._members = of_zip(self._zip())
         else:
             raise ValueError(f"{path} does not exist: give a zip or a folder of images")
         self.names = sorted(self.listing.names)
@@ -51,7 +49,7 @@ class Files:
 
     def open(self, name: str) -> io.IOBase:
         if name in self.listing.broken:
-            target = os.readlink(self.path / name)
+            target = self.listing.broken[name]
             raise FileNotFoundError(f"it is a link to {target}, which is not there")
         if self._is_folder:
             return (self.path / name).open("rb")

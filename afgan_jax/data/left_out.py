@@ -80,10 +80,10 @@ def of_set(files: Files, images: Sequence[str]) -> list[str]:
     return describe(files, images, [table])
 
 
-def of_conversion(
+def of_source(
     files: Files | None, images: Sequence[str], label_source: str
 ) -> list[str]:
-    """`describe` of what is converted with these labels; see convert."""
+    """`describe` of images that are used with these labels; see convert."""
     if files is None:
         return []
     if label_source == "none":

@@ -15,6 +15,8 @@ import numpy as np
 from etils import epath
 from jaxtyping import UInt8
 
+from afgan_jax.data import clutter
+
 MNIST = "-images-idx3-ubyte.gz"
 MNIST_LABELS = "-labels-idx1-ubyte.gz"
 # {tar: (start of the names of training members, key of labels, key of class names)}
@@ -80,7 +82,8 @@ def _unpickled_members(path: epath.Path) -> Iterator[tuple[str, dict]]:
     with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
         for member in tar:
             name = member.name.rpartition("/")[2]
-            if member.isfile() and not name.endswith((".html", ".txt~")):
+            is_text = name.endswith((".html", ".txt~"))
+            if member.isfile() and not is_text and not clutter.is_clutter(member.name):
                 content = _Arrays(tar.extractfile(member), encoding="bytes").load()
                 yield name, {_text(key): value for key, value in content.items()}
 
