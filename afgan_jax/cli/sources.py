@@ -24,7 +24,7 @@ def configured(config, *, has_weights: bool = True):
         return model.untrained(found["generator"], has_weights=has_weights)
 
 
-def images(path, **options):
+def images(path: str, **options):
     """The Archive of --data or --images; tells what else is there. See Archive.open."""
     from afgan_jax.data import archive, left_out
 

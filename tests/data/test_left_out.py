@@ -133,6 +133,6 @@ def test_reasons_are_short_and_say_what_is_there(tmp_path, content, reason):
 
 def test_verbs_that_read_images_tell_what_they_leave(tmp_path, capsys):
     numbered(folder(tmp_path, {"a.heic": HEIC, "labels.csv": b""}), 2)
-    assert len(cli.images(tmp_path)) == 2
+    assert len(cli.images(str(tmp_path))) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("WARNING: ") and "not used: 1 HEIC (a.heic" in line
