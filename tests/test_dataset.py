@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data.pictures import encoded, folder, noise, numbered
+from data.images import encoded, folder, noise, numbered
 from PIL import Image
 
 from afgan_jax import __main__
-from afgan_jax.cli import dataset
+from afgan_jax.cli.dataset import convert as verb
 from afgan_jax.data import archive
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +35,7 @@ def process(*words):
 
 def test_convert_says_what_it_made_and_what_it_left_out(tmp_path, capsys):
     source = numbered(tmp_path / "in", 3, (12, 9), "{}/a.png")
-    (source / "b.png").write_bytes(b"no picture")
+    (source / "b.png").write_bytes(b"no image")
     out = tmp_path / "a.zip"
     assert typed("convert", source, out, "--size=8", "--fit=crop", "--workers=2") == 0
     said = capsys.readouterr()
@@ -131,7 +131,7 @@ def test_check_tells_what_is_there_and_how_to_train_on_it(tmp_path, capsys):
     ("text", "size"), [("256x128", (256, 128)), ("64", (64, 64)), ("8X8", (8, 8))]
 )
 def test_sizes_are_one_number_or_two(text, size):
-    assert dataset.size(text) == size
+    assert verb.size(text) == size
 
 
 @pytest.mark.parametrize("out", ["a.zip", "a"])

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from afgan_jax.data import formats
+from afgan_jax.data import formats, patience
 from afgan_jax.data.listing import of_folder, of_zip
 
 
@@ -47,7 +47,12 @@ class Files:
     def __reduce__(self):
         return Files, (self.path,)
 
-    def open(self, name: str) -> io.IOBase:
+    def open(self, name: str) -> io.BufferedReader:
+        """The file, read again after errors that pass (see `patience`)."""
+        where = f"{self.path}: {name}"
+        return patience.open_patiently(where, lambda: self._open(name), self._renew)
+
+    def _open(self, name: str) -> io.IOBase:
         if name in self.listing.broken:
             target = self.listing.broken[name]
             raise FileNotFoundError(f"it is a link to {target}, which is not there")
@@ -72,19 +77,28 @@ class Files:
                 self._local.zip = zipfile.ZipFile(file)
             except Exception as error:  # damaged zips raise errors of a dozen types
                 file.close()
-                if isinstance(error, OSError):
-                    raise
+                cause = error if isinstance(error, OSError) else error.__context__
+                if isinstance(cause, OSError):
+                    raise cause from None
                 raise ValueError(
                     f"{self.path} is neither a folder nor a readable zip: {error}"
                 ) from error
             # The garbage collector might free the file first, with a ResourceWarning.
-            weakref.finalize(self, _close, self._local.zip, file)
+            close = weakref.finalize(self, _close, self._local.zip, file)
+            self._local.close = close
         return self._local.zip
+
+    def _renew(self) -> None:
+        """Lets this thread open the zip anew."""
+        if hasattr(self._local, "zip"):
+            del self._local.zip
+            self._local.close()
 
     def checksum(self, name: str) -> tuple[int, int]:
         """(size, CRC-32) of a file; a zip keeps them in its directory."""
         if self._is_folder:
-            content = (self.path / name).read_bytes()
+            with self.open(name) as file:
+                content = file.read()
             return len(content), zlib.crc32(content)
         info = self._zip().getinfo(self._members[name])
         return info.file_size, info.CRC

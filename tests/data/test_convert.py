@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 from data.conversions import broken_set, content, made, read
-from data.pictures import encoded, folder, noise, numbered, png16
+from data.images import encoded, folder, noise, numbered, png16
 from PIL import Image
 
 from afgan_jax.data import inspect
@@ -52,7 +52,7 @@ def test_what_is_converted_can_be_trained_on(tmp_path, out):
         ("plain.ppm", encoded(noise(), "ppm"), "RGB"),
     ],
 )
-def test_every_kind_of_picture_becomes_rgb_among_rgb(tmp_path, name, file, mode):
+def test_every_kind_of_image_becomes_rgb_among_rgb(tmp_path, name, file, mode):
     source = folder(tmp_path / "in", {name: file, "z.png": encoded(noise())})
     report = made(source, tmp_path / "out")
     assert not report.skipped

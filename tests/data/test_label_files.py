@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from data.conversions import made, read
-from data.pictures import encoded, folder, noise, numbered
+from data.images import encoded, folder, noise, numbered
 from etils import epath
 
 from afgan_jax.data import (

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 from data.conversions import made
-from data.pictures import encoded, folder, noise, numbered
+from data.images import encoded, folder, noise, numbered
 from etils import epath
 from PIL import Image, features
 

@@ -5,7 +5,7 @@ import pickle
 import zipfile
 
 import pytest
-from data.pictures import encoded, folder, noise
+from data.images import encoded, folder, noise
 from etils import epath
 
 from afgan_jax.data import clutter, files, listing, sources

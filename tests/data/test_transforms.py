@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from data.pictures import noise
+from data.images import noise
 from PIL import Image
 
 from afgan_jax.data import sources, transforms

@@ -45,8 +45,8 @@ def labelled(path, labels) -> str:
 
 
 def pixels(path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture, float)
+    with Image.open(path) as image:
+        return np.asarray(image, float)
 
 
 SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("multi-hot", "vectors")]
@@ -59,12 +59,12 @@ def test_labels_of_every_kind_are_trained_on_and_generate(kind, tmp_path, capsys
     smoke.train(tmp_path / "run", settings(images, 0.016, **USED, **CHEAP))
     said = capsys.readouterr().err
     assert f"labels: {line}" in said and "WARNING" not in said
-    pictures = []
+    grids = []
     for flag in (one, other):
         folders = [f"--run={tmp_path / 'run'}", f"--outdir={tmp_path / 'out'}"]
         assert main(["generate", *folders, "--seeds=0-1", "--batch=2", flag]) == 0
-        pictures.append(pixels(tmp_path / "out" / "grid.png"))
-    assert not np.array_equal(pictures[0], pictures[1])
+        grids.append(pixels(tmp_path / "out" / "grid.png"))
+    assert not np.array_equal(grids[0], grids[1])
 
 
 def begin(monkeypatch, images, workdir, **overrides):

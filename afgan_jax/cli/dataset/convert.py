@@ -1,7 +1,10 @@
-"""Convert images to an archive that can be trained on, or check an archive.
+"""Convert images to an archive that can be trained on.
 
-python -m afgan_jax dataset convert SRC OUT --size=256x256 --fit=crop
-python -m afgan_jax dataset check OUT
+SRC is a folder or zip of images, cifar-10-python.tar.gz or train-images-idx3-ubyte.gz
+as published (or cifar-100, or the t10k of MNIST), or tfds:NAME or tfds:NAME:SPLIT. OUT
+is a new folder, or a zip if its name ends so. Both may be in buckets (gs://...). After
+an interruption the same command resumes from .OUT.KEY.partial beside OUT. Images that
+cannot be read are left out and listed in OUT.skipped.txt.
 """
 
 import sys
@@ -43,10 +46,9 @@ PIXELS = (
     "of an image, more are left out; about 8 bytes of memory each, for every worker;"
     " default: 178956970"
 )
-Workers = flags.count("workers", "threads; default: all cores")
 
 
-def convert(
+def main(
     source: flags.positional("SRC"),
     out: flags.positional("OUT"),
     /,
@@ -60,17 +62,8 @@ def convert(
     depth: flags.count("depth", DEPTH) = None,
     max_images: flags.count("max-images", "only the first so many") = None,
     max_pixels: flags.count("max-pixels", PIXELS) = None,
-    workers: Workers = None,
+    workers: flags.Workers = None,
 ) -> None:
-    """Convert images to an archive that can be trained on.
-
-    SRC is a folder or zip of images, cifar-10-python.tar.gz or
-    train-images-idx3-ubyte.gz as published (or cifar-100, or the t10k of MNIST), or
-    tfds:NAME or tfds:NAME:SPLIT. OUT is a new folder, or a zip if its name ends so.
-    Both may be in buckets (gs://...). After an interruption the same command resumes
-    from .OUT.KEY.partial beside OUT. Images that cannot be read are left out
-    and listed in OUT.skipped.txt.
-    """
     # Here, not on top: --help must not wait for NumPy.
     from afgan_jax.data import convert, label_files, paths, sources, transforms, writer
 
@@ -134,25 +127,3 @@ def _labels(table) -> str:
     if table.class_names is not None:
         return f"{len(table.class_names)} classes"
     return "labels"
-
-
-def check(
-    path: flags.positional("SET"),
-    /,
-    *,
-    sample: flags.count("sample", "how many images are judged for defects") = 2000,
-    workers: Workers = None,
-) -> None:
-    """Tell what an archive holds and how to train on it.
-
-    Sizes, modes, duplicates, balance of classes, and whether images look upscaled,
-    blocked by JPEG, aliased or letterboxed; faults begin with "!".
-    """
-    from afgan_jax.data import advice, inspect, paths
-
-    findings = inspect.inspect(path, sample=sample, workers=workers)
-    for line in [*advice.describe(findings), *advice.suggest(findings)]:
-        print(paths.printable(line))
-
-
-PARTS = {"convert": convert, "check": check}
