@@ -1,5 +1,6 @@
 """The verb dataset, as it is typed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -22,14 +23,14 @@ def typed(*words):
     return __main__.main(["dataset", *map(str, words)])
 
 
-def process(*words):
+def process(*words, text=True):
     command = [sys.executable, "-m", "afgan_jax", "dataset", *map(str, words)]
     return subprocess.Popen(
         command,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        text=text,
     )
 
 
@@ -64,6 +65,22 @@ def test_convert_says_what_it_did_not_use_and_what_came_out_dark(tmp_path, capsy
     assert typed("convert", source, tmp_path / "b.zip", *flags) == 0
     said = capsys.readouterr().err
     assert "nearly black" not in said and "a.csv" not in said and "a.heic" in said
+
+
+def test_names_are_told_and_listed_as_the_bytes_they_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    source, out = tmp_path / "in", tmp_path / os.fsdecode(b"\xfc.zip")
+    names = (b"a/0.png", b"\xfc/\xe9.png", b"br\xfcck.png", b"new\nline.png")
+    contents = (encoded(noise()), encoded(noise(seed=1)), b"no image", b"no image")
+    folder(source, dict(zip(map(os.fsdecode, names), contents, strict=True)))
+    said, errors = process("convert", source, out, text=False).communicate()
+    assert os.fsencode(out) + b": 2 images" in said
+    assert b"    br\xfcck.png: Pillow cannot" in errors
+    listed = Path(f"{out}.skipped.txt").read_bytes()
+    assert b"br\xfcck.png\t" in listed and b"new\\nline.png\t" in listed
+    assert listed.count(b"\n") == 2
+    said, errors = process("check", source, text=False).communicate()
+    assert b"br\xfcck.png cannot be read" in said and errors == b""
 
 
 def test_flags_may_stand_before_the_paths(tmp_path, capsys):
