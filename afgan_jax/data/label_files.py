@@ -52,18 +52,23 @@ def class_folders(
     them all makes no difference.
     """
     depth = _shared(among or images)
-    places = {name: name.split("/")[:-1] for name in images}
-    return {n: place[depth] for n, place in places.items() if len(place) > depth}
+    places = {name: name.rpartition("/")[0] for name in images}
+    parts = {place: _parts(place)[depth:] for place in set(places.values())}
+    return {n: parts[place][0] for n, place in places.items() if parts[place]}
 
 
 def _shared(images: Sequence[str]) -> int:
     """How many folders all images share, but one less if these hold all of them."""
-    places = [name.split("/")[:-1] for name in images]
+    places = [_parts(place) for place in {name.rpartition("/")[0] for name in images}]
     first, last = min(places), max(places)
     depth = 0
     while depth < len(first) and first[depth] == last[depth]:
         depth += 1
     return depth - 1 if depth and first == last else depth
+
+
+def _parts(place: str) -> list[str]:
+    return place.split("/") if place else []
 
 
 def could_be_classes(images: Sequence[str]) -> bool:
