@@ -74,6 +74,7 @@ class _Made(NamedTuple):
 
 
 @formats.any_size()
+@formats.without_warnings()
 def convert(
     source: Source,
     out: str | os.PathLike,

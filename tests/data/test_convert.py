@@ -282,3 +282,11 @@ def test_large_images_are_named_and_can_be_allowed(tmp_path, monkeypatch, recwar
     (broken,) = inspect.inspect(source).broken
     assert "wide.png cannot be read (it has more than 80 pixels)" in broken
     assert not recwarn
+
+
+def test_a_damaged_description_of_an_image_is_no_fault(tmp_path, recwarn):
+    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
+    file = encoded(noise(), "jpeg", exif=exif)
+    source = folder(tmp_path / "in", {"a.jpg": file})
+    assert made(source, tmp_path / "out").converted == 1
+    assert not inspect.inspect(source).broken and not recwarn
