@@ -90,10 +90,17 @@ def of_zip(file: zipfile.ZipFile) -> tuple[Listing, dict[str, str]]:
         name = posixpath.normpath(name).lstrip("/")
         members[name] = info.filename
         if stat.S_ISLNK(info.external_attr >> 16):
-            with file.open(info) as link:
-                found.broken[name] = os.fsdecode(link.read(LONGEST))
+            found.broken[name] = _target(file, info)
     found.names += members
     return found, members
+
+
+def _target(file: zipfile.ZipFile, link: zipfile.ZipInfo) -> str:
+    try:
+        with file.open(link) as content:
+            return os.fsdecode(content.read(LONGEST))
+    except Exception:  # damaged zips raise errors of a dozen types
+        return "a place that cannot be read"
 
 
 def _name(info: zipfile.ZipInfo) -> str:

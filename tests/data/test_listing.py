@@ -129,12 +129,16 @@ def test_names_in_zips_are_read_as_they_were_meant(tmp_path, raw, utf8, name):
 
 def test_links_in_zips_are_named_and_not_followed(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as target:
-        for name in ("cats", "a.png"):
+        for name in ("cats", "a.png", "damaged"):
             info = zipfile.ZipInfo(name)
             info.external_attr = 0o120777 << 16
             target.writestr(info, f"../{name}")
+    content = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(content.replace(b"../damaged", b"../DAMAGED"))
     found = files.Files(epath.Path(tmp_path / "a.zip"))
-    assert found.listing.broken == {"cats": "../cats", "a.png": "../a.png"}
+    expected = {"cats": "../cats", "a.png": "../a.png"}
+    expected["damaged"] = "a place that cannot be read"
+    assert found.listing.broken == expected
     with pytest.raises(files.BrokenImage, match="it is a link to ../a.png"):
         found.read_header("a.png")
 
