@@ -648,7 +648,7 @@ def test_small_files_that_were_damaged_are_left_out_or_named(tmp_path):
         assert run.truncate_stats(200) == 1
         for content in (b"\xff", b"[", b"1"):
             (tmp_path / run_directory.CLASSES).write_bytes(content)
-            with pytest.raises(ValueError, match="classes.json is damaged"):
+            with pytest.raises(ValueError, match=r"classes\.json (is not|holds no)"):
                 run.class_names()
 
 
