@@ -1,13 +1,12 @@
 """The ladder of configurations A to R: all rows trained alike and measured."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tqdm
 
-from afgan_jax import errors
+from afgan_jax import errors, json_files
 from afgan_jax import model as models
 from afgan_jax.analysis import ladder
 from afgan_jax.assembly import settings, training
@@ -37,7 +36,7 @@ def climb(
     ladder.check_rows(rows)
     given = {"kimg": kimg, "samples": samples, "batch": batch, "config": dict(changes)}
     path = workdir / RECORD
-    found = json.loads(path.read_text()) if path.exists() else None
+    found = json_files.parse(path.read_bytes(), path) if path.exists() else None
     record = ladder.resume(found, given)
     if found is not None:
         atomic.write_json(path, record)

@@ -210,8 +210,7 @@ def _write_facts(run, G, archive) -> None:
     layers = json.dumps(G.synthesis.rows(), indent=2)
     atomic.write(run.path / "plan.json", layers + "\n")
     if archive.class_names is not None:
-        names = json.dumps(list(archive.class_names))
-        atomic.write(run.path / run_directory.CLASSES, names + "\n")
+        run.write_class_names(archive.class_names)
 
 
 def _make_batches(archive, batch_size: int, seed: int):
