@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afgan_jax import __main__, errors
-from afgan_jax.cli import streams
+from afgan_jax import __main__, errors, streams
 from afgan_jax.data import archive
 from afgan_jax.runs import atomic
 from afgan_jax.viz import grid
