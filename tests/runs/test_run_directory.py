@@ -78,7 +78,7 @@ def messages(caplog):
 def test_a_new_run_states_its_config_and_has_no_checkpoint(tmp_path):
     with run_directory.Run.create_or_open(tmp_path / "a" / "b", CONFIG) as run:
         assert run.latest_step() is None
-        assert json.loads((run.path / "config.json").read_text()) == CONFIG
+        assert run_directory.Run.open(run.path).config == CONFIG
         with pytest.raises(ValueError, match="there is no checkpoint in"):
             run.restore(abstract(state(0)))
 
@@ -97,7 +97,7 @@ def test_another_config_is_refused_and_the_differences_named(tmp_path):
     with pytest.raises(ValueError, match="generator.resolution: 16 -> 32") as error:
         run_directory.Run.create_or_open(tmp_path, other)
     assert "total_kimg" not in str(error.value) and "\n" not in str(error.value)
-    assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
+    assert run_directory.Run.open(tmp_path).config == CONFIG
 
 
 OLD = """is of another version of this program: config section 'generator.synthesis' is
@@ -125,7 +125,7 @@ def test_a_run_that_has_trained_nothing_yet_takes_another_config(tmp_path):
     corrected = {"generator": {"resolution": 32}, "train": CONFIG["train"]}
     run_directory.Run.check(tmp_path, corrected)
     run_directory.Run.create_or_open(tmp_path, corrected).close()
-    assert json.loads((tmp_path / "config.json").read_text()) == corrected
+    assert run_directory.Run.open(tmp_path).config == corrected
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_how_long_a_run_goes_on_may_change(tmp_path):
     longer = {**CONFIG, "train": {"batch": 4, "total_kimg": 9.0}}
     with run_directory.Run.create_or_open(tmp_path, longer) as run:
         assert run.latest_step() == 2
-    assert json.loads((tmp_path / "config.json").read_text()) == longer
+    assert run_directory.Run.open(tmp_path).config == longer
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
