@@ -24,6 +24,7 @@ from afgan_jax.runs import run_directory, saved_networks
 from afgan_jax.signal import affine, pixels
 
 Label = int | np.integer | str | Sequence[float] | np.ndarray
+LISTED = 20  # names of classes in an error
 FLOAT32 = {"dtype": "float32", "remat": "none"}
 
 
@@ -122,7 +123,8 @@ class Model:
     def c(self, label: Label | None, count: int) -> Float[np.ndarray, "N c_dim"] | None:
         """Labels of `count` samples: one class (number or name) or vector for all.
 
-        An array [N c_dim] has one for each. None for a model without labels.
+        An array of integers [N] has the class of each, an array [N c_dim] the vector.
+        None for a model without labels.
         Raises ValueError for a label that the model does not take.
         """
         if self.c_dim == 0:
@@ -133,8 +135,10 @@ class Model:
         given = label
         if isinstance(label, str):
             label = self._class_of(label)
-        if isinstance(label, int | np.integer) and 0 <= label < self.c_dim:
-            label = np.eye(self.c_dim)[label]
+        if isinstance(label, int | np.integer) or self.are_classes(label):
+            classes = np.asarray(label)[..., None]
+            if np.all((0 <= classes) & (classes < self.c_dim)):
+                label = np.float32(classes == np.arange(self.c_dim))
         numbers = np.nan if label is None or isinstance(label, str) else label
         vector = np.asarray(numbers, np.float32)
         if vector.shape not in ((self.c_dim,), (count, self.c_dim)) or not np.all(
@@ -234,11 +238,20 @@ class Model:
         G = generator.make_generator(**generator.changed(settings, **FLOAT32))
         return dataclasses.replace(self, network=G, settings=settings)
 
+    @staticmethod
+    def are_classes(label: Any) -> bool:
+        """Whether it is an array of integers [N]: the classes of N samples."""
+        if not isinstance(label, np.ndarray | jax.Array):
+            return False
+        return label.ndim == 1 and np.issubdtype(label.dtype, np.integer)
+
     @property
     def known_classes(self) -> str:
         """The classes in words: their numbers, and their names if they have any."""
-        names = f" or {', '.join(self.class_names)}" if self.class_names else ""
-        return f"0 to {self.c_dim - 1}{names}"
+        names = ", ".join((self.class_names or ())[:LISTED])
+        more = len(self.class_names or ()) - LISTED
+        names += f" and {more} more names" if more > 0 else ""
+        return f"0 to {self.c_dim - 1}" + (f" or {names}" if names else "")
 
     def _class_of(self, name: str) -> int | str:
         """The number of a class: its name goes before what reads as a number."""

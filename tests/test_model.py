@@ -64,12 +64,18 @@ def test_images_do_not_depend_on_the_batch(model):
 def test_labels_are_numbers_names_vectors_or_one_a_sample(model):
     dog = model.ws([0, 1], label=1)
     each = np.eye(2)[[1, 1]]
-    for label in ("dog", np.int64(1), [0.0, 1.0], each):
+    for label in ("dog", np.int64(1), [0.0, 1.0], [0, 1], each, np.array([1, 1])):
         np.testing.assert_array_equal(model.ws([0, 1], label=label), dog)
-    assert np.abs(model.ws([0, 1], label="cat") - dog).max() > 1e-3
+    cat = model.ws([0, 1], label="cat")
+    assert np.abs(cat - dog).max() > 1e-3
+    mixed = model.ws([0, 1], label=np.array([1, 0]))
+    np.testing.assert_allclose(mixed, np.stack([dog[0], cat[1]]), atol=1e-6)
 
 
-@pytest.mark.parametrize("label", [None, 2, -1, "fish", [1.0], [1.0, math.nan]])
+WRONG = [None, 2, -1, "fish", [1.0], [1.0, math.nan], np.array([2]), np.array([0, 1])]
+
+
+@pytest.mark.parametrize("label", WRONG)
 def test_a_label_that_the_model_does_not_take_is_refused(model, label):
     with pytest.raises(ValueError, match="must be one of 0 to 1 or cat"):
         model.ws([0], label=label)

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from afgan_jax import errors
 from afgan_jax.assembly import settings as assembled
@@ -35,8 +35,10 @@ def has_labels(data: str) -> bool:
     return tables.read_table(files.Files(paths.resolve(data))) is not None
 
 
-def labels_of(model: Model, data: str | None = None) -> Float[np.ndarray, "M c_dim"]:
-    """The labels of a set, by default of the one that the model was trained on.
+def labels_of(
+    model: Model, data: str | None = None
+) -> Int[np.ndarray, "M"] | Float[np.ndarray, "M c_dim"]:
+    """The classes or vectors of a set, by default of that the model was trained on.
 
     Raises ValueError if there are none, or not of the model's kind.
     """
@@ -54,12 +56,12 @@ def labels_of(model: Model, data: str | None = None) -> Float[np.ndarray, "M c_d
         raise ValueError(
             f"labels are drawn as in the set {path}, but: {error}"
         ) from None
-    if found.shape[1] != model.c_dim:
+    if found.dim != model.c_dim:
         raise ValueError(
-            f"labels of {path} are {found.shape[1]} numbers, the generator takes"
+            f"labels of {path} are {found.dim} numbers, the generator takes"
             f" {model.c_dim}"
         )
-    return found
+    return found.values
 
 
 def discriminator_of_run(run: str, step: int | None = None):

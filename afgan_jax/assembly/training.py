@@ -209,8 +209,8 @@ def _write_facts(run, G, archive) -> None:
         return
     layers = json.dumps(G.synthesis.rows(), indent=2)
     atomic.write(run.path / "plan.json", layers + "\n")
-    if archive.class_names is not None:
-        names = json.dumps(list(archive.class_names))
+    if archive.labels.class_names is not None:
+        names = json.dumps(list(archive.labels.class_names))
         atomic.write(run.path / run_directory.CLASSES, names + "\n")
 
 
@@ -234,7 +234,7 @@ def _make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
 
     exact = generator.changed(settings["generator"], dtype="float32")
     G = generator.make_generator(**exact)
-    once = archive.labels[: archive.mirrored]  # each image once, as `reals` has it
+    once = archive.labels.values[: archive.mirrored]  # each image once, as in `reals`
     fakes = drawing.of_generator(G, {}, once, jax.random.key(0))
     over = sharding.BatchSharding.over(settings["metrics"]["batch"])
     store = cache.Store(weights.cache_folder() / "metrics")
@@ -248,7 +248,7 @@ def _introduce(archive) -> Iterator[str]:
     size = f"{archive.resolution} pixels"
     yield f"{archive.name}: {len(archive)} images of {size}; {devices}"
     if archive.label_dim:
-        yield labels.describe(archive.labels, archive.class_names)
+        yield labels.describe(archive.labels)
     else:
         warning = labels.unused(archive.files, archive.images)
         yield from () if warning is None else (warning,)

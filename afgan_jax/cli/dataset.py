@@ -65,6 +65,7 @@ def convert(
     """
     # Here, not on top: --help must not wait for NumPy.
     from afgan_jax.data import convert, paths, sources, writer
+    from afgan_jax.data import labels as tables
 
     writer.check_free(paths.resolve(out))  # before a source that takes long to open
     opened = sources.open_source(source)
@@ -80,10 +81,13 @@ def convert(
         max_images=max_images,
         workers=workers,
     )
-    print(f"{out}: {report.converted} images, {_labels(report.table)}")
+    bare = report.labels is None
+    print(f"{out}: {report.converted} images" + (", no labels" if bare else ""))
+    if not bare:
+        print(f"  {tables.describe(report.labels)}")
     if report.resumed:
         print(f"  {report.resumed} of them from an earlier attempt")
-    if report.table is None and any("/" in name for name in opened.images):
+    if bare and any("/" in name for name in opened.images):
         print("  --labels=folders would make its folders classes")
     if report.skipped:
         listing = paths.resolve(f"{out.rstrip('/')}.skipped.txt")
@@ -92,14 +96,6 @@ def convert(
         print(f"  {len(lines)} left out, listed in {listing}:", file=sys.stderr)
         for _, reason in report.skipped[:LISTED]:
             print(f"    {reason}", file=sys.stderr)
-
-
-def _labels(table) -> str:
-    if table is None:
-        return "no labels"
-    if table.class_names is not None:
-        return f"{len(table.class_names)} classes"
-    return "labels"
 
 
 def check(

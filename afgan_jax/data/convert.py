@@ -19,7 +19,7 @@ import PIL
 import tqdm
 from etils import epath
 
-from afgan_jax.data import files, labels, paths, transforms, writer
+from afgan_jax.data import files, label_csv, labels, paths, transforms, writer
 from afgan_jax.data.sources import Source
 
 RECIPE = 1  # increase it when the same source and settings give other bytes
@@ -40,12 +40,12 @@ class Settings:
 @dataclasses.dataclass(frozen=True)
 class Report:
     """The number of images, and of those from an interrupted attempt; what was skipped,
-    as (name, reason); the labels."""
+    as (name, reason); the labels of the images."""
 
     converted: int
     resumed: int
     skipped: tuple[tuple[str, str], ...]
-    table: labels.Table | None
+    labels: labels.Labels | None
 
 
 def convert(
@@ -81,6 +81,9 @@ def convert(
     images = source.images[:max_images]
     workers = workers or os.cpu_count() or 1
     table = _find_labels(source, images, label_source)
+    given = None
+    if table is not None:
+        given = table.of(images, fix="add them, or set labels=none")
     headers, broken = _survey(source, len(images), workers)
     _check_sizes(source, headers, size, fit)
     if CHANNELS[channels] is None:
@@ -93,7 +96,9 @@ def convert(
         broken |= _fill(target, source, sorted(headers), settings, workers)
         if not target.names:
             raise ValueError(f"{source.name}: no image is left, {_some(broken)}")
-        target.finish(_label_file(target.names, images, table))
+        kept = [i for i in range(len(images)) if writer.image_name(i) in target.names]
+        given = None if given is None else given.of(kept)
+        target.finish(_label_file({i: images[i] for i in kept}, table, given))
     except ValueError:
         target.discard()
         raise
@@ -101,13 +106,13 @@ def convert(
         target.leave()
         raise
     skipped = tuple((images[index], broken[index]) for index in sorted(broken))
-    return Report(len(target.names), resumed, skipped, table)
+    return Report(len(target.names), resumed, skipped, given)
 
 
 def _find_labels(
     source: Source, images: Sequence[str], label_source: str
 ) -> labels.Table | None:
-    """Labels for every one of `images`, or None."""
+    """The labels asked for, or None."""
     if label_source == "none" or (label_source == "auto" and source.table is None):
         return None
     if label_source == "auto":
@@ -115,8 +120,7 @@ def _find_labels(
     elif label_source == "folders":
         table = labels.from_folders(images, f"{source.name} by its folders")
     else:
-        table = labels.read_csv(paths.resolve(label_source), images)
-    labels.vectors(table.of(images, fix="add them, or set labels=none"), table.where)
+        table = label_csv.read(paths.resolve(label_source), images)
     return table
 
 
@@ -221,12 +225,14 @@ def _in_order(function: Callable, items: Sequence, workers: int) -> Iterator:
 
 
 def _label_file(
-    names: set[str], images: Sequence[str], table: labels.Table | None
+    kept: dict[int, str], table: labels.Table | None, given: labels.Labels | None
 ) -> bytes:
-    rows, more = None, {}
-    if table is not None:
-        named = ((writer.image_name(index), name) for index, name in enumerate(images))
-        rows = [[new, table.rows[name]] for new, name in named if new in names]
-        if table.class_names is not None:
-            more = {"class_names": list(table.class_names)}
+    """dataset.json for images by number; vectors keep the digits they came with."""
+    if table is None:
+        return json.dumps({"labels": None}).encode()
+    values = given.values.tolist()
+    if given.values.ndim == 2:
+        values = [table.rows[labels.canonical(name)] for name in kept.values()]
+    rows = [list(row) for row in zip(map(writer.image_name, kept), values, strict=True)]
+    more = {"class_names": given.class_names} if given.class_names is not None else {}
     return json.dumps({"labels": rows} | more).encode()
