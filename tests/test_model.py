@@ -1,5 +1,6 @@
 """The public API: what `afgan_jax.load` gives, from runs and published snapshots."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -70,6 +71,22 @@ def test_labels_are_numbers_names_vectors_or_one_a_sample(model):
     assert np.abs(cat - dog).max() > 1e-3
     mixed = model.ws([0, 1], label=np.array([1, 0]))
     np.testing.assert_allclose(mixed, np.stack([dog[0], cat[1]]), atol=1e-6)
+
+
+def test_classes_without_images_are_told_of_once(model, caplog):
+    some = dataclasses.replace(model, empty_classes=frozenset({1}))
+    some.ws([0, 1], label="cat")
+    assert caplog.messages == []
+    for label in ("dog", 1, np.array([0, 1])):
+        some.ws([0, 1], label=label)
+    (said,) = caplog.messages
+    assert said.startswith("WARNING: class 1 (dog) has no image in the set trained on")
+
+
+def test_only_so_many_names_of_classes_are_listed(model):
+    names = tuple(f"c{i}" for i in range(23))
+    many = dataclasses.replace(model, class_names=names)
+    assert many.known_classes.endswith("c18, c19 and 3 more names")
 
 
 WRONG = [None, 2, -1, "fish", [1.0], [1.0, math.nan], np.array([2]), np.array([0, 1])]

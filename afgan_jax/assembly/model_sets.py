@@ -90,14 +90,15 @@ def _logits(D, variables) -> Callable:
     return lambda images, c: apply(variables, images, c if D.c_dim else None)
 
 
-def spread_over(archive, count: int, batch: int) -> list[tuple]:
+def spread_over(archive, count: int, batch: int, group: int | None) -> list[tuple]:
     """Batches of (images in [-1, 1], labels), spread evenly over a set.
 
-    `count` is a multiple of `batch`. Raises ValueError if the set has fewer images.
+    Of a set of fewer than `count` images, as many as make whole batches. batch: of a
+    set that has fewer, all images but for a part of a group of D's minibatch_stddev.
     """
-    if len(archive) < count:
-        why = f"is more than the set has, {len(archive)} images"
-        raise errors.SettingError("count", count, why)
+    if len(archive) < batch:
+        batch = len(archive) - len(archive) % min(group or 1, len(archive))
+    count = min(count, len(archive)) // batch * batch
     numbers = np.linspace(0, len(archive) - 1, count).astype(int)
     images, labels = (np.stack(a) for a in zip(*(archive[int(i)] for i in numbers)))
     images = images.astype(np.float32) / 127.5 - 1

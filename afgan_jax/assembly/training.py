@@ -15,11 +15,11 @@ from afgan_jax.assembly import settings as assembled
 from afgan_jax.augment import control
 from afgan_jax.augment import pipeline as augmentation
 from afgan_jax.bench import memory
-from afgan_jax.data import labels, pipeline, sets
+from afgan_jax.data import identity, labels, pipeline, sets
 from afgan_jax.metrics import cache, evaluation, evaluator, sharding, weights
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.networks import generator
-from afgan_jax.runs import atomic, retention, run_directory
+from afgan_jax.runs import atomic, retention, run_directory, set_records
 from afgan_jax.runs import config as configs
 from afgan_jax.training import (
     compilation_cache,
@@ -70,6 +70,7 @@ def train(
     ) as run:
         compilation_cache.keep(hidden / "compiled")
         _write_facts(run, setup.G, archive)
+        _compare_sets(run, archive)
         _save_beginning(run, beginning)
         del beginning
         loop.train(
@@ -212,6 +213,22 @@ def _write_facts(run, G, archive) -> None:
     if archive.labels.class_names is not None:
         names = json.dumps(list(archive.labels.class_names))
         atomic.write(run.path / run_directory.CLASSES, names + "\n")
+
+
+def _compare_sets(run, archive) -> None:
+    """Tells whether the set is another than before, and records it then."""
+    if jax.process_index():
+        return
+    found, before = identity.of_archive(archive), set_records.read(run.path)
+    changed = identity.differences(before[-1], found) if before else []
+    step = run.latest_step() or 0
+    if changed and step:
+        _say(
+            f"WARNING: {archive.files.path} is not the set that this run was trained on"
+            f" before: {', '.join(changed)}; training continues on it"
+        )
+    if changed or not before:
+        set_records.add(run.path, step, found)
 
 
 def _make_batches(archive, batch_size: int, seed: int):
