@@ -1,5 +1,7 @@
 """The image sets and discriminators that belong to models, runs and configs."""
 
+import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,12 +12,14 @@ from jaxtyping import Float, Int
 from afgan_jax import errors
 from afgan_jax.assembly import settings as assembled
 from afgan_jax.data import archive as archives
-from afgan_jax.data import files, paths, sets
+from afgan_jax.data import files, identity, paths, sets
 from afgan_jax.data import labels as tables
 from afgan_jax.metrics import weights
 from afgan_jax.model import Model
 from afgan_jax.networks import discriminator
-from afgan_jax.runs import run_directory, saved_networks
+from afgan_jax.runs import run_directory, saved_networks, set_records
+
+_log = logging.getLogger(__name__)
 
 
 def run_of(model: Model):
@@ -25,9 +29,25 @@ def run_of(model: Model):
 
 
 def open_set(run, **changes):
-    """The set that a run was trained on, each image once."""
+    """The set that a run was trained on, each image once; a warning if it changed."""
     settings = run.config["data"] | {"mirror": False} | changes
-    return sets.open_set(cache_dir=run.path / ".cache", **settings)
+    found = sets.open_set(cache_dir=run.path / ".cache", **settings)
+    differing = unlike(run, identity.of_archive(found))
+    if differing:
+        _warn(f"{found.files.path} is not the set trained on: {', '.join(differing)}")
+    return found
+
+
+def unlike(run, facts: Mapping[str, Any]) -> list[str]:
+    """How the set of these facts differs from the last one the run was trained on."""
+    records = set_records.read(run.path)
+    return identity.differences(records[-1], facts) if records else []
+
+
+@functools.cache
+def _warn(text: str) -> None:
+    """Tells each text once."""
+    _log.warning("WARNING: %s", text)
 
 
 def has_labels(data: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from afgan_jax import errors
+from afgan_jax.assembly import model_sets
 from afgan_jax.assembly import settings as assembled
 from afgan_jax.augment import control
 from afgan_jax.augment import pipeline as augmentation
@@ -219,15 +220,15 @@ def _compare_sets(run, archive) -> None:
     """Tells whether the set is another than before, and records it then."""
     if jax.process_index():
         return
-    found, before = identity.of_archive(archive), set_records.read(run.path)
-    changed = identity.differences(before[-1], found) if before else []
+    found = identity.of_archive(archive)
+    changed = model_sets.unlike(run, found)
     step = run.latest_step() or 0
     if changed and step:
         _say(
             f"WARNING: {archive.files.path} is not the set that this run was trained on"
             f" before: {', '.join(changed)}; training continues on it"
         )
-    if changed or not before:
+    if changed or not set_records.read(run.path):
         set_records.add(run.path, step, found)
 
 

@@ -37,7 +37,8 @@ def read(path: epath.Path, images: Sequence[str]) -> labels.Table:
         raise errors.SettingError("labels", str(path), why) from error
     matches, rows, column = max(split, key=lambda found: found[0])
     if rows and not matches:
-        why = f"names no image: it has {rows[0][1][0]!r}, the set {images[0]!r}"
+        why = f"has names such as {rows[0][1][0]!r}, and none of an image of the set:"
+        why += f" write them as {images[0]!r} is"
         raise errors.SettingError("labels", str(path), why)
     if rows and known.isdisjoint(map(labels.canonical, rows[0][1][: column + 1])):
         rows = rows[1:]

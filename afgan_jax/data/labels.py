@@ -98,9 +98,12 @@ class Table:
         keys = [canonical(name) for name in images]
         missing = [n for n, key in zip(images, keys) if key not in self.rows]
         if missing:
+            other = ""
+            if self.rows and len(missing) == len(images):
+                other = f" (it has {next(iter(self.rows))})"
             raise ValueError(
                 f"{self.where} lacks the labels of {len(missing)} of {len(images)} "
-                f"images, first {missing[0]}: {fix}"
+                f"images, first {missing[0]}{other}: {fix}"
             )
         values = [self.rows[key] for key in keys]
         return parse(values, self.where, self.class_names)
@@ -122,6 +125,8 @@ def read_table(files: Files) -> Table | None:
             content = json.load(file)
         rows = content["labels"]
         names = content.get("class_names")
+        if not isinstance(names, list | None):
+            raise TypeError("class_names must be a list")
         names = None if names is None else tuple(map(str, names))
         if isinstance(rows, dict):
             rows = rows.items()

@@ -299,6 +299,7 @@ def test_labels_asked_for_but_absent_are_refused(tmp_path):
         {},
         {"labels": 3},
         {"labels": [1, 2, 3]},
+        {"labels": [["0.png", 0], ["1.png", 0], ["2.png", 0]], "class_names": "a"},
         {"labels": [["0.png", 0, 0], ["1.png", 0], ["2.png", 0]]},
         {"labels": [["0.png", -1], ["1.png", 0], ["2.png", 0]]},
         {"labels": [["0.png", True], ["1.png", False], ["2.png", True]]},

@@ -92,7 +92,10 @@ MALFORMED = "must have a file name and equally many labels in every row"
         ("0,1\n1,-1\n", "has class -1: number the classes from 0"),
         ("0,1\n1,5\n\n0,2\n", "two labels of 0: 1 in line 1, 2 in line 4: remove one"),
         ("0,cat\n0,dog\n", "two labels of 0: cat in line 1, dog in line 2: remove one"),
-        ("/data/0.png,7\n", "names no image: it has '/data/0.png', the set '0'"),
+        (
+            "/data/0.png,7\n",
+            "has names such as '/data/0.png', and none .* as '0' is",
+        ),
         ("a,0,1\na,1,1\n", "cells before file names that are no index: remove them"),
         ("caf\xe9".encode("latin-1"), "is no CSV in UTF-8 or UTF-16"),
     ],

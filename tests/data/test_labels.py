@@ -111,6 +111,13 @@ def test_names_are_found_as_other_systems_write_them():
     assert found.values.tolist() == [1, 0]
 
 
+def test_a_table_of_other_names_says_which_it_has():
+    table = labels.Table.make("here", [("/data/0.png", 1)])
+    message = r"labels of 1 of 1 images, first 0.png \(it has /data/0.png\): add"
+    with pytest.raises(ValueError, match=message):
+        table.of(["0.png"], fix="add them")
+
+
 def test_many_classes_of_many_images_take_little_memory():
     """As many as CelebA has identities: 8 GB as one-hot vectors."""
     values = np.random.RandomState(0).randint(0, 10_178, 202_599).tolist()

@@ -8,11 +8,12 @@ import numpy as np
 from training import smoke
 from training.test_conditional import CLASSES, USED, labelled
 
-from afgan_jax.runs import set_records
+from afgan_jax.assembly import model_sets
+from afgan_jax.runs import run_directory, set_records
 from afgan_jax.training import loop
 
 
-def test_another_set_is_told_once_and_recorded(monkeypatch, tmp_path, capsys):
+def test_another_set_is_told_once_and_recorded(monkeypatch, tmp_path, capsys, caplog):
     steps = iter(range(5, 100))
 
     @functools.wraps(loop.train)
@@ -34,5 +35,11 @@ def test_another_set_is_told_once_and_recorded(monkeypatch, tmp_path, capsys):
     (said,) = warnings(second)
     assert f"{second} {text} continues on it" in said
     assert warnings(second) == []
+    caplog.clear()
+    with run_directory.Run.open(tmp_path / "run") as run:
+        assert model_sets.open_set(run).labels.dim == 3 and caplog.messages == []
+        model_sets.open_set(run, path=first)
+    (said,) = caplog.messages
+    assert said == f"WARNING: {first} is not the set trained on: other labels"
     content = (tmp_path / "run" / set_records.NAME).read_text()
     assert [record["step"] for record in json.loads(content)] == [0, 6]
