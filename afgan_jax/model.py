@@ -269,8 +269,8 @@ class Model:
         """Tells once of each class without images."""
         for number in self.empty_classes.intersection(classes) - self._told:
             names = f" ({self.class_names[number]})" if self.class_names else ""
-            why = "has no image in the set trained on: its samples mean nothing"
-            _log.warning("WARNING: class %d%s %s", number, names, why)
+            why = "has no image in the set trained on: its samples are arbitrary"
+            _log.warning("class %d%s %s", number, names, why)
             self._told.add(number)
 
     @functools.cached_property

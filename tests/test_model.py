@@ -80,7 +80,7 @@ def test_classes_without_images_are_told_of_once(model, caplog):
     for label in ("dog", 1, np.array([0, 1])):
         some.ws([0, 1], label=label)
     (said,) = caplog.messages
-    assert said.startswith("WARNING: class 1 (dog) has no image in the set trained on")
+    assert said.startswith("class 1 (dog) has no image in the set trained on")
 
 
 def test_only_so_many_names_of_classes_are_listed(model):

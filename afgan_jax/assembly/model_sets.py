@@ -47,7 +47,7 @@ def unlike(run, facts: Mapping[str, Any]) -> list[str]:
 @functools.cache
 def _warn(text: str) -> None:
     """Tells each text once."""
-    _log.warning("WARNING: %s", text)
+    _log.warning("%s", text)
 
 
 def has_labels(data: str) -> bool:

@@ -40,6 +40,6 @@ def test_another_set_is_told_once_and_recorded(monkeypatch, tmp_path, capsys, ca
         assert model_sets.open_set(run).labels.dim == 3 and caplog.messages == []
         model_sets.open_set(run, path=first)
     (said,) = caplog.messages
-    assert said == f"WARNING: {first} is not the set trained on: other labels"
+    assert said == f"{first} is not the set trained on: other labels"
     content = (tmp_path / "run" / set_records.NAME).read_text()
     assert [record["step"] for record in json.loads(content)] == [0, 6]
