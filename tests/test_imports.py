@@ -9,36 +9,41 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
 EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "errors", "model"}
+EVERYTHING |= {"ranges"}
 MAY_IMPORT = {
     "signal": {"errors"},
-    "data": {"errors"},
+    "data": {"errors", "locks"},
     "interop": set(),
-    "networks": {"errors", "signal"},
-    "augment": {"errors", "signal"},
-    "viz": {"signal"},
+    "networks": {"errors", "ranges", "signal"},
+    "augment": {"errors", "ranges", "signal"},
+    "viz": {"errors", "signal"},
     "metrics": {"errors", "signal", "interop"},
     "analysis": {"errors", "signal", "networks", "metrics", "model", "viz"},
-    "runs": {"errors", "networks"},
-    "training": {"errors", "networks", "augment", "signal", "viz", "runs", "interop"},
-    "bench": {"errors", "networks", "signal", "metrics", "viz"},
+    "runs": {"errors", "locks", "networks"},
+    "training": {"errors", "ranges", "signal", "networks", "augment", "viz"}
+    | {"runs", "interop"},
+    "bench": {"errors", "networks", "signal", "metrics", "viz", "interop"},
     "assembly": EVERYTHING,
     "cli": EVERYTHING | {"assembly"},
     "model": {"errors", "interop", "networks", "runs", "signal"},
     "errors": set(),
+    "ranges": {"errors"},
+    "locks": set(),
     "xla_flags": set(),
-    "__main__": {"cli", "xla_flags"},
+    "__main__": {"errors", "cli", "xla_flags"},
     "__init__": set(),
 }
 ONLY_IN = {
     "flax": ("networks", "analysis", "metrics", "training.state", "runs"),
-    "orbax": ("runs.checkpoints",),
+    "orbax": ("runs.checkpoints", "runs.step_folder"),
     "absl": (),
     "tyro": ("cli.command", "cli.flags"),
     "ml_collections": (),
     "matplotlib": ("viz.plot",),
-    "etils": ("data",),
+    "etils": ("data", "runs.orbax_path"),
     "tensorflow_datasets": ("data.tfds",),
     "pickle": ("interop.unpickle", "data.originals"),
+    "fcntl": ("locks",),
     "torch": (),
 }
 

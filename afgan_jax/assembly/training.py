@@ -3,7 +3,6 @@
 import functools
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from afgan_jax.assembly import settings as assembled
 from afgan_jax.augment import control
 from afgan_jax.augment import pipeline as augmentation
 from afgan_jax.bench import memory
-from afgan_jax.data import identity, labels, pipeline, sets
+from afgan_jax.data import identity, label_files, labels, left_out, pipeline, sets
 from afgan_jax.metrics import cache, evaluation, evaluator, sharding, weights
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.networks import generator
@@ -27,6 +26,7 @@ from afgan_jax.training import (
     implementations,
     init_from,
     loop,
+    report,
     samples,
     step,
     transfer,
@@ -181,7 +181,7 @@ def _settings(config: str, workdir, changes: Changes, source: str | None) -> dic
 
 def _say(line: str) -> None:
     if jax.process_index() == 0:
-        print(line, file=sys.stderr)
+        report.tell(line)
 
 
 def _begin(workdir, settings: dict, program, source: str | None, partial: bool):
@@ -269,4 +269,9 @@ def _introduce(archive) -> Iterator[str]:
         yield labels.describe(archive.labels)
     else:
         warning = labels.unused(archive.files, archive.images)
-        yield from () if warning is None else (warning,)
+        if warning is not None:
+            yield warning
+        elif label_files.could_be_classes(archive.images):
+            yield f"{archive.name}: its folders could be classes, see dataset convert"
+    for line in left_out.of_set(archive.files, archive.images):
+        yield f"WARNING: {archive.name} holds more, which is not used: {line}"

@@ -21,36 +21,17 @@ _HOMOGENEOUS = np.diag([0, 0, 0, 1])
 _COLOUR = np.eye(4) - _GREY - _HOMOGENEOUS  # keeps all but the brightness
 
 
-def _brightness(b):
-    return np.eye(4) + b * np.outer([1, 1, 1, 0], [0, 0, 0, 1])
-
-
-def _contrast(c):
-    return c * (np.eye(4) - _HOMOGENEOUS) + _HOMOGENEOUS
-
-
-def _luma_flip(i):
-    return np.eye(4) - 2 * _GREY * i
-
-
-def _hue(theta):
-    """Rotation by theta about v (Rodrigues)."""
-    turned = jnp.cos(theta) * _COLOUR + jnp.sin(theta) * _CROSS
-    return _GREY + turned + _HOMOGENEOUS
-
-
-def _saturation(s):
-    # Scales the last entry too, as published; nothing reads it.
-    return _GREY + (np.eye(4) - _GREY) * s
-
-
-# In the order in which they act on a colour.
+# Functions of a value, in the order in which they act on a colour.
 STEPS = {
-    "brightness": _brightness,
-    "contrast": _contrast,
-    "lumaflip": _luma_flip,
-    "hue": _hue,
-    "saturation": _saturation,
+    "brightness": lambda b: np.eye(4) + b * np.outer([1, 1, 1, 0], [0, 0, 0, 1]),
+    "contrast": lambda c: c * (np.eye(4) - _HOMOGENEOUS) + _HOMOGENEOUS,
+    "lumaflip": lambda i: np.eye(4) - 2 * _GREY * i,
+    # Rotation by theta about v (Rodrigues).
+    "hue": lambda theta: (
+        _GREY + (jnp.cos(theta) * _COLOUR + jnp.sin(theta) * _CROSS) + _HOMOGENEOUS
+    ),
+    # Scales the last entry too, as published; nothing reads it.
+    "saturation": lambda s: _GREY + (np.eye(4) - _GREY) * s,
 }
 OF_COLOURED = ("hue", "saturation")
 

@@ -1,4 +1,4 @@
-"""The generator and the labels that flags name."""
+"""The generator, the labels and the images that flags name."""
 
 from afgan_jax import errors
 
@@ -62,3 +62,26 @@ def labels(model, class_: str | None, numbers: list[float] | None, data: str | N
         return model_sets.labels_of(model, data)
     except ValueError as error:
         raise ValueError(f"{error}; {HOW}") from None
+
+
+def batches(real: tuple, run, step, samples, data, class_, label, batch: int):
+    """Batches of bytes: of a set, real = (set, most of it, seed), or of a generator."""
+    import numpy as np
+
+    from afgan_jax.analysis import spectra
+    from afgan_jax.data import archive
+    from afgan_jax.metrics import samples as drawing
+
+    images, most, seed = real
+    if (run is None) == (images is None):
+        raise ValueError("pass either --images=SET or --run=SOURCE")
+    if images is not None:
+        opened = archive.Archive.open(images, max_images=most, seed=seed)
+        numbers = np.arange(len(opened))
+        parts = np.split(numbers, range(batch, len(numbers), batch))
+        return map(drawing.of_archive(opened).read, parts)
+    if samples is None:
+        raise ValueError("--samples is missing: how many images are generated")
+    model = load(run, step)
+    classes = labels(model, class_, label, data)
+    return spectra.drawn(model, samples, labels=classes, batch=batch)

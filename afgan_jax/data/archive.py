@@ -21,7 +21,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from afgan_jax import errors
-from afgan_jax.data import labels, paths, writer
+from afgan_jax.data import labels, left_out, paths, writer
 from afgan_jax.data.files import Files
 
 CHANNELS = {"L": 1, "RGB": 3}  # PIL mode -> channels
@@ -66,9 +66,7 @@ class Archive:
         """
         path = paths.resolve(path)
         files = Files(path)
-        images = files.images
-        if not images:
-            raise ValueError(f"{path} holds no images (PNG, JPEG or WebP)")
+        images = left_out.images_of(files)
         resolution, mode = _check_headers(files, images, resolution)
         found = labels.Labels(np.zeros([len(images), 0], np.float32), 0)
         if use_labels:

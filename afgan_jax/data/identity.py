@@ -38,8 +38,8 @@ def of_archive(archive: Archive) -> dict[str, Any]:
         "images": len(names),
         "names": _digest(names),
         "sizes": _digest(_sizes(files, names)),
-        "content": _digest([files.checksum(name) for name in sampled]),
-        "checksums": _digest([files.checksum(name) for name in names if is_zip]),
+        "content": _digest([_checksum(files, name) for name in sampled]),
+        "checksums": _digest([_checksum(files, name) for name in names if is_zip]),
         "labels": _digest_of_labels(archive),
         "empty_classes": archive.labels.empty_classes.tolist(),
     }
@@ -61,13 +61,28 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return found
 
 
-def _sizes(files: Files, names: Sequence[str]) -> list[int]:
+def _sizes(files: Files, names: Sequence[str]) -> list[int | None]:
     if not files.path.is_dir():
         return [files.checksum(name)[0] for name in names]
     if paths.is_remote(files.path):
         return []
     folder = os.fspath(files.path)
-    return [os.stat(os.path.join(folder, name)).st_size for name in names]
+    return [_size(os.path.join(folder, name)) for name in names]
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None
+
+
+def _checksum(files: Files, name: str) -> tuple[int, int] | None:
+    """None of a file that cannot be read, which training tells when it needs it."""
+    try:
+        return files.checksum(name)
+    except (OSError, ValueError):
+        return None
 
 
 def _digest_of_labels(archive: Archive) -> str | None:

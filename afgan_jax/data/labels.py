@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32
 
+from afgan_jax.data import label_files
 from afgan_jax.data.files import Files
 
 MAX_CLASSES = 100_000  # each label of a batch becomes a vector of so many numbers
 LISTED = 20  # entries of labels that `describe` lists
-TABLE = "dataset.json"
 
 
 class Labels(NamedTuple):
@@ -117,12 +117,13 @@ def canonical(name: str) -> str:
 
 def read_table(files: Files) -> Table | None:
     """The labels in the dataset.json of `files`; None if there are none."""
-    if TABLE not in files.names:
+    found = label_files.find(files)
+    if found is None:
         return None
-    where = f"{files.path}: {TABLE}"
+    where = f"{files.path}: {found}"
+    below = found.removesuffix(label_files.TABLE)
     try:
-        with files.open(TABLE) as file:
-            content = json.load(file)
+        content = json.loads(files.read(found))
         rows = content["labels"]
         names = content.get("class_names")
         if not isinstance(names, list | None):
@@ -130,20 +131,24 @@ def read_table(files: Files) -> Table | None:
         names = None if names is None else tuple(map(str, names))
         if isinstance(rows, dict):
             rows = rows.items()
-        entries = None if rows is None else [(str(name), each) for name, each in rows]
+        if rows is None:
+            return None
+        entries = [(below + canonical(str(name)), label) for name, label in rows]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{where} is malformed ({type(error).__name__}: {error}): it must hold "
             '{"labels": [[file name, label], ...]} or {"labels": null}'
         ) from error
-    return None if entries is None else Table.make(where, entries, names)
+    return Table.make(where, entries, names)
 
 
-def from_folders(images: Sequence[str], where: str) -> Table:
-    """A class for each top folder."""
-    inside = [name for name in images if "/" in name]
-    values, class_names = number([name.split("/")[0] for name in inside])
-    return Table.make(where, zip(inside, values, strict=True), class_names)
+def from_folders(
+    images: Sequence[str], where: str, among: Sequence[str] | None = None
+) -> Table:
+    """A class for each top folder, or for each below a folder around all `among`."""
+    folders = label_files.class_folders(images, among)
+    values, class_names = number(list(folders.values()))
+    return Table.make(where, zip(folders, values, strict=True), class_names)
 
 
 def number(names: list[str]) -> tuple[list[int], tuple[str, ...]]:

@@ -218,11 +218,7 @@ def make_discriminator(
     are unknown or impossible.
     """
     given = dict(locals())
-    sizes = ("img_channels", "channel_base", "channel_max", "mbstd_group_size")
-    settings.check_numbers(given, "at least 1", *sizes)
-    counts = ("c_dim", "cmap_dim", "mapping_layers", "mbstd_num_channels")
-    settings.check_numbers(given, "at least 0", *counts)
-    settings.check_known(given, KNOWN)
+    settings.check(given, KNOWN)
     half_precision.check(given)
     schedules.octaves(resolution)
     return Discriminator(**given)

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from afgan_jax import ranges
 from afgan_jax.signal import pixels
-from afgan_jax.training import ranges
 from afgan_jax.viz import grid
 
 

@@ -5,7 +5,7 @@ import shutil
 import zipfile
 
 import pytest
-from data.pictures import encoded, folder, noise, numbered
+from data.images import encoded, folder, noise, numbered
 
 from afgan_jax.data import archive, identity
 

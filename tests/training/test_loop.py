@@ -57,8 +57,8 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
     assert set(stats["Loss/D/loss"]) == {"num", "mean", "std"}
     p = [json.loads(line)["Progress/augment"]["mean"] for line in lines]
     assert p[0] == 0 and p[-1] == pytest.approx(float(whole["['augment']['p']"]))
-    with Image.open(tmp_path / "parts" / "fakes000000.png") as picture:
-        assert picture.size == (4 * 16, 2 * 16)
+    with Image.open(tmp_path / "parts" / "fakes000000.png") as image:
+        assert image.size == (4 * 16, 2 * 16)
 
 
 def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
@@ -76,9 +76,9 @@ def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
         folders = [f"--run={tmp_path / 'run'}", f"--outdir={folder}"]
         assert cli_main([*verb.split(), *folders, *flags]) == 0
     with Image.open(tmp_path / "generate" / "seed0005.png") as file:
-        picture = np.asarray(file)
+        image = np.asarray(file)
     # The same latent in another batch: rounding may cross one of 256 steps.
-    assert np.abs(picture.astype(int) - expected).max() <= 1
+    assert np.abs(image.astype(int) - expected).max() <= 1
     assert "filters off" in capsys.readouterr().out
     measured = json.loads((tmp_path / "equivariance" / "equivariance.json").read_text())
     assert measured["samples"] == 4
