@@ -30,7 +30,9 @@ def run(tmp_path_factory):
     """An untrained conditional run whose classes have names."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     path = tiny.save_run(folder, "nowhere.zip", resolution=R, num_layers=6)
-    (path / run_directory.CLASSES).write_text(json.dumps(["cat", "dog"]))
+    (path / run_directory.CLASSES).write_text(
+        json.dumps({"class_names": ["cat", "dog"]})
+    )
     return path
 
 

@@ -212,8 +212,7 @@ def _write_facts(run, G, archive) -> None:
     layers = json.dumps(G.synthesis.rows(), indent=2)
     atomic.write(run.path / "plan.json", layers + "\n")
     if archive.labels.class_names is not None:
-        names = json.dumps(list(archive.labels.class_names))
-        atomic.write(run.path / run_directory.CLASSES, names + "\n")
+        run.write_class_names(archive.labels.class_names)
 
 
 def _compare_sets(run, archive) -> None:

@@ -63,16 +63,10 @@ def text(name: str, help: str, metavar: str = "TEXT") -> Any:
     return flag(name, str | None, _filled, metavar, help)
 
 
-def positional(metavar: str) -> Any:
-    """The type of a word without a flag."""
+def positional(metavar: str, kind: type = str) -> Any:
+    """The type of a word without a flag, or of a tuple of them."""
     about = tyro.conf.arg(metavar=metavar, help="")
-    return Annotated[str, tyro.conf.Positional, about]
-
-
-def positionals(metavar: str) -> Any:
-    """The type of words without a flag, one or more."""
-    about = tyro.conf.arg(metavar=metavar, help="")
-    return Annotated[tuple[str, ...], tyro.conf.Positional, about]
+    return Annotated[kind, tyro.conf.Positional, about]
 
 
 def switch(help: str) -> Any:

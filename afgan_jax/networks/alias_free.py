@@ -176,7 +176,6 @@ def make_synthesis(
     """
     given = dict(locals())
     settings.check(given, KNOWN)
-    half_precision.check(given)
     if schedule != "flexible":
         _check_growth(given)
     own = {name: given.pop(name) for name in OWN}
@@ -188,7 +187,6 @@ KNOWN = {
     "schedule": schedules.SCHEDULES,
     "lowpass": lowpass.DESIGNS,
     "symmetry": p4.ORDERS,
-    "remat": rematerialization.REMAT,
 }
 OWN = ("conv_clamp", "magnitude_ema_beta", "output_scale", "remat", "input")
 GROWTH = ("num_layers", "first_cutoff", "first_stopband", "last_stopband_rel")

@@ -219,7 +219,6 @@ def make_discriminator(
     """
     given = dict(locals())
     settings.check(given, KNOWN)
-    half_precision.check(given)
     schedules.octaves(resolution)
     return Discriminator(**given)
 
@@ -228,5 +227,4 @@ KNOWN = {
     "architecture": ("orig", "skip", "resnet"),
     "mbstd_layout": minibatch_stddev.LAYOUTS,
     "lowpass": LOWPASS,
-    "remat": rematerialization.REMAT,
 }

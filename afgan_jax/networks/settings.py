@@ -4,13 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from afgan_jax import errors, ranges
+from afgan_jax.networks import half_precision, rematerialization
 
 
 def check(settings: Mapping[str, Any], known: Mapping[str, Iterable[str]]) -> None:
-    """Raises SettingError for a setting out of its range and for an unknown name.
+    """Raises SettingError for numbers out of range, unknown names, and overflow.
 
-    known: {setting: the names that it may have}.
+    known: {setting: its names}, but for `remat` and `dtype`, which all networks have.
     """
     ranges.check("", **settings)
-    for name, allowed in known.items():
+    for name, allowed in {**known, "remat": rematerialization.REMAT}.items():
         errors.check_known(name, settings[name], allowed)
+    half_precision.check(settings)

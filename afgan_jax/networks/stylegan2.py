@@ -249,8 +249,7 @@ OF_STYLEGAN2 = {
 
 
 def _make(given: dict, known: dict) -> Synthesis:
-    settings.check(given, {"remat": rematerialization.REMAT, **known})
-    half_precision.check(given)
+    settings.check(given, known)
     names = ("conv_clamp", "remat", "input", "output_scale")
     own = {name: given.pop(name) for name in names}
     layers = stylegan2_plan.make_plan(**given)

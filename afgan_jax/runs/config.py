@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from afgan_jax import errors
+from afgan_jax import errors, json_files
 from afgan_jax.runs import config_files, config_values
 
 Config = dict[str, dict[str, Any]]
@@ -114,13 +114,17 @@ def difference(old: Config, new: Config) -> list[str]:
 
 
 def to_json(config: Config) -> str:
-    """The config as sorted, indented JSON."""
-    return json.dumps(config, sort_keys=True, indent=2) + "\n"
+    """The config as sorted, indented JSON, sealed (see json_files)."""
+    return json.dumps(json_files.seal(config), sort_keys=True, indent=2) + "\n"
 
 
-def from_json(text: str) -> Config:
-    """The config that to_json wrote."""
-    return config_values.plain(json.loads(text))
+def from_json(text: str | bytes, where: object = "the config") -> Config:
+    """The config that to_json wrote; ValueError, naming `where`, for other text."""
+    config = json_files.parse(text, where)
+    sections = config.values() if isinstance(config, dict) else [None]
+    if not all(isinstance(section, dict) for section in sections):
+        raise ValueError(f"{where} holds no sections of settings")
+    return config_values.plain(config)
 
 
 def _flat(values: Mapping, prefix: str = "") -> dict[str, Any]:

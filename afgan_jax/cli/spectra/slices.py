@@ -6,7 +6,7 @@ from afgan_jax.cli import flags
 
 
 def main(
-    files: flags.positionals("FILES"),
+    files: flags.positional("FILES", tuple[str, ...]),
     /,
     *,
     smooth: flags.Smooth = 0.0,
