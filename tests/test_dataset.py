@@ -1,5 +1,6 @@
 """The verb dataset, as it is typed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data.images import encoded, folder, noise, numbered
+from PIL import Image
 
 from afgan_jax import __main__
 from afgan_jax.cli.dataset import convert as verb
@@ -21,14 +23,14 @@ def typed(*words):
     return __main__.main(["dataset", *map(str, words)])
 
 
-def process(*words):
+def process(*words, text=True):
     command = [sys.executable, "-m", "afgan_jax", "dataset", *map(str, words)]
     return subprocess.Popen(
         command,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        text=text,
     )
 
 
@@ -49,16 +51,36 @@ def test_convert_says_what_it_made_and_what_it_left_out(tmp_path, capsys):
 def test_convert_says_what_it_did_not_use_and_what_came_out_dark(tmp_path, capsys):
     dark = encoded(np.full([8, 8], 4095, np.uint16))
     files = {"0.png": encoded(noise()), "dark.png": dark, "a.heic": b"", "a.csv": b""}
+    frames = [Image.fromarray(noise(seed=seed)) for seed in range(2)]
+    more = {"save_all": True, "append_images": frames[1:]}
+    files["anim.gif"] = encoded(frames[0], "gif", **more)
     source, out = folder(tmp_path / "in", files), tmp_path / "a.zip"
     assert typed("convert", source, out) == 0
     said = capsys.readouterr().err
     assert "1 of 16 bits came out nearly black, such as dark.png: if they" in said
+    assert "  1 have several frames or pages, of which the first is used" in said
     assert "  not used: 1 HEIC (a.heic; pip install pillow-heif)\n" in said
     assert "  not used: files that may hold labels: a.csv\n" in said
     flags = ("--depth=12", "--max-pixels=64", "--labels=none")
     assert typed("convert", source, tmp_path / "b.zip", *flags) == 0
     said = capsys.readouterr().err
     assert "nearly black" not in said and "a.csv" not in said and "a.heic" in said
+
+
+def test_names_are_told_and_listed_as_the_bytes_they_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    source, out = tmp_path / "in", tmp_path / os.fsdecode(b"\xfc.zip")
+    names = (b"a/0.png", b"\xfc/\xe9.png", b"br\xfcck.png", b"new\nline.png")
+    contents = (encoded(noise()), encoded(noise(seed=1)), b"no image", b"no image")
+    folder(source, dict(zip(map(os.fsdecode, names), contents, strict=True)))
+    said, errors = process("convert", source, out, text=False).communicate()
+    assert os.fsencode(out) + b": 2 images" in said
+    assert b"    br\xfcck.png: Pillow cannot" in errors
+    listed = Path(f"{out}.skipped.txt").read_bytes()
+    assert b"br\xfcck.png\t" in listed and b"new\\nline.png\t" in listed
+    assert listed.count(b"\n") == 2
+    said, errors = process("check", source, text=False).communicate()
+    assert b"br\xfcck.png cannot be read" in said and errors == b""
 
 
 def test_flags_may_stand_before_the_paths(tmp_path, capsys):

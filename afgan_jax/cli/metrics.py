@@ -114,7 +114,7 @@ def of_model(run, step, class_, label, data):
 @functools.cache
 def open_images(path: str):
     """The images of a folder or zip."""
-    from afgan_jax.data import archive
+    from afgan_jax.cli import sources
     from afgan_jax.metrics import samples
 
-    return samples.of_archive(archive.Archive.open(path))
+    return samples.of_archive(sources.images(path))

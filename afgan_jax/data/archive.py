@@ -1,6 +1,6 @@
 """Image archives: a zip or a folder of images with optional labels.
 
-Layout: PNG, JPEG or WebP files under any names, read in the order of their sorted
+Layout: image files (see formats) under any names, read in the order of their sorted
 names, all square, of one size, and all grey or all RGB with 8 bits a channel.
 `dataset.json` at the top holds {"labels": [[file name, label], ...]} or {"labels":
 null}; a label is a class (an int) or a list of numbers; see `labels`. Images are uint8

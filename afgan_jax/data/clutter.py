@@ -25,5 +25,5 @@ NAMES = {
 
 def is_clutter(name: str) -> bool:
     """Whether a path in a set is, or lies in, something hidden or one of NAMES."""
-    parts = name.split("/")
+    parts = [part for part in name.split("/") if part not in (".", "..")]
     return any(part.startswith(".") or part.lower() in NAMES for part in parts)

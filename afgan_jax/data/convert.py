@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import PIL
 import tqdm
@@ -29,7 +30,7 @@ from afgan_jax.data import (
     transforms,
     writer,
 )
-from afgan_jax.data.sources import Header, Source
+from afgan_jax.data.sources import SEVERAL, Header, Source
 
 RECIPE = 1  # increase it when the same source and settings give other bytes
 CHANNELS = {"auto": None, "1": 1, "3": 3}
@@ -54,8 +55,8 @@ class Report:
 
     converted: images, of which `resumed` from an interrupted attempt. skipped: (name,
     reason). labels: of the images. left_out: what else the source holds, in words.
-    dark: images of 16 bits, of this attempt, that came out nearly black (see
-    transforms.is_dark).
+    Of this attempt, dark: images of 16 bits that came out nearly black (see
+    transforms.is_dark); several: those that are the first of several frames or pages.
     """
 
     converted: int
@@ -64,9 +65,17 @@ class Report:
     labels: labels.Labels | None
     left_out: tuple[str, ...]
     dark: tuple[str, ...]
+    several: tuple[str, ...]
+
+
+class _Made(NamedTuple):
+    png: bytes
+    is_dark: bool
+    is_one_of_several: bool
 
 
 @formats.any_size()
+@formats.without_warnings()
 def convert(
     source: Source,
     out: str | os.PathLike,
@@ -112,7 +121,7 @@ def convert(
     target = writer.open_writer(out, _key(source, out, images, settings))
     resumed = len(target.names)
     try:
-        faults, dark = _fill(target, source, headers, settings, workers)
+        faults, dark, several = _fill(target, source, headers, settings, workers)
         broken |= faults
         if not target.names:
             why = survey.some(source, broken)
@@ -127,8 +136,8 @@ def convert(
         target.leave()
         raise
     skipped = tuple((images[index], broken[index]) for index in sorted(broken))
-    unused = tuple(left_out.of_conversion(source.files, source.images, label_source))
-    return Report(len(target.names), resumed, skipped, given, unused, dark)
+    unused = tuple(left_out.of_source(source.files, source.images, label_source))
+    return Report(len(target.names), resumed, skipped, given, unused, dark, several)
 
 
 def _checked(
@@ -178,12 +187,12 @@ def _fill(
     headers: dict[int, Header],
     settings: Settings,
     workers: int,
-) -> tuple[dict[int, str], tuple[str, ...]]:
+) -> tuple[dict[int, str], tuple[str, ...], tuple[str, ...]]:
     """Adds the missing images.
 
-    Returns the reasons for those skipped, by index, and the names of the dark ones.
+    Returns the reasons for those skipped, by index; dark and several of Report.
     """
-    broken, dark, count = {}, [], len(headers)
+    broken, dark, several, count = {}, [], [], len(headers)
     todo = [i for i in sorted(headers) if writer.image_name(i) not in target.names]
     make = functools.partial(_make, source, headers, settings)
     results = parallel.in_order(make, todo, workers)
@@ -193,18 +202,17 @@ def _fill(
             if isinstance(result, str):
                 broken[index] = result
             else:
-                png, is_dark = result
-                target.add(writer.image_name(index), png)
-                if is_dark:
-                    dark.append(source.images[index])
+                target.add(writer.image_name(index), result.png)
+                dark += [source.images[index]] * result.is_dark
+                several += [source.images[index]] * result.is_one_of_several
             bar.update()
-    return broken, tuple(dark)
+    return broken, tuple(dark), tuple(several)
 
 
 def _make(
     source: Source, headers: dict[int, Header], settings: Settings, index: int
-) -> tuple[bytes, bool] | str:
-    """The PNG and whether it is dark, or why there is none."""
+) -> _Made | str:
+    """The PNG and what is odd about it, or why there is none."""
     image = files.attempt(source.read, index)
     if isinstance(image, files.BrokenImage):
         return image.reason
@@ -215,7 +223,8 @@ def _make(
         shown = transforms.fit_to(flat, settings.size, settings.fit, settings.filter)
     except ValueError as error:
         return str(error)
-    return writer.encode(shown), transforms.is_dark(flat, headers[index][1])
+    is_dark = transforms.is_dark(flat, headers[index][1])
+    return _Made(writer.encode(shown), is_dark, image.info.get(SEVERAL, False))
 
 
 def _label_file(

@@ -6,7 +6,6 @@ of 16 bits a channel, of which PIL silently drops the lower 8.
 
 import contextlib
 import io
-import os
 import threading
 import weakref
 import zipfile
@@ -18,7 +17,7 @@ import numpy as np
 from etils import epath
 
 from afgan_jax.data import formats, patience
-from afgan_jax.data.listing import Listing, of_folder, of_zip
+from afgan_jax.data.listing import of_folder, of_zip
 
 
 class BrokenImage(ValueError):
@@ -40,8 +39,7 @@ class Files:
         if self._is_folder:
             self.listing = of_folder(path)
         elif path.exists():
-            self._members = of_zip(self._zip())
-            self.listing = Listing(list(self._members))
+            self.listing, self._members = of_zip(self._zip())
         else:
             raise ValueError(f"{path} does not exist: give a zip or a folder of images")
         self.names = sorted(self.listing.names)
@@ -56,7 +54,7 @@ class Files:
 
     def _open(self, name: str) -> io.IOBase:
         if name in self.listing.broken:
-            target = os.readlink(self.path / name)
+            target = self.listing.broken[name]
             raise FileNotFoundError(f"it is a link to {target}, which is not there")
         if self._is_folder:
             return (self.path / name).open("rb")
@@ -79,10 +77,9 @@ class Files:
                 self._local.zip = zipfile.ZipFile(file)
             except Exception as error:  # damaged zips raise errors of a dozen types
                 file.close()
-                if isinstance(error, OSError):
-                    raise
-                if isinstance(error.__context__, OSError):  # of reading its directory
-                    raise error.__context__ from None
+                cause = error if isinstance(error, OSError) else error.__context__
+                if isinstance(cause, OSError):
+                    raise cause from None
                 raise ValueError(
                     f"{self.path} is neither a folder nor a readable zip: {error}"
                 ) from error

@@ -9,6 +9,7 @@ import functools
 import importlib
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -118,6 +119,14 @@ def any_size() -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = before
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """Silences Pillow meanwhile, in all threads: its warnings do not name the file."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 def of_name(name: str) -> str | None:

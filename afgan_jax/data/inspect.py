@@ -9,14 +9,12 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import os
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 import tqdm
-from PIL import Image
 
-from afgan_jax.data import defects, label_files, labels, left_out, paths
+from afgan_jax.data import defects, formats, label_files, labels, left_out, paths
 from afgan_jax.data.files import BrokenImage, Files, attempt
 
 SAMPLE = 2000  # images checked for defects: gives shares to about a percent
@@ -71,10 +69,9 @@ def inspect(
         return attempt(_view, files, name, name in chosen)
 
     with (
-        warnings.catch_warnings(),
+        formats.without_warnings(),
         concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as pool,
     ):
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         found = tqdm.tqdm(
             pool.map(view, names), total=len(names), unit=" images", disable=None
         )

@@ -32,9 +32,9 @@ def find(files: Files) -> str | None:
     return found[0] if found else None
 
 
-def candidates(files: Files) -> list[str]:
+def candidates(names: Sequence[str]) -> list[str]:
     """The files that look like tables of labels."""
-    return [name for name in files.names if TABLES.search(name)]
+    return [name for name in names if TABLES.search(name)]
 
 
 def within(files: Files, path: str) -> str | None:
@@ -51,15 +51,23 @@ def class_folders(
     The folder is the first below what all images `among` share, so that a folder around
     them all makes no difference.
     """
-    depth = _shared(among or images)
-    places = {name: name.split("/")[:-1] for name in images}
-    return {n: place[depth] for n, place in places.items() if len(place) > depth}
+    depth = _shared(_places(among or images))
+    parts = {place: _parts(place)[depth:] for place in _places(images)}
+    places = ((name, name.rpartition("/")[0]) for name in images)
+    return {name: parts[place][0] for name, place in places if parts[place]}
 
 
-def _shared(images: Sequence[str]) -> int:
-    """How many folders all images share, but one less if these hold all of them."""
-    places = [name.split("/")[:-1] for name in images]
-    first, last = min(places), max(places)
+def _places(images: Sequence[str]) -> set[str]:
+    return {name.rpartition("/")[0] for name in images}
+
+
+def _parts(place: str) -> list[str]:
+    return place.split("/") if place else []
+
+
+def _shared(places: set[str]) -> int:
+    """How many folders all places share, but one less if there is one place only."""
+    first, last = min(map(_parts, places)), max(map(_parts, places))
     depth = 0
     while depth < len(first) and first[depth] == last[depth]:
         depth += 1
@@ -68,5 +76,5 @@ def _shared(images: Sequence[str]) -> int:
 
 def could_be_classes(images: Sequence[str]) -> bool:
     """Whether images lie in several folders, other than those of archives."""
-    several = len(set(class_folders(images).values())) > 1
+    several = len(_places(images)) > 1 and len(set(class_folders(images).values())) > 1
     return several and not all(map(writer.IMAGE_NAME.fullmatch, images))

@@ -29,14 +29,15 @@ def describe(
     """
     listing = files.listing
     taken = set(images)
-    lines = [_line(*kind) for kind in _kinds(files, taken)]
+    others = [name for name in files.names if name not in taken]
+    lines = [_line(*kind) for kind in _kinds(files, others)]
     lost = [link for link in listing.broken if link not in taken]
     if lost:
         lines.append(f"links that lead nowhere: {_some(lost)}")
     if listing.repeated:
         again = _some(listing.repeated)
         lines.append(f"folders behind links that are read already: {again}")
-    unused = [name for name in label_files.candidates(files) if name not in tables]
+    unused = [name for name in label_files.candidates(others) if name not in tables]
     if unused:
         lines.append(f"files that may hold labels: {_some(unused)}")
     return lines
@@ -53,11 +54,11 @@ def _some(names: list[str]) -> str:
     return ", ".join(map(paths.printable, names[:LISTED])) + more
 
 
-def _kinds(files: Files, taken: set[str]) -> Iterator[tuple[str, list[str]]]:
+def _kinds(files: Files, others: list[str]) -> Iterator[tuple[str, list[str]]]:
     """(kind, names) of the files that look like images, videos or archives."""
     found, unknown = collections.defaultdict(list), []
-    for name in files.names:
-        kind = "" if name in taken else formats.of_name(name)
+    for name in others:
+        kind = formats.of_name(name)
         if kind is None:
             unknown.append(name)
         elif kind:
@@ -80,14 +81,14 @@ def of_set(files: Files, images: Sequence[str]) -> list[str]:
     return describe(files, images, [table])
 
 
-def of_conversion(
+def of_source(
     files: Files | None, images: Sequence[str], label_source: str
 ) -> list[str]:
-    """`describe` of what is converted with these labels; see convert."""
+    """`describe` of images that are used with these labels; see convert."""
     if files is None:
         return []
     if label_source == "none":
-        tables = label_files.candidates(files)
+        tables = label_files.candidates(files.names)
     elif label_source == "auto":
         tables = [label_files.find(files)]
     else:

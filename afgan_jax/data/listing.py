@@ -8,24 +8,29 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import posixpath
+import stat
 import zipfile
 
 from etils import epath
 
 from afgan_jax.data import clutter, paths
 
+LONGEST = 4096  # bytes of a link's target
+
 
 @dataclasses.dataclass
 class Listing:
     """The names of files, and where links lead.
 
-    links: {link: real path}. broken: links that lead nowhere. repeated: folders that
-    are left out because they, behind a link, are listed under another name.
+    links: {link: real path}. broken: {link: its target} of those that cannot be
+    followed. repeated: folders that are left out because they, behind a link, are
+    listed under another name.
     """
 
     names: list[str] = dataclasses.field(default_factory=list)
     links: dict[str, str] = dataclasses.field(default_factory=dict)
-    broken: list[str] = dataclasses.field(default_factory=list)
+    broken: dict[str, str] = dataclasses.field(default_factory=dict)
     repeated: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -41,11 +46,12 @@ def of_folder(folder: epath.Path) -> Listing:
     folders, linked = [""], []
     while folders or linked:
         below = folders.pop() if folders else linked.pop(0)
-        stat = os.stat(folder / below)
-        if (stat.st_dev, stat.st_ino) in seen:
+        status = os.stat(folder / below)
+        place = status.st_dev, status.st_ino
+        if place in seen:
             found.repeated.append(below)
             continue
-        seen.add((stat.st_dev, stat.st_ino))
+        seen.add(place)
         with os.scandir(folder / below) as entries:
             entries = sorted(entries, key=lambda entry: entry.name)
         for entry in entries:
@@ -56,7 +62,7 @@ def of_folder(folder: epath.Path) -> Listing:
             if is_link:
                 found.links[name] = os.path.realpath(entry.path)
             if is_link and not os.path.exists(entry.path):
-                found.broken.append(name)
+                found.broken[name] = os.readlink(entry.path)
             elif entry.is_dir():
                 (linked if is_link else folders).append(name)
                 continue
@@ -74,14 +80,27 @@ def _below(folder: epath.Path) -> list[str]:
     return [name for name in found if not clutter.is_clutter(name)]
 
 
-def of_zip(file: zipfile.ZipFile) -> dict[str, str]:
-    """{name: zipfile's own name} of all files of a zip."""
-    members = {_name(info): info.filename for info in file.infolist()}
-    return {
-        name: member
-        for name, member in members.items()
-        if not (name.endswith("/") or clutter.is_clutter(name))
-    }
+def of_zip(file: zipfile.ZipFile) -> tuple[Listing, dict[str, str]]:
+    """All files of a zip, and {name: zipfile's own name}."""
+    found, members = Listing(), {}
+    for info in file.infolist():
+        name = _name(info)
+        if name.endswith("/") or clutter.is_clutter(name):
+            continue
+        name = posixpath.normpath(name).lstrip("/")
+        members[name] = info.filename
+        if stat.S_ISLNK(info.external_attr >> 16):
+            found.broken[name] = _target(file, info)
+    found.names += members
+    return found, members
+
+
+def _target(file: zipfile.ZipFile, link: zipfile.ZipInfo) -> str:
+    try:
+        with file.open(link) as content:
+            return os.fsdecode(content.read(LONGEST))
+    except Exception:  # damaged zips raise errors of a dozen types
+        return "a place that cannot be read"
 
 
 def _name(info: zipfile.ZipInfo) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from etils import epath
 from jaxtyping import UInt8
 
+from afgan_jax.data import clutter
 from afgan_jax.interop import pickled_arrays, unpickle
 
 MNIST = "-images-idx3-ubyte.gz"
@@ -90,7 +91,8 @@ def _unpickled_members(path: epath.Path) -> Iterator[tuple[str, dict]]:
     with tarfile.open(fileobj=io.BytesIO(path.read_bytes())) as tar:
         for member in tar:
             name = member.name.rpartition("/")[2]
-            if member.isfile() and not name.endswith((".html", ".txt~")):
+            is_text = name.endswith((".html", ".txt~"))
+            if member.isfile() and not is_text and not clutter.is_clutter(member.name):
                 file = tar.extractfile(member)
                 content = unpickle.load(file, pickled_arrays.NAMES, encoding="bytes")
                 yield name, {_text(key): value for key, value in content.items()}

@@ -19,6 +19,7 @@ from afgan_jax.data import formats, labels, left_out, originals, paths, tfds, tr
 from afgan_jax.data.files import Files, naming
 
 SCHEME = "tfds:"
+SEVERAL = "several"  # in Image.info: whether the file has more frames or pages
 
 Header = tuple[transforms.Size, str]  # and the mode
 
@@ -27,7 +28,8 @@ Header = tuple[transforms.Size, str]  # and the mode
 class Source:
     """Images by index, for several threads.
 
-    header(index) -> (size, mode) and read(index) -> image raise BrokenImage.
+    header(index) -> (size, mode) and read(index) -> image, the first of several
+    frames, raise BrokenImage.
     read_table() -> the labels of the source, or None; `key` changes with the content.
     files: those of a folder or zip; None for other sources.
     """
@@ -100,7 +102,10 @@ def _encoded(
         with naming(where, images[index]), open_file(index) as file:
             # Reads all, so that zipfile compares the checksum.
             with formats.open_image(io.BytesIO(file.read())) as image:
-                return ImageOps.exif_transpose(image)
+                shown = ImageOps.exif_transpose(image)
+                several = getattr(image, "is_animated", False)
+                shown.info[SEVERAL] = several and image.format != "MPO"
+                return shown
 
     return Source(where, images, header, read, read_table, key, files)
 
@@ -133,8 +138,8 @@ def _stamps(files: Files, images: tuple[str, ...]) -> list[str]:
     if not files.path.is_dir():
         stat = os.stat(files.path)
         return [f"{stat.st_size} {stat.st_mtime_ns}"]
-    broken = set(files.listing.broken)
-    stats = [(n, os.stat(files.path / n)) for n in images if n not in broken]
+    known = [name for name in images if name not in files.listing.broken]
+    stats = [(name, os.stat(files.path / name)) for name in known]
     links = [f"{name} -> {target}" for name, target in files.listing.links.items()]
     return links + [f"{n} {stat.st_size} {stat.st_mtime_ns}" for n, stat in stats]
 

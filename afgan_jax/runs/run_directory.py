@@ -2,8 +2,7 @@
 
 config.json      every setting of the run
 checkpoints/     see checkpoints.py
-classes.json     names of the classes, if the set has them
-sets.json        see set_records.py
+classes.json     names of the classes, if the set has them; sets.json: set_records.py
 stats.jsonl      one JSON object a tick, with "nimg" and "timestamp"
 metric-*.jsonl   one JSON object a measurement of a metric
 Training writes further files (events, reals.png, fakes*.png). In a run of several
@@ -217,10 +216,10 @@ class Run:
         kept = []
         path = self.path / "stats.jsonl"
         if jax.process_index() == 0 and path.exists():
-            lines = path.read_text().splitlines(keepends=True)
+            lines = path.read_bytes().splitlines(keepends=True)
             kept = [line for line in lines if _nimg_of(line) <= nimg]
             if kept != lines:
-                atomic.write(path, "".join(kept))
+                atomic.write(path, b"".join(kept))
         if jax.process_count() > 1:
             return int(multihost_utils.broadcast_one_to_all(np.int32(len(kept))))
         return len(kept)
@@ -297,7 +296,7 @@ def _json_value(value: Any) -> Any:
     return float(value) if math.isfinite(value) else None
 
 
-def _nimg_of(line: str) -> float:
+def _nimg_of(line: bytes) -> float:
     try:
         return json.loads(line)["nimg"]
     except (ValueError, KeyError, TypeError):

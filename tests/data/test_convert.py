@@ -261,6 +261,15 @@ def test_deep_colours_have_no_other_depth(tmp_path):
     assert name == "a.png" and reason.startswith("depth=12 is for grey images: of RGB;")
 
 
+def test_the_first_of_several_frames_is_told(tmp_path):
+    frames = [Image.fromarray(noise(seed=seed)) for seed in range(3)]
+    kinds = {"a.gif": "gif", "b.png": "png", "c.tif": "tiff", "d.mpo": "mpo"}
+    more = {"save_all": True, "append_images": frames[1:]}
+    files = {name: encoded(frames[0], kind, **more) for name, kind in kinds.items()}
+    source = folder(tmp_path / "in", files | {"e.gif": encoded(frames[0], "gif")})
+    assert made(source, tmp_path / "out").several == ("a.gif", "b.png", "c.tif")
+
+
 def test_large_images_are_named_and_can_be_allowed(tmp_path, monkeypatch, recwarn):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)  # Pillow refuses 81 and more
     files = {"wide.png": encoded(noise((24, 8))), "z.png": encoded(noise())}
@@ -273,3 +282,11 @@ def test_large_images_are_named_and_can_be_allowed(tmp_path, monkeypatch, recwar
     (broken,) = inspect.inspect(source).broken
     assert "wide.png cannot be read (it has more than 80 pixels)" in broken
     assert not recwarn
+
+
+def test_a_damaged_description_of_an_image_is_no_fault(tmp_path, recwarn):
+    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
+    file = encoded(noise(), "jpeg", exif=exif)
+    source = folder(tmp_path / "in", {"a.jpg": file})
+    assert made(source, tmp_path / "out").converted == 1
+    assert not inspect.inspect(source).broken and not recwarn

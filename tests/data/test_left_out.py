@@ -1,5 +1,7 @@
 """Nothing of a set is left out without a word."""
 
+import sys
+import types
 import zipfile
 
 import pytest
@@ -8,6 +10,7 @@ from data.images import encoded, folder, noise, numbered
 from etils import epath
 from PIL import Image, features
 
+from afgan_jax.cli import sources as cli
 from afgan_jax.data import archive, files, formats, inspect, left_out
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0"
@@ -64,9 +67,7 @@ def test_links_that_lead_nowhere_or_back_are_told(tmp_path):
 
 def test_a_set_without_images_says_what_is_there_instead(tmp_path):
     folder(tmp_path, {"a.heic": HEIC})
-    message = (
-        r"holds no images \(avif?.*png.*\); 1 HEIC \(a.heic; pip install pillow-he"
-    )
+    message = r"holds no images \(.*png.*\); 1 HEIC \(a.heic; pip install pillow-he"
     for read in (archive.Archive.open, inspect.inspect):
         with pytest.raises(ValueError, match=message):
             read(tmp_path)
@@ -84,9 +85,32 @@ def test_all_that_pillow_reads_safely_is_read(tmp_path, kind):
     assert made(source, tmp_path / "out").converted == len(suffixes)
 
 
+@pytest.mark.parametrize("module", sorted(formats.PLUGINS))
+def test_plugins_of_pillow_are_used_where_they_are(monkeypatch, module):
+    kind, suffix = {"pillow_heif": ("HEIF", ".heic"), "pillow_jxl": ("JXL", ".jxl")}[
+        module
+    ]
+    for registry in ("OPEN", "EXTENSION"):
+        monkeypatch.setattr(Image, registry, dict(getattr(Image, registry)))
+    monkeypatch.setattr(Image, "ID", list(Image.ID))
+
+    def register():
+        Image.register_open(kind, lambda file, name: None, lambda head: False)
+        Image.register_extension(kind, suffix)
+
+    plugin = types.ModuleType(module)
+    plugin.register_heif_opener = register
+    if module == "pillow_jxl":
+        register()  # by importing it
+    monkeypatch.setitem(sys.modules, module, plugin)
+    found = formats.readable.__wrapped__()
+    assert kind in found.formats and suffix in found.suffixes
+
+
 def test_nothing_is_read_by_a_format_without_signature():
-    assert set(formats.readable().formats) <= formats.ALLOWED
-    assert ("AVIF" in formats.readable().formats) == features.check("avif")
+    found = formats.readable().formats
+    assert set(found) <= formats.ALLOWED
+    assert ("AVIF" in found) == ("avif" in features.get_supported())
 
 
 @pytest.mark.parametrize(
@@ -104,3 +128,10 @@ def test_reasons_are_short_and_say_what_is_there(tmp_path, content, reason):
     ((name, told),) = made(source, tmp_path / "out", size=(8, 8)).skipped
     assert name == "a.jpg" and told.startswith(reason)
     assert str(tmp_path) not in told and "BytesIO" not in told
+
+
+def test_verbs_that_read_images_tell_what_they_leave(tmp_path, capsys):
+    numbered(folder(tmp_path, {"a.heic": HEIC, "labels.csv": b""}), 2)
+    assert len(cli.images(str(tmp_path))) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("WARNING: ") and "not used: 1 HEIC (a.heic" in line

@@ -62,7 +62,7 @@ def test_links_are_followed_and_loops_end(tmp_path):
     found = listing.of_folder(epath.Path(top))
     expected = ["birds/2.png", "cats/0.png", "gone.png", "link.png", "self"]
     assert sorted(found.names) == expected
-    assert found.broken == ["gone.png", "self"]
+    assert found.broken == {"gone.png": "nowhere.png", "self": str(top / "self")}
     assert sorted(found.repeated) == ["again", "birds/up"]
     assert found.links["cats"] == str(real / "cats")
     (tmp_path / "linked").symlink_to(top)
@@ -105,6 +105,8 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
         ("caf\xe9.png".encode(), False, "caf\xe9.png"),  # as macOS writes it
         ("caf\xe9.png".encode("cp437"), False, "caf\xe9.png"),
         (b"photos\\a.png", False, "photos/a.png"),  # as some of Windows write it
+        (b"./photos//a.png", False, "photos/a.png"),
+        (b"/a.png", False, "a.png"),
     ],
 )
 def test_names_in_zips_are_read_as_they_were_meant(tmp_path, raw, utf8, name):
@@ -123,6 +125,22 @@ def test_names_in_zips_are_read_as_they_were_meant(tmp_path, raw, utf8, name):
     found = pickle.loads(pickle.dumps(files.Files(epath.Path(path))))
     assert found.names == [name]
     assert found.read(name) == b"content" and found.checksum(name)[0] == 7
+
+
+def test_links_in_zips_are_named_and_not_followed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as target:
+        for name in ("cats", "a.png", "damaged"):
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o120777 << 16
+            target.writestr(info, f"../{name}")
+    content = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(content.replace(b"../damaged", b"../DAMAGED"))
+    found = files.Files(epath.Path(tmp_path / "a.zip"))
+    expected = {"cats": "../cats", "a.png": "../a.png"}
+    expected["damaged"] = "a place that cannot be read"
+    assert found.listing.broken == expected
+    with pytest.raises(files.BrokenImage, match="it is a link to ../a.png"):
+        found.read_header("a.png")
 
 
 def test_a_zip_whose_names_are_not_what_it_claims_is_named(tmp_path):

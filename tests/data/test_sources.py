@@ -83,7 +83,7 @@ def cifar_files(images, classes):
 def test_cifar_is_read_with_the_names_of_its_classes(tmp_path, protocol):
     images = np.stack([noise((32, 32), seed=seed) for seed in range(10)])
     classes = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
-    files = cifar_files(images, classes)
+    files = cifar_files(images, classes) | {"._data_batch_1": b"left by a Mac"}
     path = cifar(tmp_path / "cifar-10-python.tar.gz", files, protocol)
     source = sources.open_source(path)
     assert source.table.class_names == ("plane", "car", "bird")

@@ -330,6 +330,21 @@ def test_a_reader_falls_back_without_moving_anything(tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_reader_is_told_of_an_incomplete_checkpoint(tmp_path, messages):
+    saved_run(tmp_path)
+    for step in "21":
+        (tmp_path / "checkpoints" / step / "state" / "manifest.ocdbt").unlink()
+        with run_directory.Run.open(tmp_path) as run:
+            if step == "2":
+                assert run.restore(abstract(state(0)))[0] == 1
+                assert messages() == [
+                    "checkpoint 2 is incomplete; continuing from step 1"
+                ]
+            else:
+                with pytest.raises(ValueError, match="none of .* is complete"):
+                    run.restore(abstract(state(0)))
+
+
 def test_no_undamaged_checkpoint_is_an_error_that_moves_nothing(tmp_path):
     saved_run(tmp_path)
     for step in "12":
@@ -622,6 +637,19 @@ def test_resuming_drops_the_lines_beyond_the_checkpoint(tmp_path):
     assert [line["nimg"] for line in lines] == [0, 100, 200, 300]
     assert lines[0]["loss"] == 0.5 and lines[3]["loss"] is None
     assert all(line["timestamp"] > 0 for line in lines)
+
+
+def test_small_files_that_were_damaged_are_left_out_or_named(tmp_path):
+    with run_directory.Run.create_or_open(tmp_path, CONFIG) as run:
+        for nimg in (0, 100):
+            run.append_stats({"nimg": nimg})
+        file = run.path / "stats.jsonl"
+        file.write_bytes(b"\xff" + file.read_bytes())
+        assert run.truncate_stats(200) == 1
+        for content in (b"\xff", b"[", b"1"):
+            (tmp_path / run_directory.CLASSES).write_bytes(content)
+            with pytest.raises(ValueError, match=r"classes\.json (is not|holds no)"):
+                run.class_names()
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path):

@@ -21,9 +21,18 @@ def test_a_class_is_empty_if_it_is_in_every_set(tmp_path):
     assert set_records.empty_classes(tmp_path) == frozenset()
 
 
-@pytest.mark.parametrize("content", [b"", b"3", b"[3]", b"{", b"\xff", b'{"step": 1}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"3", b"[3]", b"{", b"\xff", b'{"sets": [1]}']
+)
 def test_a_record_that_cannot_be_read_is_none(tmp_path, content):
     (tmp_path / set_records.NAME).write_bytes(content)
     assert set_records.read(tmp_path) == []
     set_records.add(tmp_path, 3, {"images": 9})
     assert set_records.read(tmp_path) == [{"step": 3, "images": 9}]
+
+
+def test_a_record_in_which_a_byte_changed_is_none(tmp_path):
+    set_records.add(tmp_path, 0, {"images": 9})
+    file = tmp_path / set_records.NAME
+    file.write_text(file.read_text().replace("9", "8", 1))
+    assert set_records.read(tmp_path) == []

@@ -42,4 +42,4 @@ def test_another_set_is_told_once_and_recorded(monkeypatch, tmp_path, capsys, ca
     (said,) = caplog.messages
     assert said == f"{first} is not the set trained on: other labels"
     content = (tmp_path / "run" / set_records.NAME).read_text()
-    assert [record["step"] for record in json.loads(content)] == [0, 6]
+    assert [record["step"] for record in json.loads(content)["sets"]] == [0, 6]

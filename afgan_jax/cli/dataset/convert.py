@@ -8,6 +8,7 @@ cannot be read are left out and listed in OUT.skipped.txt.
 """
 
 import sys
+from collections.abc import Iterator
 
 from afgan_jax.cli import flags
 
@@ -91,15 +92,8 @@ def main(
         print(f"  {report.resumed} of them from an earlier attempt")
     if bare and label_files.could_be_classes(opened.images):
         print("  --labels=folders would make its folders classes")
-    if report.dark:
-        names = ", ".join(map(paths.printable, report.dark[:LISTED]))
-        print(
-            f"  {len(report.dark)} of 16 bits came out nearly black, such as {names}:"
-            " if they use fewer bits, convert them with --depth=12",
-            file=sys.stderr,
-        )
-    for line in report.left_out:
-        print(f"  not used: {line}", file=sys.stderr)
+    for line in _oddities(report):
+        print(f"  {line}", file=sys.stderr)
     if report.skipped:
         listing = paths.resolve(f"{out.rstrip('/')}.skipped.txt")
         lines = [f"{paths.printable(n)}\t{reason}" for n, reason in report.skipped]
@@ -108,3 +102,24 @@ def main(
         print(f"  {len(lines)} left out, listed in {listing}:", file=sys.stderr)
         for line in lines[:LISTED]:
             print(f"    {line.replace(chr(9), ': ')}", file=sys.stderr)
+
+
+def _oddities(report) -> Iterator[str]:
+    """Lines on what came out other than it may be meant, or was not used."""
+    from afgan_jax.data import paths
+
+    def some(names):
+        return ", ".join(map(paths.printable, names[:LISTED]))
+
+    if report.dark:
+        yield (
+            f"{len(report.dark)} of 16 bits came out nearly black, such as"
+            f" {some(report.dark)}: if they use fewer bits, convert with --depth=12"
+        )
+    if report.several:
+        yield (
+            f"{len(report.several)} have several frames or pages, of which the first is"
+            f" used, such as {some(report.several)}"
+        )
+    for line in report.left_out:
+        yield f"not used: {line}"
