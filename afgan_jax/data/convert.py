@@ -114,10 +114,8 @@ def convert(
         given = table.of(images, fix="add them, or set labels=none")
     headers, broken = survey.headers(source, len(images), workers, max_pixels, depth)
     survey.check_sizes(source, headers, size, fit)
-    if CHANNELS[channels] is None:
-        modes = {mode for _, mode in headers.values()}
-        channels = str(max(transforms.channels_of(mode) for mode in modes))
-    settings = Settings(size, fit, filter, CHANNELS[channels], background, depth)
+    shown = _channels(channels, headers)
+    settings = Settings(size, fit, filter, shown, background, depth)
     target = writer.open_writer(out, _key(source, out, images, settings))
     resumed = len(target.names)
     try:
@@ -172,6 +170,12 @@ def _find_labels(
     else:
         table = label_csv.read(paths.resolve(label_source), images)
     return table
+
+
+def _channels(channels: str, headers: dict[int, Header]) -> int:
+    """1 or 3; of "auto" 1 if all images are grey."""
+    modes = {mode for _, mode in headers.values()}
+    return CHANNELS[channels] or max(map(transforms.channels_of, modes))
 
 
 def _key(source: Source, out: epath.Path, images: tuple, settings: Settings) -> str:
