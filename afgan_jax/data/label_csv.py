@@ -2,9 +2,10 @@
 
 A row has the file name of an image and either a class, by number or name, or the
 numbers of a vector. Named classes are numbered in sorted order. Text is UTF-8, or
-UTF-16 with its mark. Commas, semicolons, tabs or bars separate cells: those by which
-most rows have the name of an image in one column. Columns of different whole numbers
-before it are an index and left out. A first row that names no image is a heading.
+UTF-16 with its mark. Commas, semicolons, tabs, bars or spaces separate cells: those by
+which most rows have the name of an image in one column. Columns of different whole
+numbers before it are an index and left out. One or two first rows that name no image
+are a heading.
 """
 
 import codecs
@@ -18,7 +19,8 @@ from etils import epath
 from afgan_jax import errors
 from afgan_jax.data import labels
 
-SEPARATORS = ",;\t|"
+SEPARATORS = ",;\t| "
+HEADINGS = 2
 INDICES = 2  # columns before the file names
 Rows = list[tuple[int, list[str]]]  # (number of the line, cells)
 
@@ -40,7 +42,9 @@ def read(path: epath.Path, images: Sequence[str]) -> labels.Table:
         why = f"has names such as {rows[0][1][0]!r}, and none of an image of the set:"
         why += f" write them as {images[0]!r} is"
         raise errors.SettingError("labels", str(path), why)
-    if rows and known.isdisjoint(map(labels.canonical, rows[0][1][: column + 1])):
+    for _, cells in rows[:HEADINGS]:
+        if not known.isdisjoint(map(labels.canonical, cells[: column + 1])):
+            break
         rows = rows[1:]
     _check_columns(rows, column, path)
     names = [cells[column] for _, cells in rows]

@@ -45,6 +45,8 @@ WRITTEN = {
     "by an old Mac": CLASSES.replace("\n", "\r"),
     "with bars": CLASSES.replace(",", "|"),
     "with spaces": CLASSES.replace(",", " , "),
+    "with spaces alone": CLASSES.replace(",", "  "),
+    "with a title": "Table 1\n\nfile,class\n" + CLASSES,
     "with empty columns": CLASSES.replace("\n", ",,\n") + ",,,\n",
     "in quotes": '"' + CLASSES.replace(",", '", "').replace("\n", '"\n"')[:-1],
     "on Windows": CLASSES.replace("/", "\\"),
@@ -75,6 +77,12 @@ def test_class_numbers_are_read_however_they_are_written(tmp_path, content):
 def test_decimal_commas_are_read_where_they_do_not_separate(tmp_path):
     found = read(tmp_path, "0;0,5;1\n1;-1,25;2\n")
     assert found == ([[0.5, 1.0], [-1.25, 2.0]], None)
+
+
+def test_attributes_are_read_as_they_are_published_of_faces(tmp_path):
+    text = "2\nBald Young Smiling\n0.png -1  1 -1\n1.png  1 -1 -1\n"
+    found = read(tmp_path, text, FILES[:2])
+    assert found == ([[-1.0, 1.0, -1.0], [1.0, -1.0, -1.0]], None)
 
 
 MALFORMED = "must have a file name and equally many labels in every row"

@@ -37,14 +37,16 @@ def test_two_ticks_against_filters_are_trained_resumed_and_measured(
     np.testing.assert_array_equal(found, weights[name])
 
     capsys.readouterr()
-    flags = "--count=16", "--batch=8", f"--out={tmp_path / 'new' / 'critic.json'}"
+    flags = "--count=64", "--batch=8", f"--out={tmp_path / 'new' / 'critic.json'}"
     assert __main__.main(["analyze", "discriminator", f"--run={folder}", *flags]) == 0
     report = json.loads((tmp_path / "new" / "critic.json").read_text())
-    assert report["lowpass"] == "kaiser" and report["images"] == 16
+    assert report["lowpass"] == "kaiser" and report["images"] == 40
     (row,) = report["networks"].values()
     assert set(row) == {"moving", "kink", "among"} and row["moving"] > row["kink"] > 0
     moving = 100 * row["moving"] / row["among"]
-    assert f"step {step}: moving {moving:.3f} %, kink" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"step {step}: moving {moving:.3f} %, kink" in said
+    assert "the set has 40 images: measured are 40" in said
 
 
 @pytest.mark.slow
