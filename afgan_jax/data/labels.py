@@ -8,7 +8,6 @@ one-hot vectors would fill the memory.
 
 import collections
 import dataclasses
-import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32
 
+from afgan_jax import json_files
 from afgan_jax.data import label_files
 from afgan_jax.data.files import Files
 
@@ -122,8 +122,8 @@ def read_table(files: Files) -> Table | None:
         return None
     where = f"{files.path}: {found}"
     below = found.removesuffix(label_files.TABLE)
+    content = json_files.parse(files.read(found), where)
     try:
-        content = json.loads(files.read(found))
         rows = content["labels"]
         names = content.get("class_names")
         if not isinstance(names, list | None):
