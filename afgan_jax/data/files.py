@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from afgan_jax.data import formats, patience
+from afgan_jax import patience
+from afgan_jax.data import formats
 from afgan_jax.data.listing import of_folder, of_zip
 
 
