@@ -9,17 +9,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
 EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "errors", "model"}
-EVERYTHING |= {"ranges", "json_files"}
+EVERYTHING |= {"ranges", "json_files", "patience"}
 MAY_IMPORT = {
     "signal": {"errors"},
-    "data": {"errors", "interop", "json_files", "locks"},
+    "data": {"errors", "interop", "json_files", "locks", "patience"},
     "interop": set(),
     "networks": {"errors", "ranges", "signal"},
     "augment": {"errors", "ranges", "signal"},
     "viz": {"errors", "signal"},
     "metrics": {"errors", "signal", "interop"},
     "analysis": {"errors", "signal", "networks", "metrics", "model", "viz"},
-    "runs": {"errors", "json_files", "locks", "networks"},
+    "runs": {"errors", "json_files", "locks", "patience", "networks"},
     "training": {"errors", "ranges", "signal", "networks", "augment", "viz"}
     | {"runs", "interop"},
     "bench": {"errors", "networks", "signal", "metrics", "viz", "interop"},
@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "errors": set(),
     "ranges": {"errors"},
     "locks": set(),
+    "patience": set(),
     "streams": set(),
     "json_files": set(),
     "xla_flags": set(),

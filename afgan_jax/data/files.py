@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from afgan_jax.data import formats, patience
+from afgan_jax import patience
+from afgan_jax.data import formats
 from afgan_jax.data.listing import of_folder, of_zip
 
 SMALL, RATIO = 2**28, 100  # bytes, and times, beyond which a zip's member is a bomb
