@@ -40,7 +40,7 @@ class Mapping(nn.Module):
             x = dense.Dense(self.w_dim, "lrelu", self.lr_multiplier, name=f"fc{i}")(x)
         if self.num_ws is None:
             return x
-        w_avg = self.variable("buffers", "w_avg", jnp.zeros, (self.w_dim,))
+        w_avg = self.variable("buffers", "w_avg", jnp.zeros, (self.w_dim,), jnp.float32)
         if update_emas and not self.is_initializing():
             mean = jnp.mean(x, axis=0)
             w_avg.value = mean + self.w_avg_beta * (w_avg.value - mean)
@@ -50,7 +50,9 @@ class Mapping(nn.Module):
         near = w_avg.value + psi * (ws - w_avg.value)
         if cutoff is None:
             cutoff = self.num_ws
-        return jnp.where((jnp.arange(self.num_ws) < cutoff)[None, :, None], near, ws)
+        return jnp.where(
+            (jnp.arange(self.num_ws, dtype=jnp.int32) < cutoff)[None, :, None], near, ws
+        )
 
     def _join(self, z, c):
         parts = []

@@ -145,7 +145,7 @@ def _sample_one(x, rows, cols):
     top, left = jnp.floor(rows), jnp.floor(cols)
     down, right = ((a - b)[..., None] for a, b in ((rows, top), (cols, left)))
     down, right = down.astype(x.dtype), right.astype(x.dtype)
-    first = top.astype(int) * (w + 3) + left.astype(int)
+    first = top.astype(jnp.int32) * (w + 3) + left.astype(jnp.int32)
     pixels = x.reshape(-1, c)
 
     def at(offset):  # one flat index is faster than two, above all in the gradient

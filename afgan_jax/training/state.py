@@ -38,7 +38,7 @@ def create(key: jax.Array, G, D, optimizers: dict, augment=None) -> TrainState:
         G_ema=jax.tree.map(jnp.copy, G_vars),
         G_opt=optimizers["G"].init(G_vars["params"]),
         D_opt=optimizers["D"].init(D_vars["params"]),
-        pl_mean=jnp.zeros(()),
+        pl_mean=jnp.zeros((), jnp.float32),
         augment=None if augment is None else augment.initial(),
     )
 
