@@ -6,14 +6,27 @@ made, and the implementation of keys, which `key` fixes.
 """
 
 import contextlib
+import functools
 
 import jax
 import numpy as np
 
+KEYS = "threefry2x32"
+
 
 def key(seed: int) -> jax.Array:
     """The key of a seed, of which 32 bits count, for the same draws everywhere."""
-    return jax.random.key(np.uint32(seed % 2**32), impl="threefry2x32")
+    with transfers():
+        return jax.random.key(np.uint32(seed % 2**32), impl=KEYS)
+
+
+def wrapped(data: jax.Array) -> jax.Array:
+    """The key of jax.random.key_data(key)."""
+    return jax.random.wrap_key_data(data, impl=KEYS)
+
+
+# Copies between host and devices in this context are meant: scalars, small tables.
+transfers = functools.partial(jax.transfer_guard, "allow")
 
 
 @contextlib.contextmanager

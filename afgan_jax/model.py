@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings
 from afgan_jax.interop import snapshot
 from afgan_jax.networks import generator
 from afgan_jax.runs import run_directory, saved_networks
@@ -49,17 +48,18 @@ def untrained(settings: dict[str, Any], *, has_weights: bool = True) -> "Model":
     has_weights: False leaves them out, for what looks at the layers alone.
     """
     G = generator.make_generator(**generator.changed(settings, **FLOAT32))
-    variables = jax.jit(G.initialize)(jax.random.key(0)) if has_weights else {}
+    variables = jax.jit(G.initialize)(jax_settings.key(0)) if has_weights else {}
     return Model(G, variables, dict(settings), None, "untrained")
 
 
 def _from_snapshot(path: Path) -> "Model":
     settings, arrays = snapshot.read(path, ("G_ema",))["G_ema"]
     G = generator.make_generator(**generator.changed(settings, **FLOAT32))
-    shapes = jax.eval_shape(G.initialize, jax.random.key(0))
+    shapes = jax.eval_shape(G.initialize, jax_settings.key(0))
     if jax.tree.map(np.shape, arrays) != jax.tree.map(lambda x: x.shape, shapes):
         raise ValueError(f"{path}: G_ema has other tensors than its settings say")
-    variables = jax.tree.map(lambda x, s: jnp.asarray(x, s.dtype), arrays, shapes)
+    variables = jax.tree.map(lambda x, s: np.asarray(x, s.dtype), arrays, shapes)
+    variables = jax.device_put(variables)
     return Model(G, variables, settings, None, str(path))
 
 
@@ -160,9 +160,9 @@ class Model:
         """
         if (seeds is None) == (z is None):
             raise ValueError("give either seeds or z")
-        z = jnp.asarray(self.z(seeds) if z is None else z, jnp.float32)
-        c = self.c(label, len(z))
-        return self._map(self.variables, z, c, jnp.float32(psi), cutoff)
+        z = np.float32(self.z(seeds) if z is None else jax.device_get(z))
+        drawn = jax.device_put((z, self.c(label, len(z)), np.float32(psi)))
+        return self._map(self.variables, *drawn, cutoff)
 
     def synthesize(
         self,
@@ -185,15 +185,17 @@ class Model:
                     f"rotate={rotate}, translate={tuple(translate)}: this is a"
                     " StyleGAN2 generator, whose input cannot be moved: leave them out"
                 )
-            options["transform"] = affine.user_transform(rotate, *translate)
-        ws = np.asarray(ws, np.float32)
+            with jax_settings.transfers():
+                options["transform"] = affine.user_transform(rotate, *translate)
+        ws = np.float32(jax.device_get(ws))
         size = min(batch, len(ws))
         found = []
         for start in range(0, len(ws), batch):
             part = ws[start : start + batch]
             full = np.resize(part, (size, *part.shape[1:]))  # one shape, compiled once
+            full = jax.device_put(full)
             images = self._synthesize(self.variables, full, **options)
-            found.append(np.asarray(images)[: len(part)])
+            found.append(jax.device_get(images)[: len(part)])
         shape = (
             0,
             self.resolution,

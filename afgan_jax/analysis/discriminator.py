@@ -61,7 +61,7 @@ def logits(
     rows = []
     for right, down in shifts:
         moved, _ = warp.translate_mirrored(images, right / width, down / height)
-        rows.append(np.asarray(discriminator(moved, labels), np.float64))
+        rows.append(np.float64(jax.device_get(discriminator(moved, labels))))
     return np.stack(rows)
 
 

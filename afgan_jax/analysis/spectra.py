@@ -109,9 +109,9 @@ def mean_power(
                 f"mean and std have {len(mean)} channels, the images {images.shape[3]}:"
                 " compare sets with the same channels"
             )
-        scale = np.float32(mean), np.float32(std)
-        found = _power(jnp.asarray(images), *scale, beta=beta, interp=interp)
-        total = total + len(images) * np.asarray(found, np.float64)
+        scale = (np.float32(a)[None, None, None] for a in (mean, std))
+        found = _power(*jax.device_put((images, *scale)), beta=beta, interp=interp)
+        total = total + len(images) * np.float64(jax.device_get(found))
         count += len(images)
     if not count:
         raise ValueError("there are no images")
@@ -178,9 +178,9 @@ def read(path: str, part: str, wanted: tuple) -> dict:
 @functools.partial(jax.jit, static_argnames=("beta", "interp"))
 def _power(images, mean, std, *, beta, interp):
     def add(total, image):  # one at a time, as padded images of 1024 pixels are large
-        white = (image[None] - mean) / std
+        white = (image[None].astype(jnp.float32) - mean) / std
         return total + spectrum.power(white, beta=beta, interp=interp), None
 
     size = [interp * n for n in images.shape[1:3]]
-    total, _ = jax.lax.scan(add, jnp.zeros(size), images)
+    total, _ = jax.lax.scan(add, jnp.zeros(size, jnp.float32), images)
     return total / len(images)

@@ -140,7 +140,8 @@ def _latents(model: Model, count: int, labels) -> Float[np.ndarray, "count L w_d
     """ws of samples 0, 1, ..."""
     network = drawing.of_model(model, labels)
     with jax.default_matmul_precision("highest"):
-        return np.asarray(jax.jit(network.ws)(network.variables, np.arange(count)))
+        drawn = jax.device_put((network.variables, np.arange(count, dtype=np.int32)))
+        return jax.device_get(jax.jit(network.ws)(*drawn))
 
 
 def _rendering(model: Model, batch: int) -> Callable:
@@ -156,8 +157,9 @@ def _rendering(model: Model, batch: int) -> Callable:
         for start in range(0, len(ws), batch):
             at = np.arange(start, min(start + batch, len(ws)))
             full = np.resize(at, batch)  # one shape, compiled once
-            images = draw(model.variables, ws[full], np.asarray(transforms)[full])
-            found.append(np.asarray(images)[: len(at), row])
+            put = jax.device_put((ws[full], np.asarray(transforms)[full]))
+            images = jax.device_get(draw(model.variables, *put))
+            found.append(images[: len(at), row])
         return np.concatenate(found)
 
     return show

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings
 from afgan_jax.assembly import settings as assembled
 from afgan_jax.data import archive as archives
 from afgan_jax.data import files, paths, sets
@@ -79,7 +79,7 @@ def untrained_discriminators(
         D = discriminator.make_discriminator(**settings["discriminator"])
     data = settings["data"] | {"mirror": False}
     opened = sets.open_set(cache_dir=weights.cache_folder() / "sets", **data)
-    networks = {f"seed {s}": D.initialize(jax.random.key(s)) for s in seeds}
+    networks = {f"seed {s}": D.initialize(jax_settings.key(s)) for s in seeds}
     return D, opened, {name: _logits(D, v) for name, v in networks.items()}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings
 from afgan_jax.assembly import settings as assembled
 from afgan_jax.augment import control
 from afgan_jax.augment import pipeline as augmentation
@@ -235,7 +235,7 @@ def _make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
     exact = generator.changed(settings["generator"], dtype="float32")
     G = generator.make_generator(**exact)
     once = archive.labels[: archive.mirrored]  # each image once, as `reals` has it
-    fakes = drawing.of_generator(G, {}, once, jax.random.key(0))
+    fakes = drawing.of_generator(G, {}, once, jax_settings.key(0))
     over = sharding.BatchSharding.over(settings["metrics"]["batch"])
     store = cache.Store(weights.cache_folder() / "metrics")
     subject = evaluator.Subject(over, reals, fakes, {}, store)

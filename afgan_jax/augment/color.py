@@ -14,23 +14,35 @@ from jaxtyping import Array, Float
 from afgan_jax.augment import draws
 
 CHANNELS = (1, 3)
+
+
+def _constant(matrix) -> np.ndarray:
+    """[1 4 4]."""
+    return np.float32(matrix)[None]
+
+
 _V = np.array([1, 1, 1, 0]) / np.sqrt(3)
-_GREY = np.outer(_V, _V)  # keeps only the brightness
-_CROSS = np.array([[0, -1, 1, 0], [1, 0, -1, 0], [-1, 1, 0, 0], [0] * 4]) / np.sqrt(3)
-_HOMOGENEOUS = np.diag([0, 0, 0, 1])
-_COLOUR = np.eye(4) - _GREY - _HOMOGENEOUS  # keeps all but the brightness
+_ONE = _constant(np.eye(4))
+_HOMOGENEOUS = _constant(np.diag([0, 0, 0, 1]))
+_SHIFT = _constant(np.outer([1, 1, 1, 0], [0, 0, 0, 1]))
+_GREY = _constant(np.outer(_V, _V))  # keeps only the brightness
+_NOT_GREY = _constant(np.eye(4) - np.outer(_V, _V))
+_COLOUR = _constant(np.diag([1, 1, 1, 0]) - np.outer(_V, _V))
+_CROSS = _constant(
+    np.array([[0, -1, 1, 0], [1, 0, -1, 0], [-1, 1, 0, 0], [0] * 4]) / np.sqrt(3)
+)
 
 
 def _brightness(b):
-    return np.eye(4) + b * np.outer([1, 1, 1, 0], [0, 0, 0, 1])
+    return _ONE + b * _SHIFT
 
 
 def _contrast(c):
-    return c * (np.eye(4) - _HOMOGENEOUS) + _HOMOGENEOUS
+    return c * (_ONE - _HOMOGENEOUS) + _HOMOGENEOUS
 
 
 def _luma_flip(i):
-    return np.eye(4) - 2 * _GREY * i
+    return _ONE - 2 * _GREY * i
 
 
 def _hue(theta):
@@ -41,7 +53,7 @@ def _hue(theta):
 
 def _saturation(s):
     # Scales the last entry too, as published; nothing reads it.
-    return _GREY + (np.eye(4) - _GREY) * s
+    return _GREY + _NOT_GREY * s
 
 
 # In the order in which they act on a colour.

@@ -41,7 +41,7 @@ class Store:
         path = self.folder / f"{name}.npz"
         found = _read(path)
         if not sharding.all_processes(found is not None):
-            found = {name: np.asarray(a) for name, a in compute().items()}
+            found = jax.device_get(compute())
             try:
                 _write(path, found)
             except OSError as error:

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from afgan_jax import jax_settings
 from afgan_jax.metrics.sharding import BatchSharding, Numbers
 
 Draw = Callable[[Any, Numbers, Any], Float[Array, "n H W C"]]
@@ -69,7 +71,7 @@ def of_generator(
     constants = {"G": variables, "labels": labels, "key": jax.random.key_data(key)}
 
     def keys(constants, numbers, purpose):
-        own = jax.random.fold_in(jax.random.wrap_key_data(constants["key"]), purpose)
+        own = jax.random.fold_in(jax_settings.wrapped(constants["key"]), purpose)
         return jax.vmap(jax.random.fold_in, (None, 0))(own, numbers)
 
     def with_noise(constants, numbers):
@@ -77,10 +79,13 @@ def of_generator(
 
     def inputs(constants, numbers, purpose):
         own = keys(constants, numbers, purpose)
-        z = jax.vmap(lambda k: jax.random.normal(k, (G.mapping.z_dim,)))(own)
+        size = (G.mapping.z_dim,)
+        z = jax.vmap(lambda k: jax.random.normal(k, size, jnp.float32))(own)
         count = len(constants["labels"])
         pick = jax.vmap(
-            lambda k: jax.random.randint(jax.random.fold_in(k, 1), (), 0, count)
+            lambda k: jax.random.randint(
+                jax.random.fold_in(k, 1), (), 0, count, jnp.int32
+            )
         )
         return z, constants["labels"][pick(own)]
 
@@ -118,7 +123,7 @@ def of_model(
     """
     rows = labels if np.ndim(labels) == 2 else model.c(labels, 1)
     rows = np.zeros((1, 0), np.float32) if rows is None else np.asarray(rows)
-    key = jax.random.key(seed)
+    key = jax_settings.key(seed)
     return of_generator(model.network, model.variables, rows, key)
 
 
@@ -142,7 +147,7 @@ def _draw_noise(variables: dict, keys: Array) -> dict:
 
     def drawn(layer, size):
         own = jax.vmap(jax.random.fold_in, (0, None))(keys, layer)
-        return jax.vmap(lambda key: jax.random.normal(key, size))(own)
+        return jax.vmap(lambda key: jax.random.normal(key, size, jnp.float32))(own)
 
     found = [
         drawn(i, leaf.shape) if path[-1].key == "noise_const" else leaf

@@ -81,10 +81,10 @@ class BatchSharding:
             numbers = np.arange(start, start + self.batch) % count
             found = function(constants, _agreed(read, numbers[self.mine]))
             if pending is not None:
-                yield np.asarray(pending.addressable_data(0))
+                yield jax.device_get(pending.addressable_data(0))
             pending = found
         if pending is not None:
-            yield np.asarray(pending.addressable_data(0))[: count - start]
+            yield jax.device_get(pending.addressable_data(0))[: count - start]
 
     @property
     def mine(self) -> slice:

@@ -47,7 +47,8 @@ class Mapping(nn.Module):
         ws = jnp.broadcast_to(x[:, None, :], (x.shape[0], self.num_ws, self.w_dim))
         if isinstance(psi, int | float) and psi == 1:
             return ws
-        near = w_avg.value + psi * (ws - w_avg.value)
+        centre = w_avg.value[None, None]
+        near = centre + psi * (ws - centre)
         if cutoff is None:
             cutoff = self.num_ws
         return jnp.where(

@@ -67,7 +67,7 @@ def input_gain(
     """
     magnitude = module.variable("buffers", "magnitude_ema", jnp.ones, (), jnp.float32)
     if update and not module.is_initializing():
-        wide = jax.lax.stop_gradient(x.astype(jnp.promote_types(x.dtype, "f4")))
+        wide = jax.lax.stop_gradient(x.astype(precision.wide(x.dtype)))
         now = jnp.mean(jnp.square(wide))
         magnitude.value = now + beta * (magnitude.value - now)
     return jax.lax.rsqrt(magnitude.value)

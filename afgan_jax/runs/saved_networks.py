@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from afgan_jax import jax_settings
 from afgan_jax.networks import discriminator, generator, mapping
 from afgan_jax.runs import config as config_lib
 from afgan_jax.runs import run_directory
@@ -69,7 +70,7 @@ def _restored(
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-        jax.eval_shape(network.initialize, jax.random.key(0)),
+        jax.eval_shape(network.initialize, jax_settings.key(0)),
     )
     with run:
         step, tree = run.restore({part: abstract}, step, partial=True)

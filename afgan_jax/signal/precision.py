@@ -4,6 +4,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+
+def wide(dtype: np.dtype) -> np.dtype:
+    """The dtype, but float32 for half precision and bytes."""
+    return np.promote_types(dtype, np.float32)
 
 
 def widened(fn: Callable) -> Callable:
@@ -16,10 +22,10 @@ def widened(fn: Callable) -> Callable:
     """
 
     def run(x: jax.Array, *arrays: jax.Array) -> jax.Array:
-        wide = jnp.promote_types(x.dtype, jnp.float32)
+        dtype = wide(x.dtype)
         lifted = (
             jnp.expand_dims(a, range(x.ndim - a.ndim)) if a.ndim else a for a in arrays
         )
-        return fn(*(a.astype(wide) for a in (x, *lifted))).astype(x.dtype)
+        return fn(*(a.astype(dtype) for a in (x, *lifted))).astype(x.dtype)
 
     return run

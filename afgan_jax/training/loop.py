@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
+from afgan_jax import jax_settings
 from afgan_jax.training import preemption as stops
 from afgan_jax.training import ranges
 from afgan_jax.training import report as reports
@@ -128,7 +129,7 @@ def check(**settings: float) -> None:
 def keys(program: steps.Program, seed: int) -> tuple[jax.Array, jax.Array]:
     """Keys of the training and of the initial state, on all devices."""
     split = jax.jit(
-        lambda: tuple(jax.random.split(jax.random.key(seed))),
+        lambda: tuple(jax.random.split(jax_settings.key(seed))),
         out_shardings=program.replicated,
     )
     return split()

@@ -49,7 +49,7 @@ class Stop:
         jax.block_until_ready(self._before)
         if self._is_single:
             return self._asked.is_set()
-        return self._before is not None and bool(self._before)
+        return self._before is not None and bool(jax.device_get(self._before))
 
     def end_step(self, state: states.TrainState, stats: list) -> states.TrainState:
         """The state for the next step; `stats` are this step's."""
