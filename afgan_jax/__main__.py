@@ -5,6 +5,7 @@ PARTS, several of them by name. It is imported only when it is asked for, and im
 JAX only inside its functions.
 """
 
+import contextlib
 import difflib
 import importlib
 import os
@@ -13,8 +14,8 @@ import sys
 import threading
 import time
 
-from afgan_jax import xla_flags
-from afgan_jax.cli import command
+from afgan_jax import errors, xla_flags
+from afgan_jax.cli import command, streams
 
 # verb: (module, what it does in one line)
 VERBS = {
@@ -35,21 +36,27 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb and returns the exit code.
 
-    0 done, or stopped with all of it saved; 2 bad input (one line on stderr); 130
-    interrupted. With AFGAN_TRACEBACK=1 in the environment an error shows where it comes
-    from.
+    0 done, or stopped with all of it saved; 1 ended by an error on the way, 2 bad input
+    or a full disk (one line on stderr); 130 interrupted. With AFGAN_TRACEBACK=1 in the
+    environment an error shows where it comes from.
     """
     argv = sys.argv[1:] if argv is None else argv
     try:
         _dispatch(argv)
     except KeyboardInterrupt:
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, errors.Stopped) as error:
         if os.environ.get("AFGAN_TRACEBACK", "0") not in ("", "0"):
             raise
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
-        return 2
+        return _fail(error)
     return 0
+
+
+def _fail(error: Exception) -> int:
+    """Tells the error, if anything can be told, and returns the exit code."""
+    with contextlib.suppress(OSError):
+        print("error:", errors.in_one_line(error), file=sys.stderr, flush=True)
+    return 1 if isinstance(error, errors.Stopped) else 2
 
 
 def _dispatch(argv: list[str]) -> None:
@@ -99,10 +106,13 @@ def _watch(read: int) -> None:
 
 
 if __name__ == "__main__":
+    streams.secure()
     _heed_interrupts()
     code = main()
+    try:
+        streams.finish()
+    except OSError as error:
+        code = code or _fail(error)
     if code == 130:
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

@@ -1,8 +1,27 @@
-"""The one kind of error that names a setting, and what raises it often."""
+"""Errors in one line: those that name a setting, and those of files and disks."""
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+# What helps where nothing can be written, by the error's number.
+REMEDIES = {
+    errno.ENOSPC: "free some space there, or name another place",
+    errno.EDQUOT: "free some of your quota there, or name another place",
+    errno.EFBIG: "raise the limit on the size of files, or name another place",
+    errno.EROFS: "name a place that is not read-only",
+    errno.EACCES: "change its permissions, or name another place",
+    errno.EPERM: "change its permissions, or name another place",
+}
+
+
+class Stopped(Exception):
+    """Work that had begun and ended too early; one sentence with what to do.
+
+    Unlike bad input, doing the same again may help.
+    """
 
 
 class SettingError(ValueError):
@@ -39,3 +58,29 @@ def naming(section: str) -> Iterator[None]:
         if not (equals and key.isidentifier()):
             raise
         raise ValueError(f"{section}.{error}") from error
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike) -> Iterator[None]:
+    """Makes an OSError of the block, which writes `path` and reads no file, name it.
+
+    The system names a temporary file, or none at all if the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def in_one_line(error: BaseException) -> str:
+    """What is wrong; for an OSError the path, the reason and what helps."""
+    text = str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        text = error.strerror
+        if error.filename is not None:
+            text = f"{os.fsdecode(error.filename)}: {text}"
+        if error.errno in REMEDIES and error.strerror == os.strerror(error.errno):
+            text = f"{text}: {REMEDIES[error.errno]}"
+    return " ".join(text.split()) or type(error).__name__

@@ -3,7 +3,6 @@
 import functools
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from afgan_jax.training import (
     implementations,
     init_from,
     loop,
+    report,
     samples,
     step,
     transfer,
@@ -179,7 +179,7 @@ def _settings(config: str, workdir, changes: Changes, source: str | None) -> dic
 
 def _say(line: str) -> None:
     if jax.process_index() == 0:
-        print(line, file=sys.stderr)
+        report.tell(line)
 
 
 def _begin(workdir, settings: dict, program, source: str | None, partial: bool):

@@ -2,11 +2,12 @@
 
 python -m afgan_jax train --config=earth64 --workdir=runs/earth
 
-Ctrl-C or SIGTERM, in a job of several processes to any of them, ends the training after
-the present step, with a checkpoint and exit code 0. A second one ends it at once, as
-the first does while there is nothing to save: until the first step has been compiled
-(exit code 130 for Ctrl-C, within some seconds; 143 for SIGTERM). Bad input ends it with
-one line and exit code 2.
+Ctrl-C, SIGTERM or SIGHUP, in a job of several processes to any of them, ends the
+training after the present step, with a checkpoint and exit code 0. A second Ctrl-C or
+SIGTERM ends it at once, as the first does while there is nothing to save: until the
+first step has been compiled (exit code 130 for Ctrl-C, within some seconds; 143 for
+SIGTERM). Bad input or a full disk ends it with one line and exit code 2; any other
+error in training with a checkpoint, one line and exit code 1.
 
 --init-from begins a new run with the weights of another run, or those of a published
 snapshot: same networks, or the same without labels. --partial takes over what fits of

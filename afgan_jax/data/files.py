@@ -19,7 +19,7 @@ import numpy as np
 from etils import epath
 from PIL import Image
 
-from afgan_jax.data import paths
+from afgan_jax.data import paths, patience
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -47,7 +47,12 @@ class Files:
     def __reduce__(self):
         return Files, (self.path,)
 
-    def open(self, name: str) -> io.IOBase:
+    def open(self, name: str) -> io.BufferedReader:
+        """The file, read again after errors that pass (see `patience`)."""
+        where = f"{self.path}: {name}"
+        return patience.open_patiently(where, lambda: self._open(name), self._renew)
+
+    def _open(self, name: str) -> io.IOBase:
         if self._is_folder:
             return (self.path / name).open("rb")
         return self._zip().open(name)
@@ -59,17 +64,27 @@ class Files:
                 self._local.zip = zipfile.ZipFile(file)
             except zipfile.BadZipFile as error:
                 file.close()
+                if isinstance(error.__context__, OSError):  # of reading its directory
+                    raise error.__context__ from None
                 raise ValueError(
                     f"{self.path} is neither a folder nor a readable zip: {error}"
                 ) from error
             # The garbage collector might free the file first, with a ResourceWarning.
-            weakref.finalize(self, _close, self._local.zip, file)
+            close = weakref.finalize(self, _close, self._local.zip, file)
+            self._local.close = close
         return self._local.zip
+
+    def _renew(self) -> None:
+        """Lets this thread open the zip anew."""
+        if hasattr(self._local, "zip"):
+            del self._local.zip
+            self._local.close()
 
     def checksum(self, name: str) -> tuple[int, int]:
         """(size, CRC-32) of a file; a zip keeps them in its directory."""
         if self._is_folder:
-            content = (self.path / name).read_bytes()
+            with self.open(name) as file:
+                content = file.read()
             return len(content), zlib.crc32(content)
         info = self._zip().getinfo(name)
         return info.file_size, info.CRC

@@ -11,7 +11,6 @@ complete.
 """
 
 import concurrent.futures
-import fcntl
 import glob
 import io
 import os
@@ -27,6 +26,7 @@ from collections.abc import Iterator
 from etils import epath
 from PIL import Image
 
+from afgan_jax import locks
 from afgan_jax.data import paths
 
 IMAGE_NAME = re.compile(r"\d{5}/img\d{8}\.png")
@@ -78,8 +78,9 @@ def open_writer(out: epath.Path, key: str) -> "ZipWriter | FolderWriter":
         folder.mkdir(parents=True, exist_ok=True)
         for other in folder.glob(f".{glob.escape(name)}.*.partial"):
             if other != partial:
-                with _Lock(other):
-                    _remove(other)
+                with locks.Lock(other) as lock:
+                    if lock.is_held:  # else it may be another's work
+                        _remove(other)
         return kind(partial, out)
     except BlockingIOError as error:
         raise ValueError(f"another process is writing {out}: wait for it") from error
@@ -94,27 +95,6 @@ def _remove(path: pathlib.Path) -> None:
         path.unlink(missing_ok=True)
 
 
-class _Lock:
-    """A lock on a file or folder, until it is closed."""
-
-    def __init__(self, path: pathlib.Path):
-        self._descriptor = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
 class _Writer:
     """An archive that is being written; `names` are the images in it."""
 
@@ -122,7 +102,7 @@ class _Writer:
 
     def __init__(self, partial: pathlib.Path, out: epath.Path):
         self._partial, self._out = partial, out
-        self._lock = _Lock(partial)
+        self._lock = locks.Lock(partial)
 
     def leave(self) -> None:
         """Stop here; opening the archive again resumes."""

@@ -8,23 +8,26 @@ from typing import Any
 
 import numpy as np
 
+from afgan_jax import errors
+
 
 def write(path: Path, data: str | bytes) -> None:
     """Writes a file atomically, and its folder if there is none.
 
-    On failure an old file stays as it was.
+    On failure an old file stays as it was; an OSError names `path`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(unfinished, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with errors.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(unfinished, "wb") as file:
+                file.write(data.encode() if isinstance(data, str) else data)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:

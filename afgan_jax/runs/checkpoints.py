@@ -3,6 +3,7 @@
 A step is a folder <step>/ with two items: `state`, the arrays, and `checksums`, the
 shape, dtype and CRC-32 of every leaf. Orbax writes both under a temporary name and
 renames them last; it does not notice a flipped bit in a file, so checksums are kept.
+Before it renames them, the structure is read back.
 best.json, beside the folders, names the best steps (see retention.py). In a run of
 several processes every process calls every function here.
 """
@@ -21,7 +22,8 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from afgan_jax.runs import checksums, orbax_logging
+from afgan_jax import errors
+from afgan_jax.runs import checksums, orbax_logging, orbax_path, step_folder
 from afgan_jax.runs import retention as retentions
 
 Tree = Any
@@ -50,14 +52,16 @@ class Checkpoints:
         self._best = retentions.Best(self.folder / "best.json")
         if not read_only:
             self._remove_unfinished()
-            incomplete = set(_step_folders(self.folder)) - set(self.steps())
+            incomplete = set(step_folder.numbers(self.folder)) - set(self.steps())
             if incomplete and jax.process_index() == 0:
                 _log.warning("setting aside incomplete checkpoints %s", incomplete)
             self._set_aside(incomplete)
+        self._saving: tuple[int, checksums.Records] | None = None
         self._manager = ocp.CheckpointManager(
-            self.folder,
+            orbax_path.literal(self.folder),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=_policy(retention, self._best),
+                async_options=ocp.AsyncOptions(post_finalization_callback=self._check),
                 create=not read_only,
                 read_only=read_only,
             ),
@@ -65,23 +69,25 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps that are completely saved, in ascending order."""
-        return saved_steps(self.folder)
+        return step_folder.complete(self.folder)
 
     def save(self, step: int, tree: Tree) -> None:
         """Saves the tree in the background; does nothing if the step is saved already.
 
         The arrays may be donated as soon as this returns. A save that fails raises
-        here, at the next save, in wait() or in close(). Raises OSError if the disk is
-        full, if possible before writing; earlier checkpoints stay valid.
+        here, at the next save, in wait() or in close(): with OSError if the disk is
+        full, if possible before writing, else errors.Stopped. Earlier checkpoints stay.
         """
         self.wait()
         if step in self._manager.all_steps():
             return
         self._check_space(tree)
+        records = checksums.records(tree)
         items = ocp.args.Composite(
             state=ocp.args.PyTreeSave(tree),
-            checksums=ocp.args.JsonSave(checksums.seal(checksums.records(tree))),
+            checksums=ocp.args.JsonSave(checksums.seal(records)),
         )
+        self._saving = step, records
         try:
             saved = self._manager.save(step, args=items)
         except Exception as error:
@@ -104,7 +110,10 @@ class Checkpoints:
             )
         is_best = self._best.record(step, metric, value, higher)
         if is_best and jax.process_index() == 0:
-            self._best.write()
+            try:
+                self._best.write()
+            except OSError as error:
+                _log.warning("%s", errors.in_one_line(error))
         return is_best
 
     def restore(
@@ -165,8 +174,7 @@ class Checkpoints:
             except (checksums.Mismatch, MemoryError, jax.errors.JaxRuntimeError):
                 raise
             except Exception as error:  # a damaged file can raise anything
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
-                reason = reason.partition(" [tensorstore_spec")[0][:300]
+                reason = step_folder.reason_of(error)
             if reason is not None:
                 tree = None
                 time.sleep(0.2)  # other threads log the failure a moment later
@@ -202,6 +210,15 @@ class Checkpoints:
                         break
                     time.sleep(0.1)
 
+    def _check(self) -> None:
+        """Called by Orbax in process 0 before it renames what it wrote.
+
+        Raises ValueError unless that can be read back.
+        """
+        step, records = self._saving
+        (written,) = self.folder.glob(f"{step}.orbax-checkpoint-tmp*")
+        step_folder.check(written, records)
+
     def _set_aside(self, steps: set[int]) -> None:
         """Renames the folders of these steps to set-aside-STEP."""
         best_is_gone = self._best.keep_only(set(self.steps()) - steps)
@@ -229,22 +246,29 @@ class Checkpoints:
             raise self._disk_full(cause)
 
     def _raise_save_error(self, error: Exception) -> None:
-        """Raises OSError in one line if the disk is full, otherwise the error."""
-        codes = [f"os_error_code='{code}'" for code in _DISK_FULL]
-        full = getattr(error, "errno", None) in _DISK_FULL
-        if not full and not any(code in str(error) for code in codes):
-            raise error
+        """Removes what remains of the save; raises the error in one line."""
         self._remove_unfinished()
         self._manager.reload()
-        raise self._disk_full("a checkpoint could not be saved") from error
+        codes = [f"os_error_code='{code}'" for code in _DISK_FULL]
+        full = getattr(error, "errno", None) in _DISK_FULL
+        if full or any(code in str(error) for code in codes):
+            raise self._disk_full("a checkpoint could not be saved") from error
+        raise errors.Stopped(
+            f"checkpoint {self._saving[0]} could not be saved in {self.folder}"
+            f" ({step_folder.reason_of(error)}): see to the disk and run the same"
+            f" command again ({self._last_good()})",
+        ) from error
 
     def _disk_full(self, cause: str) -> OSError:
-        newest = self.steps()[-1:] or ["none"]
         return OSError(
             errno.ENOSPC,
             f"the disk of {self.folder} is full: {cause}; free some space and run the"
-            f" same command again (last good step: {newest[0]})",
+            f" same command again ({self._last_good()})",
         )
+
+    def _last_good(self) -> str:
+        newest = self.steps()[-1:] or ["none"]
+        return f"last good step: {newest[0]}"
 
 
 def _policy(retention: retentions.Retention | None, best: retentions.Best):
@@ -256,20 +280,3 @@ def _policy(retention: retentions.Retention | None, best: retentions.Best):
             preservation_policy.EveryNSteps(retention.every, exact_interval=False)
         )
     return preservation_policy.AnyPreservationPolicy(policies)
-
-
-def saved_steps(folder: Path) -> list[int]:
-    """The steps that are completely saved in folder, in ascending order."""
-
-    def is_complete(step: int) -> bool:
-        items = folder / str(step)
-        has_checksums = (items / "checksums" / "metadata").is_file()
-        return has_checksums and (items / "state").is_dir()
-
-    return list(filter(is_complete, _step_folders(folder)))
-
-
-def _step_folders(folder: Path) -> list[int]:
-    if not folder.is_dir():
-        return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())

@@ -23,7 +23,7 @@ def records(tree: Any) -> Records:
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     found = {}
     for path, leaf in leaves:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        name = name_of(path)
         assert isinstance(getattr(leaf, "dtype", None), np.dtype), f"{name}: {leaf!r}"
         found[name] = {
             "shape": list(leaf.shape),
@@ -31,6 +31,11 @@ def records(tree: Any) -> Records:
             "crc32": _crc32(leaf),
         }
     return found
+
+
+def name_of(path: tuple) -> str:
+    """The name of a leaf from its path in the tree."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def seal(leaves: Records) -> dict:

@@ -9,6 +9,7 @@ Training writes further files (events, reals.png, fakes*.png). In a run of sever
 processes all call these functions, and process 0 writes the small files.
 """
 
+import contextlib
 import json
 import logging
 import math
@@ -21,7 +22,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from afgan_jax.runs import atomic, checkpoints, checksums, locks
+from afgan_jax import errors, locks
+from afgan_jax.runs import atomic, checkpoints, checksums, orbax_path, step_folder
 from afgan_jax.runs import config as config_lib
 from afgan_jax.runs import retention as retentions
 
@@ -57,7 +59,7 @@ class Run:
         saved: checkpoints.Checkpoints | None = None,
         lock=None,
     ):
-        self._lock = lock  # an open file, locked until it is closed
+        self._lock = lock
         self._saved = saved
         self.path = path
         self.config = config
@@ -86,26 +88,27 @@ class Run:
         Raises ValueError if workdir is no run, or has a checkpoint and a config that
         differs in more than FREE_SETTINGS.
         """
-        cls.check(workdir, config, schema)
-        path = _local(workdir)
-        lock = None
-        if jax.process_index() == 0:
-            path.mkdir(parents=True, exist_ok=True)
-            lock = locks.take(path)
-            is_new = all(entry.name.startswith(".") for entry in path.iterdir())
-            if lock is not None and is_new:
+        path = cls.check(workdir, config, schema)
+        with contextlib.ExitStack() as stack:
+            is_ours = True
+            if jax.process_index() == 0:
+                path.mkdir(parents=True, exist_ok=True)
+                try:
+                    stack.enter_context(locks.Lock(path / ".lock"))
+                except BlockingIOError:
+                    is_ours = False
+                if is_ours and _is_empty(path):
+                    atomic.write(path / "config.json", config_lib.to_json(config))
+            if jax.process_count() > 1:  # the others wait here until it is written
+                is_ours = bool(multihost_utils.broadcast_one_to_all(np.array(is_ours)))
+            if not is_ours:
+                raise ValueError(f"another process is training the run in {path}")
+            differing = _compare_configs(path, config, schema)
+            if differing and jax.process_index() == 0:
+                _log.warning("settings changed for this run: %s", ", ".join(differing))
                 atomic.write(path / "config.json", config_lib.to_json(config))
-        is_ours = lock is not None
-        if jax.process_count() > 1:  # the others wait here until the file is written
-            is_ours = bool(multihost_utils.broadcast_one_to_all(np.array(is_ours)))
-        if not is_ours:
-            raise ValueError(f"another process is training the run in {path}")
-        differing = _compare_configs(path, config, schema)
-        if differing and jax.process_index() == 0:
-            _log.warning("settings changed for this run: %s", ", ".join(differing))
-            atomic.write(path / "config.json", config_lib.to_json(config))
-        saved = checkpoints.Checkpoints(path / "checkpoints", retention=retention)
-        return cls(path, config, saved, lock)
+            saved = checkpoints.Checkpoints(path / "checkpoints", retention=retention)
+            return cls(path, config, saved, stack.pop_all())
 
     @staticmethod
     def check(
@@ -117,7 +120,8 @@ class Run:
         path = _local(workdir)
         if path.exists() and not path.is_dir():
             raise ValueError(f"{path} is a file; name a new or empty folder")
-        if path.is_dir() and not all(e.name.startswith(".") for e in path.iterdir()):
+        if path.is_dir() and not _is_empty(path):
+            step_folder.check_any_complete(path / "checkpoints")
             _compare_configs(path, config, schema)
         return path
 
@@ -133,7 +137,7 @@ class Run:
     @staticmethod
     def has_begun(workdir: str | Path) -> bool:
         """Whether the run in workdir has a checkpoint."""
-        return bool(checkpoints.saved_steps(_local(workdir) / "checkpoints"))
+        return bool(step_folder.complete(_local(workdir) / "checkpoints"))
 
     def latest_step(self) -> int | None:
         """The newest step that is completely saved; None if there is none."""
@@ -141,7 +145,7 @@ class Run:
 
     def steps(self) -> list[int]:
         """The steps that are completely saved, in ascending order."""
-        return checkpoints.saved_steps(self.path / "checkpoints")
+        return step_folder.complete(self.path / "checkpoints")
 
     def save(self, step: int, tree: Any) -> None:
         """Saves a pytree of arrays in the background; see Checkpoints.save."""
@@ -179,9 +183,19 @@ class Run:
         self._append(f"metric-{name}.jsonl", line)
 
     def _append(self, name: str, line: Mapping[str, Any]) -> None:
-        if jax.process_index() == 0:
-            with open(self.path / name, "a") as file:
-                file.write(json.dumps({**line, "timestamp": time.time()}) + "\n")
+        """Adds the whole line, or raises OSError."""
+        if jax.process_index() != 0:
+            return
+        left = json.dumps({**line, "timestamp": time.time()}).encode() + b"\n"
+        path = self.path / name
+        with errors.writing(path), open(path, "ab", buffering=0) as file:
+            start = file.tell()
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                file.truncate(start)
+                raise
 
     def truncate_stats(self, nimg: int) -> int:
         """Removes the lines beyond nimg, and any half-written one, to resume there.
@@ -223,7 +237,14 @@ class Run:
 def _local(path: str | Path) -> Path:
     if "://" in str(path):
         raise ValueError(f"{path} is not a folder on this machine; mount it or copy it")
-    return Path(path).expanduser().absolute()
+    path = Path(path).expanduser().absolute()
+    orbax_path.check(path)
+    return path
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether the folder has no files but hidden ones."""
+    return all(entry.name.startswith(".") for entry in path.iterdir())
 
 
 def _read_config(path: Path) -> config_lib.Config:
@@ -245,7 +266,7 @@ def _compare_configs(
 ) -> list[str]:
     """The free settings that differ; raises ValueError if others do."""
     old = _read_config(path)
-    if not checkpoints.saved_steps(path / "checkpoints"):
+    if not step_folder.complete(path / "checkpoints"):
         return config_lib.difference(old, config)  # nothing was trained yet
     if schema is not None:
         old = config_lib.check_saved(old, schema, f"{path}/config.json")

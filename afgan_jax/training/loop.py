@@ -10,7 +10,7 @@ import numpy as np
 
 from afgan_jax import jax_settings
 from afgan_jax.training import preemption as stops
-from afgan_jax.training import ranges
+from afgan_jax.training import ranges, rescue
 from afgan_jax.training import report as reports
 from afgan_jax.training import state as states
 from afgan_jax.training import step as steps
@@ -42,7 +42,8 @@ def train(
     results of metrics at every checkpoint but the first tick's (see
     metrics.evaluation). `profile` writes a trace of a few steps to the run's folder
     profile (see `trace`). When asked to stop, saves a checkpoint and returns (see
-    `preemption`).
+    `preemption`). After an error it saves one, if it can, and raises errors.Stopped, or
+    OSError if the disk is full.
     """
     check(total_kimg=total_kimg, tick_kimg=tick_kimg, seed=seed)
     check(checkpoint_ticks=checkpoint_ticks, image_ticks=image_ticks)
@@ -60,12 +61,13 @@ def train(
     trace = traces.Trace(run.path / "profile" if traced else None, interval, index)
     report = reports.Report(run, total, nimg)
     if nimg == 0:
-        report.image("reals", snapshots.reals(), nimg)
-        report.image("fakes", snapshots.fakes(state.G_ema, "fakes_init.png"), nimg)
+        with report.optional("reals.png", OSError):
+            report.image("reals", snapshots.reals(), nimg)
+        draw(report, snapshots, state, "fakes_init.png", nimg)
     if nimg < total:
         report.say(f"compiling; from {nimg / 1000:g} to {total / 1000:g} kimg")
     try:
-        with stops.Stop(program) as stop:
+        with stops.Stop(program) as stop, rescue.saving(run, lambda: state):
             feed = prefetch(batches(index), functools.partial(place, program))
             next_tick = nimg + tick_kimg * 1000
             while nimg < total and not stop.is_due():
@@ -88,20 +90,27 @@ def train(
                     run.save(index, states.to_tree(state))
                 if nimg >= total or tick % image_ticks == 0:
                     name = f"fakes{nimg // 1000:06d}.png"
-                    report.image("fakes", snapshots.fakes(state.G_ema, name), nimg)
+                    draw(report, snapshots, state, name, nimg)
                 if nimg >= total or (tick > 0 and tick % checkpoint_ticks == 0):
                     record(run, report, evaluate(state.G_ema), index, nimg, stop)
                 report.restart_clock()
             if nimg < total:
-                report.say(f"stopping: saving at {nimg / 1000:.3f} kimg")
                 run.save(index, states.to_tree(state))
+                report.say(f"stopping: saving at {nimg / 1000:.3f} kimg")
             run.checkpoints.wait()  # while one signal does not interrupt it
             if nimg < total:
                 report.say("saved: run the same command to resume")
     finally:
-        trace.close()
+        with report.optional("profile"):
+            trace.close()
         report.close()
     return state
+
+
+def draw(report, snapshots, state: states.TrainState, name: str, nimg: int) -> None:
+    """Draws a grid of samples, and shows it in TensorBoard."""
+    with report.optional("fakes"):
+        report.image("fakes", snapshots.fakes(state.G_ema, name), nimg)
 
 
 def record(run, report, results: Iterator, step: int, nimg: int, stop) -> None:
@@ -113,8 +122,9 @@ def record(run, report, results: Iterator, step: int, nimg: int, stop) -> None:
         if fault is not None:
             report.say(f"metric {metric.name} failed, training continues: {fault}")
             continue
+        with report.optional("record of metrics"):
+            run.append_metric(metric.name, values, step=step, seconds=seconds)
         report.metric(values, nimg)
-        run.append_metric(metric.name, values, step=step, seconds=seconds)
         value, higher = next(iter(values.values())), not metric.row.lower
         run.checkpoints.record_metric(step, metric.name, value, higher=higher)
         if jax.process_count() == 1 and stop.is_due():

@@ -1,4 +1,4 @@
-"""Stopping on SIGTERM, as spot machines and schedulers send it, or on Ctrl-C.
+"""Stopping on SIGTERM, as spot machines and schedulers send it, on Ctrl-C or SIGHUP.
 
 In a run of several processes a signal to one of them is enough. At the end of each step
 every process votes, the devices reduce the votes, and the result is read one step late:
@@ -15,18 +15,20 @@ import numpy as np
 from afgan_jax.training import state as states
 from afgan_jax.training import step as steps
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stop:
     """Whether the loop must end before its next step, the same on all processes.
 
     Signals are handled from the end of the first step on. Before, when there is nothing
-    to save, they have their usual effect, as has a second signal.
+    to save, they have their usual effect, as has a second signal; but not SIGHUP, which
+    a closed terminal sends beside others, and which nohup has ignored.
     """
 
     def __init__(self, program: steps.Program):
         self._asked = threading.Event()
+        self._is_last = False  # whether the next signal ends the program
         self._handlers: dict = {}  # the previous handlers, by signal
         self._rows = program.batch_sharding["image"]
         self._count = jax.jit(_count, out_shardings=program.replicated)
@@ -66,16 +68,21 @@ class Stop:
             self._has_begun = True
             if threading.current_thread() is threading.main_thread():
                 self._handlers = {s: signal.getsignal(s) for s in SIGNALS}
-                for number in SIGNALS:
+                if self._handlers[signal.SIGHUP] is signal.SIG_IGN:
+                    del self._handlers[signal.SIGHUP]
+                for number in self._handlers:
                     signal.signal(number, self._ask)
         return state
 
     def _ask(self, number: int, _) -> None:
-        if self._asked.is_set():
+        self._asked.set()
+        if number == signal.SIGHUP:
+            return
+        if self._is_last:
             self._restore()
             signal.raise_signal(number)
             return
-        self._asked.set()
+        self._is_last = True
         # A second SIGTERM then takes effect without waiting for the main thread. SIGINT
         # keeps this handler, which others may look up to see who handled the first.
         signal.signal(signal.SIGTERM, self._handlers.pop(signal.SIGTERM))

@@ -1,20 +1,23 @@
-"""Progress of a run: statistics by tick, on the terminal, in stats.jsonl and events."""
+"""Progress of a run: statistics by tick, on the terminal, in stats.jsonl and events.
 
+What cannot be told is no reason to stop: the training goes on, and says so if it can.
+"""
+
+import contextlib
 import itertools
 import math
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import numpy as np
-import tensorboardX
 import tqdm
-from PIL import Image
-from tensorboardX.proto import summary_pb2
 
-from afgan_jax.training import alarms
+from afgan_jax import errors
+from afgan_jax.training import alarms, events
 
 SHOWN = {
     "G": "Loss/G/loss",
@@ -41,17 +44,15 @@ class Report:
         self._before: dict[str, float] = {}  # means of the last tick
         self._has_compiled = False
         self._is_main = jax.process_index() == 0
-        self._stream = sys.stderr
-        self._bar = self._events = None
-        if self._is_main:
-            folder = str(Path(run.path) / "events")
-            self._events = tensorboardX.SummaryWriter(folder, purge_step=nimg + 1)
-        if self._is_main and self._stream.isatty():
+        self._events = events.Events(Path(run.path) / "events", nimg)
+        self._failed: set[str] = set()
+        self._screen, self._bar = Screen(sys.stderr), None
+        if self._is_main and self._screen.is_terminal:
             self._bar = tqdm.tqdm(
                 total=total_nimg / 1000,
                 initial=nimg / 1000,
                 unit="kimg",
-                file=self._stream,
+                file=self._screen,
                 bar_format="{percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} kimg "
                 "[{elapsed}{postfix}]",
             )
@@ -87,12 +88,12 @@ class Report:
             for name, value in single.items()
         }
         if self._is_main:
-            self.run.append_stats({"nimg": nimg} | lines)
-            if self._can_write_events():
-                for name, line in lines.items():
-                    self._events.add_scalar(name, line["mean"], nimg)
-                for text in warnings:
-                    self._events.add_text("alarms", text, nimg)
+            with self.optional("stats.jsonl"):
+                self.run.append_stats({"nimg": nimg} | lines)
+            with self.optional("events"):
+                scalars = {name: line["mean"] for name, line in lines.items()}
+                texts = {"alarms": "  \n".join(warnings)} if warnings else {}
+                self._events.write(nimg, scalars=scalars, texts=texts)
             self._show(nimg, rate, left, means)
             for text in warnings:
                 self.say(text)
@@ -113,43 +114,40 @@ class Report:
     def say(self, text: str) -> None:
         """Print one line of plain text, above the progress bar if there is one."""
         if self._bar is not None:
-            self._bar.write(text, file=self._stream)
-        elif self._is_main:
-            print(text, file=self._stream, flush=True)
+            self._bar.write(text, file=self._screen)
+        if self._is_main and not self._screen.is_terminal:
+            tell(text)
+
+    @contextlib.contextmanager
+    def optional(self, what: str, kind: type[Exception] = Exception) -> Iterator[None]:
+        """Training goes on whatever fails in the block; the first time it is told."""
+        try:
+            yield
+        except kind as error:
+            if what not in self._failed:
+                self._failed.add(what)
+                reason = errors.in_one_line(error)
+                self.say(f"{what} failed, training continues: {reason}")
 
     def image(self, name: str, path: Path | None, nimg: int) -> None:
         """Show the PNG file at `path` in TensorBoard; nothing if `path` is None."""
-        if path is None or not self._can_write_events():
-            return
-        with Image.open(path) as file:
-            image = summary_pb2.Summary.Image(
-                width=file.width,
-                height=file.height,
-                colorspace=len(file.getbands()),
-                encoded_image_string=path.read_bytes(),
-            )
-        value = summary_pb2.Summary.Value(tag=name, image=image)
-        self._events.file_writer.add_summary(summary_pb2.Summary(value=[value]), nimg)
+        if path is not None and self._is_main:
+            self._events.write(nimg, images={name: path})
 
     def metric(self, values: dict[str, float], nimg: int) -> None:
         """Show the results of a metric."""
         found = "  ".join(f"{key} {value:.4g}" for key, value in values.items())
         self.say(f"kimg {nimg / 1000:<8.2f} {found}")
-        if self._can_write_events():
-            for key, value in values.items():
-                self._events.add_scalar(f"Metrics/{key}", value, nimg)
+        if self._is_main:
+            scalars = {f"Metrics/{key}": value for key, value in values.items()}
+            with self.optional("events"):
+                self._events.write(nimg, scalars=scalars)
 
     def close(self) -> None:
+        with self.optional("events"):
+            self._events.close()
         if self._bar is not None:
             self._bar.close()
-        if self._events is not None:
-            self._events.close()
-
-    def _can_write_events(self) -> bool:
-        # A full disk ends the writer's thread, after which its queue would block.
-        return (
-            self._is_main and self._events.file_writer.event_writer._worker.is_alive()
-        )
 
     def _show(self, nimg: int, rate: float, left: float, means: dict) -> None:
         speed = "compiled"
@@ -161,8 +159,41 @@ class Report:
         if self._bar is not None:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(nimg / 1000 - self._bar.n)
-            return
-        self.say(f"tick {self.tick:<4d} kimg {nimg / 1000:<8.2f} {text}")
+        if not self._screen.is_terminal:
+            self.say(f"tick {self.tick:<4d} kimg {nimg / 1000:<8.2f} {text}")
+
+
+class Screen:
+    """A stream to draw a bar on; once that fails, it is no terminal any more."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        self.is_terminal = stream is not None and stream.isatty()
+
+    def write(self, text: str) -> None:
+        self._attempt(lambda: self._stream.write(text))
+
+    def flush(self) -> None:
+        self._attempt(lambda: self._stream.flush())
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def _attempt(self, action) -> None:
+        if self.is_terminal:
+            try:
+                action()
+            except (OSError, ValueError):
+                self.is_terminal = False
+
+
+def tell(text: str) -> None:
+    """Prints a line on standard error, or else on standard output, or else nowhere."""
+    for stream in (sys.stderr, sys.stdout):
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
+            if stream is not None:
+                print(text, file=stream, flush=True)
+                return
 
 
 def summarize(sums: list[dict]) -> dict[str, dict[str, float]]:

@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from afgan_jax import errors
+
 Bitmap = UInt8[np.ndarray, "_H _W _C"]
 Images = UInt8[np.ndarray, "_N _H _W _C"]
 
@@ -73,11 +75,12 @@ def write(path: str | os.PathLike, save: Callable[[Path], Any]) -> None:
     """save(temporary path), which then becomes `path`: complete, or not at all."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with errors.writing(path):
+        try:
+            save(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _caption(text: str) -> Bitmap:

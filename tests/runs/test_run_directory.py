@@ -14,7 +14,17 @@ import numpy as np
 import pytest
 from processes import python, python_twice
 
-from afgan_jax.runs import atomic, checkpoints, checksums, run_directory, saved_networks
+from afgan_jax import errors
+from afgan_jax.runs import (
+    atomic,
+    checkpoints,
+    checksums,
+    orbax_path,
+    retention,
+    run_directory,
+    saved_networks,
+    step_folder,
+)
 
 CONFIG = {"generator": {"resolution": 16}, "train": {"batch": 4, "total_kimg": 1.0}}
 
@@ -286,10 +296,11 @@ def test_one_damaged_file_anywhere_never_gives_wrong_values(tmp_path, messages, 
     assert newest / "checksums" / "metadata" in fell_back
     said = messages()
     assert len(said) == len(fell_back)  # one line each
-    if damage is os.remove:  # without its list of checksums it is not even complete
-        (incomplete,) = (line for line in said if "aside incomplete" in line)
-        said.remove(incomplete)
-    assert all("continuing from step 1" in line for line in said)
+    incomplete = [line for line in said if "aside incomplete" in line]
+    needed = len(step_folder.NEEDED)
+    assert len(incomplete) == (needed if damage is os.remove else 0)
+    others = set(said) - set(incomplete)
+    assert all("continuing from step 1" in line for line in others)
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete"])
@@ -341,6 +352,98 @@ def test_an_incomplete_step_folder_is_not_picked(tmp_path, content):
         run.save(3, state(3))
         run.checkpoints.wait()
         assert run.restore(abstract(state(0)))[0] == 3
+
+
+def test_a_run_of_incomplete_steps_alone_is_not_begun_anew(tmp_path):
+    saved_run(tmp_path, steps=[1])
+    manifest = tmp_path / "checkpoints" / "1" / "state" / "manifest.ocdbt"
+    content = manifest.read_bytes()
+    manifest.unlink()
+    with pytest.raises(ValueError, match="none of the checkpoints in .* is complete"):
+        run_directory.Run.create_or_open(tmp_path, CONFIG)
+    manifest.write_bytes(content)
+    with run_directory.Run.create_or_open(tmp_path, CONFIG) as run:
+        assert_equal(run.restore(abstract(state(0)))[1], state(1))
+
+
+def test_a_save_that_does_not_read_back_replaces_no_checkpoint(tmp_path, monkeypatch):
+    one = retention.Retention(newest=1)
+    with checkpoints.Checkpoints(tmp_path, retention=one) as saved:
+        saved.save(1, state(1))
+        saved.wait()
+        with monkeypatch.context() as patch:  # Orbax then merges no parts
+            patch.setattr(orbax_path._Literal, "glob", lambda *_: iter(()))
+            saved.save(2, state(2))
+            with pytest.raises(
+                errors.Stopped, match="manifest.ocdbt missing.*good step: 1"
+            ):
+                saved.wait()
+        assert [path.name for path in tmp_path.iterdir()] == ["1"]
+        saved.save(2, state(2))
+        saved.wait()
+        assert saved.steps() == [2]
+        assert_equal(saved.restore(abstract(state(0)))[1], state(2))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda step: flip(step / "checksums" / "metadata"),
+        lambda step: flip(step / "state" / "manifest.ocdbt"),
+        lambda step: (step / "state" / "_METADATA").write_text(""),
+        lambda step: [path.unlink() for path in (step / "state" / "d").iterdir()],
+    ],
+)
+def test_the_structure_of_a_step_is_checked(tmp_path, damage):
+    step = saved_run(tmp_path, steps=[1]) / "checkpoints" / "1"
+    records = checksums.records(state(1))
+    step_folder.check(step, records)
+    damage(step)
+    with pytest.raises(ValueError):
+        step_folder.check(step, records)
+
+
+def test_a_step_of_other_arrays_is_noticed(tmp_path):
+    step = saved_run(tmp_path, steps=[1]) / "checkpoints" / "1"
+    other = checksums.records(state(1) | {"step": jnp.float32(1)})
+    with pytest.raises(ValueError, match="its list of checksums is another one"):
+        step_folder.check(step, other)
+    (step / "checksums" / "metadata").write_text(json.dumps(checksums.seal(other)))
+    with pytest.raises(ValueError, match="its arrays are others"):
+        step_folder.check(step, other)
+
+
+# Of reports on other programs, and what glob, URLs and shells give a meaning.
+NAMES = """a| |#|%|%20|100%|?|*|**|[x]|[1|]|{y}|&|'|"|ü|猫|@|+|=|:|;|,|!|$HOME|~|^|(1)
+<|>|`|.|e\u0301|a..b|.zarr|x:/|\n|\r|\t|\x01""".replace("(1)\n", "(1)|").split("|")
+
+
+def test_a_run_is_restored_from_a_folder_of_any_name(tmp_path):
+    tree, shapes = state(1), abstract(state(0))
+    for name in (*NAMES, "|"):
+        folder = tmp_path / f"x{name}y" / "run"
+        with run_directory.Run.create_or_open(folder, CONFIG) as run:
+            run.save(1, tree)
+        with run_directory.Run.open(folder) as run:
+            assert_equal(run.restore(shapes)[1], tree)
+    shutil.move(tmp_path / "x[x]y", tmp_path / "moved")
+    with run_directory.Run.open(tmp_path / "moved" / "run") as run:
+        assert_equal(run.restore(shapes)[1], tree)
+
+
+@pytest.mark.parametrize("name", ["x\\y", "x\udcffy"])
+def test_a_name_that_checkpoints_cannot_have_is_refused_at_once(tmp_path, name):
+    for begin in (run_directory.Run.create_or_open, run_directory.Run.check):
+        with pytest.raises(ValueError, match="name another folder"):
+            begin(tmp_path / name, CONFIG)
+    with pytest.raises(ValueError, match="name another folder"):
+        run_directory.Run.open(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_would_be_a_bucket_is_refused():
+    with pytest.raises(ValueError, match="/gs/x/y would be gs://x/y to checkpoints"):
+        run_directory.Run.check("/gs/x/y", CONFIG)
 
 
 KILLED = """

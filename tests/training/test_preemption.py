@@ -50,7 +50,7 @@ def steps_of(folder) -> list[int]:
         return run.checkpoints.steps()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_lets_the_step_end_and_saves(tmp_path, capsys, number):
     before = signal.getsignal(number)
     state = train(tmp_path, 20, signalled(3, number))
@@ -67,6 +67,23 @@ def test_a_second_signal_ends_it_at_once(tmp_path, first):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, 20, signalled(3, first, signal.SIGINT))
     assert steps_of(tmp_path) == [1]  # of the first tick
+
+
+@pytest.mark.parametrize("other", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_hangup_beside_another_signal_still_saves(tmp_path, other, order):
+    """The shell and the system may both send it as a terminal closes."""
+    numbers = [signal.SIGHUP, other][::order]
+    assert int(train(tmp_path, 20, signalled(3, *numbers)).step) == 4
+    assert steps_of(tmp_path)[-1] == 4
+
+
+def test_nohup_is_heeded(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert int(train(tmp_path, 8, signalled(3, signal.SIGHUP)).step) == 8
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_first_signal_ends_it_at_once_while_there_is_nothing_to_save(tmp_path):
