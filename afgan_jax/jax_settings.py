@@ -2,16 +2,23 @@
 
 Such a setting comes from the environment (JAX_ENABLE_X64=1) or from a notebook. Code
 here states what it means instead: dtypes and the ranks of operands where arrays are
-made, and the implementation of keys, which `key` fixes.
+made, copies between host and devices, the implementation of keys. What JAX and other
+libraries leave to settings, `fixed` fixes where a result is asked for. Of the settings
+in RECORDED, which are for the user to choose, a run keeps the values.
 """
 
 import contextlib
 import functools
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 
 KEYS = "threefry2x32"
+RECORDED = ("jax_default_matmul_precision", "jax_disable_jit")
+
+# Copies between host and devices in this context are meant: scalars, small tables.
+transfers = functools.partial(jax.transfer_guard, "allow")
 
 
 def key(seed: int) -> jax.Array:
@@ -25,13 +32,33 @@ def wrapped(data: jax.Array) -> jax.Array:
     return jax.random.wrap_key_data(data, impl=KEYS)
 
 
-# Copies between host and devices in this context are meant: scalars, small tables.
-transfers = functools.partial(jax.transfer_guard, "allow")
+@contextlib.contextmanager
+def fixed() -> Iterator[None]:
+    """Programs made in this context, also a decorator, are those of JAX's defaults.
+
+    Explicit dtypes are not enough for the same bits: JAX counts loops in 64 bits, for
+    which compilers round differently.
+    """
+    with _enable_x64(False), jax.threefry_partitionable(True):
+        yield
 
 
 @contextlib.contextmanager
-def usual_promotion():
-    """Scalars and dtypes as usual, for libraries that leave them to JAX's settings."""
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        with jax.numpy_rank_promotion("allow"):
+def usual_promotion() -> Iterator[None]:
+    """For libraries that leave dtypes and ranks of operands to JAX's settings."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        with _enable_x64(False):
             yield
+
+
+def recorded() -> dict[str, str | bool | None]:
+    """The values of RECORDED."""
+    return {name: getattr(jax.config, name) for name in RECORDED}
+
+
+def _enable_x64(on: bool):
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(on)
+    from jax import experimental  # before JAX 0.8
+
+    return experimental.enable_x64(on)

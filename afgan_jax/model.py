@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from afgan_jax import errors, jax_settings
+from afgan_jax import errors, jax_settings, places
 from afgan_jax.interop import snapshot
 from afgan_jax.networks import generator
 from afgan_jax.runs import run_directory, saved_networks
@@ -26,6 +26,7 @@ Label = int | np.integer | str | Sequence[float] | np.ndarray
 FLOAT32 = {"dtype": "float32", "remat": "none"}
 
 
+@jax_settings.fixed()
 def load(source: str | os.PathLike) -> "Model":
     """The averaged generator of a run, of RUN@STEP, or of a published snapshot (.pkl).
 
@@ -33,8 +34,8 @@ def load(source: str | os.PathLike) -> "Model":
     this program cannot read it.
     """
     path, step = saved_networks.split_step(os.fspath(source))
-    if Path(path).expanduser().is_file():
-        return _from_snapshot(Path(path).expanduser())
+    if places.local(path).is_file():
+        return _from_snapshot(places.local(path))
     with run_directory.Run.open(path) as run:
         settings = saved_networks.settings_of(run, "generator")
         names = run.class_names()
@@ -42,6 +43,7 @@ def load(source: str | os.PathLike) -> "Model":
     return Model(G, variables, settings, names, f"{path}@{step}")
 
 
+@jax_settings.fixed()
 def untrained(settings: dict[str, Any], *, has_weights: bool = True) -> "Model":
     """A generator of these settings, arguments of make_generator, before training.
 
@@ -144,6 +146,7 @@ class Model:
             raise errors.SettingError("label", given, why)
         return np.broadcast_to(vector, (count, self.c_dim))
 
+    @jax_settings.fixed()
     def ws(
         self,
         seeds: Sequence[int] | None = None,
@@ -164,6 +167,7 @@ class Model:
         drawn = jax.device_put((z, self.c(label, len(z)), np.float32(psi)))
         return self._map(self.variables, *drawn, cutoff)
 
+    @jax_settings.fixed()
     def synthesize(
         self,
         ws: Float[np.ndarray | Array, "N L w_dim"],

@@ -3,7 +3,6 @@
 Prints {name: digest of the arrays} in JSON. FOLDER is empty at first.
 """
 
-import hashlib
 import json
 import sys
 from pathlib import Path

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings
 from afgan_jax.analysis import feature_maps, layer_report, tables
 from afgan_jax.model import Label, Model
 from afgan_jax.networks import plan
@@ -126,6 +126,7 @@ class Layers:
                 )
                 raise errors.SettingError("channels", self.channels, why)
 
+    @jax_settings.fixed()
     @jax.default_matmul_precision("highest")
     def draw(self, part: str) -> Drawn:
         """Draws a part. Raises ValueError as `check`."""

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64, Int, UInt8
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings, places
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.metrics.sharding import BatchSharding
 from afgan_jax.model import Label, Model
@@ -85,6 +85,7 @@ def stats(batches: Iterable[Images]) -> Stats:
     return Stats(count, mean, np.sqrt(np.maximum(square - mean**2, 0)))
 
 
+@jax_settings.fixed()
 def mean_power(
     batches: Iterable[Images],
     mean: Float64[np.ndarray, " K"],
@@ -165,9 +166,10 @@ def short_names(files: Sequence[str]) -> dict[str, str]:
 
 def read(path: str, part: str, wanted: tuple) -> dict:
     """The arrays of an npz. Raises ValueError unless `spectra PART` wrote it."""
+    path = places.local(path)
     problem = f"{path} is not a file that `spectra {part}` wrote"
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{problem}: {'no npz' if Path(path).exists() else 'missing'}")
+        raise ValueError(f"{problem}: {'no npz' if path.exists() else 'missing'}")
     with np.load(path) as data:
         if not set(wanted) <= set(data):
             names = ", ".join(list(data)[:5])

@@ -28,7 +28,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Float64, UInt8
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings
 from afgan_jax.analysis import image_equivariance
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.model import Label, Model
@@ -53,6 +53,7 @@ class Shares(NamedTuple):
         return self.stays / (self.stays + self.follows)
 
 
+@jax_settings.fixed()
 def texture_sticking(
     model: Model,
     samples: int = 16,
@@ -70,6 +71,7 @@ def texture_sticking(
     show, ws = _rendering(model, batch), _latents(model, samples, labels)
 
     def render(numbers, transform):
+        transform = jax.device_get(transform)
         moves = np.broadcast_to(transform, (len(numbers), 3, 3))
         return show(ws[numbers], moves)
 
@@ -90,6 +92,7 @@ class Film(NamedTuple):
     row: int
 
 
+@jax_settings.fixed()
 def film(
     model: Model,
     *,
@@ -186,6 +189,7 @@ def measure(
     return shares(sums)
 
 
+@jax_settings.transfers()
 def shift(pixels: float, resolution: int) -> Float[Array, "3 3"]:
     """The user transform that moves the image right by so many pixels."""
     return affine.user_transform(0.0, pixels / resolution)

@@ -23,4 +23,4 @@ def aligned(rows: Sequence[Sequence[Cell]], digits: int = 2) -> str:
 def _text(cell: Cell, digits: int) -> str:
     if cell is None:
         return "-"
-    return cell if isinstance(cell, str) else f"{cell:.{digits}f}"
+    return cell if isinstance(cell, str) else f"{cell:z.{digits}f}"

@@ -15,7 +15,7 @@ from afgan_jax.augment import control
 from afgan_jax.augment import pipeline as augmentation
 from afgan_jax.bench import memory
 from afgan_jax.data import labels, pipeline, sets
-from afgan_jax.metrics import cache, evaluation, evaluator, sharding, weights
+from afgan_jax.metrics import cache, evaluation, evaluator, sharding
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.networks import generator
 from afgan_jax.runs import atomic, retention, run_directory
@@ -35,6 +35,7 @@ from afgan_jax.training import preview as previews
 Changes = Mapping[str, Any] | None
 
 
+@jax_settings.fixed()
 def train(
     config: str,
     workdir: str | os.PathLike,
@@ -104,6 +105,7 @@ def dry_run(
     yield from memory.report(setup.G, setup.D, program, batch_size)
 
 
+@jax_settings.fixed()
 def preview(
     config: str,
     workdir: str | os.PathLike,
@@ -237,7 +239,7 @@ def _make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
     once = archive.labels[: archive.mirrored]  # each image once, as `reals` has it
     fakes = drawing.of_generator(G, {}, once, jax_settings.key(0))
     over = sharding.BatchSharding.over(settings["metrics"]["batch"])
-    store = cache.Store(weights.cache_folder() / "metrics")
+    store = cache.Store(cache.usual_folder)
     subject = evaluator.Subject(over, reals, fakes, {}, store)
     return evaluation.make_evaluate(metrics, subject)
 

@@ -31,8 +31,8 @@ class Row:
 
     def line(self) -> str:
         sizes = (self.argument_bytes, self.temporary_bytes)
-        columns = "".join(f"{size / 1e6:9.1f} MB" for size in (*sizes, sum(sizes)))
-        return f"{self.name:16}{columns}{self.compile_seconds:7.0f} s"
+        columns = "".join(f"{size / 1e6:z9.1f} MB" for size in (*sizes, sum(sizes)))
+        return f"{self.name:16}{columns}{self.compile_seconds:z7.0f} s"
 
 
 def arguments(program, D, batch: int) -> tuple:

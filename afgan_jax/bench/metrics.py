@@ -87,7 +87,7 @@ def _clock_motion(G, kind: str, batch: int, repeats: int) -> tuple[int, float]:
     """(images, median seconds) of two batches."""
     over = sharding.BatchSharding.over(batch)
     # A new network, so that it is traced with the current wishes.
-    subject = evaluator.Subject(over, None, _network(G), {}, cache.Store(None))
+    subject = evaluator.Subject(over, None, _network(G), {}, cache.Store(lambda: None))
     images = 2 * over.batch
     run = functools.partial(subject.motion_errors, kind, images)
     return images, clock.median_seconds(run, repeats)

@@ -216,12 +216,12 @@ def sticking(
         options = {"image": image, "frames": frames, "pace": pace, "drift": drift}
         film = showing.film(each, labels=labels, row=row, batch=batch, **options)
         row = film.row
-        films[f"{name}, score {found.score:.3f}"] = film
+        films[f"{name}, score {found.score:z.3f}"] = film
         report[name] = {"score": found.score} | found._asdict()
     atomic.write_json(outdir / "sticking.json", report)
     grid.save_png(outdir / "sticking.png", showing.strip(films))
     for name in models:
-        print(name, *(f"{key} {value:.4f}" for key, value in report[name].items()))
+        print(name, *(f"{key} {value:z.4f}" for key, value in report[name].items()))
     print(f"wrote sticking.png and sticking.json to {outdir}")
 
 
@@ -262,7 +262,7 @@ def discriminator(
         found = analysis.shift_consistency(logits, batches, shifts=shifts)
         rows[name] = found._asdict()
         moving, kink = (100 * s / found.among for s in (found.moving, found.kink))
-        print(f"{name}: moving {moving:.3f} %, kink {kink:.4f} %", flush=True)
+        print(f"{name}: moving {moving:z.3f} %, kink {kink:z.4f} %", flush=True)
     if out:
         report = {"images": count, "lowpass": D.lowpass, "networks": rows}
         atomic.write_json(out, report)

@@ -42,7 +42,7 @@ def stats(
     atomic.write_arrays(out, found._asdict())
     numbers = (f"{k} {shown(v)}" for k, v in found._asdict().items())
     mean, std = found.overall()
-    print(f"{', '.join(numbers)}; of all channels --mean={mean:.3f} --std={std:.3f}")
+    print(f"{', '.join(numbers)}; of all channels --mean={mean:z.3f} --std={std:z.3f}")
     print(f"wrote {out}")
 
 
@@ -174,4 +174,4 @@ def shown(value) -> str:
     """A number, or numbers of channels, to three decimals."""
     import numpy as np
 
-    return " ".join(f"{v:.3f}".removesuffix(".000") for v in np.atleast_1d(value))
+    return " ".join(f"{v:z.3f}".removesuffix(".000") for v in np.atleast_1d(value))

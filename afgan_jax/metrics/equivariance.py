@@ -27,7 +27,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings
 from afgan_jax.metrics.samples import Network
 from afgan_jax.metrics.sharding import BatchSharding, compiled
 from afgan_jax.signal import affine, warp
@@ -107,6 +107,7 @@ def amounts(
     }
 
 
+@jax_settings.fixed()
 @jax.default_matmul_precision("highest")
 def sample_errors(
     render: Render, amounts: Mapping[str, Sequence], *, batch_size: int

@@ -96,6 +96,7 @@ def extractor(
         outputs = apply(name, params, images)
         return tuple(outputs[tap] for tap in taps or (NETS[name].tap,))
 
+    @jax_settings.fixed()
     def run(images: Images) -> Any:
         size, parts = batch_size or len(images), []
         for start in range(0, len(images), size):

@@ -15,12 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from afgan_jax import jax_settings
+
 NEIGHBOURS = 3
 BLOCK = 4096  # points on either side of a block of distances: 64 MB
 
 Features = Float[np.ndarray, "_ d"]
 
 
+@jax_settings.fixed()
 def precision_recall(
     real: Features, fake: Features, *, k: int = NEIGHBOURS, block: int = BLOCK
 ) -> tuple[float, float]:

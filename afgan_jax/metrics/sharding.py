@@ -16,6 +16,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Int
 
+from afgan_jax import jax_settings
 from afgan_jax.signal.backends import dispatch
 
 Numbers = Int[np.ndarray, " n"]
@@ -54,7 +55,8 @@ class BatchSharding:
         def run(constants, *arguments):
             replicated, parts = arguments[:-rows], arguments[-rows:]
             parts = [jax.make_array_from_process_local_data(split, a) for a in parts]
-            return jitted(constants, *replicated, *parts)
+            with jax_settings.fixed():
+                return jitted(constants, *replicated, *parts)
 
         jitted = jax.jit(call, out_shardings=self._replicated)
         return run

@@ -167,7 +167,7 @@ def _channels(bands: list[Band], channel_base: int, channel_max: int) -> list[in
     cutoffs = np.array([band.cutoff for band in bands])
     channels = np.rint(np.minimum(channel_base / 2 / cutoffs, channel_max))
     if channels.min() < 1:
-        why = f"leaves layers without channels: give at least {bands[-1].rate:.0f}"
+        why = f"leaves layers without channels: give at least {bands[-1].rate:z.0f}"
         raise errors.SettingError("channel_base", channel_base, why)
     return [int(count) for count in channels]
 
@@ -210,8 +210,8 @@ def describe(specs: tuple[LayerSpec, ...]) -> str:
         marks += [row["dtype"]] * (row["dtype"] != "float32")
         marks += [row["symmetry"]] * (row["symmetry"] != "none")
         lines.append(
-            f"{row['name']:14} {row['rate']:5g} {row['cutoff']:7.2f}"
-            f" {row['stopband']:8.2f} {row['half_width']:6.2f}"
+            f"{row['name']:14} {row['rate']:5g} {row['cutoff']:z7.2f}"
+            f" {row['stopband']:z8.2f} {row['half_width']:z6.2f}"
             f"   {row['up']}/{row['down']}    {row['in_channels']} ->"
             f" {row['channels']}{''.join(f'  {mark}' for mark in marks)}"
         )

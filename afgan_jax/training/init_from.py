@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from afgan_jax import errors, jax_settings
+from afgan_jax import errors, jax_settings, places
 from afgan_jax.interop import snapshot
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.runs import atomic, run_directory, saved_networks
@@ -67,8 +67,8 @@ def find(text: str) -> Source:
     Raises ValueError if there is no such run or step, or it is of another version.
     """
     path, step = saved_networks.split_step(text)
-    if Path(path).is_file():
-        return _snapshot(Path(path))
+    if places.local(path).is_file():
+        return _snapshot(places.local(path))
     return _run(text, path, step)
 
 

@@ -96,7 +96,7 @@ def train(
                 report.restart_clock()
             if nimg < total:
                 run.save(index, states.to_tree(state))
-                report.say(f"stopping: saving at {nimg / 1000:.3f} kimg")
+                report.say(f"stopping: saving at {nimg / 1000:z.3f} kimg")
             run.checkpoints.wait()  # while one signal does not interrupt it
             if nimg < total:
                 report.say("saved: run the same command to resume")

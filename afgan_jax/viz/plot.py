@@ -38,7 +38,7 @@ def log_panels(
         axis.set_xscale("log", base=2)
         axis.set_yscale("log", base=2)
         axis.set_xticks(x, [f"{v:g}" for v in x], minor=False)
-        axis.yaxis.set_major_formatter(lambda v, _: f"{v:.3g}")
+        axis.yaxis.set_major_formatter(lambda v, _: f"{v:z.3g}")
         axis.set_xlabel(name)
         axis.legend()
     figure.suptitle(title)
@@ -82,11 +82,11 @@ def histograms(
         finite = values[np.isfinite(values)]
         axis.hist(finite, bins="auto", label="single images")
         if math.isfinite(marks[name]):
-            label = f"pooled, {marks[name]:.1f}"
+            label = f"pooled, {marks[name]:z.1f}"
             axis.axvline(marks[name], color="black", linestyle="--", label=label)
         if name in bands and all(map(math.isfinite, bands[name])):
             low, high = bands[name]
-            label = f"95 %, {low:.1f} to {high:.1f}"
+            label = f"95 %, {low:z.1f} to {high:z.1f}"
             axis.axvspan(low, high, color="black", alpha=0.2, lw=0, label=label)
         axis.legend(fontsize="small")
         left = len(values) - len(finite)

@@ -44,5 +44,7 @@ def fault() -> str | None:
                 # In bfloat16 values near 0 may change slope: compare all at once.
                 off = float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b))
                 if not off < allowed:
-                    return f"{name} are off by {off:.2g} at up {up} in {dtype.__name__}"
+                    return (
+                        f"{name} are off by {off:z.2g} at up {up} in {dtype.__name__}"
+                    )
     return None
