@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 KEYS = "threefry2x32"
+FIX = "leave it out, or change it"
 RECORDED = ("jax_default_matmul_precision", "jax_disable_jit")
 
 # Copies between host and devices in this context are meant: scalars, small tables.
@@ -39,7 +40,7 @@ def fixed() -> Iterator[None]:
     Explicit dtypes are not enough for the same bits: JAX counts loops in 64 bits, for
     which compilers round differently.
     """
-    with _enable_x64(False), jax.threefry_partitionable(True):
+    with enable_x64(False), jax.threefry_partitionable(True):
         yield
 
 
@@ -47,7 +48,7 @@ def fixed() -> Iterator[None]:
 def usual_promotion() -> Iterator[None]:
     """For libraries that leave dtypes and ranks of operands to JAX's settings."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        with _enable_x64(False):
+        with enable_x64(False):
             yield
 
 
@@ -56,7 +57,23 @@ def recorded() -> dict[str, str | bool | None]:
     return {name: getattr(jax.config, name) for name in RECORDED}
 
 
-def _enable_x64(on: bool):
+def refusal(error: BaseException) -> str | None:
+    """What JAX refuses, in a line with the fix, if that raised this error."""
+    if "Disallowed" in str(error) and "transfer" in str(error):
+        return (
+            f"jax_transfer_guard={jax.config.jax_transfer_guard} forbids a copy: {FIX}"
+        )
+    try:
+        jax.devices()
+    except Exception as failure:  # of half a dozen types, some without a text
+        why = " ".join(str(failure).split()) or "there are none on this machine"
+        wanted = jax.config.jax_platforms or ""
+        return f"JAX_PLATFORMS={wanted} gives no devices ({why}): {FIX}"
+    return None
+
+
+def enable_x64(on: bool):
+    """The context of jax_enable_x64."""
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(on)
     from jax import experimental  # before JAX 0.8

@@ -1,5 +1,6 @@
 """Training from a config: all that its settings name is opened, made and run."""
 
+import contextlib
 import functools
 import json
 import os
@@ -209,11 +210,24 @@ def _write_facts(run, G, archive) -> None:
     """Writes the plan of the layers, and the names of the classes if they have any."""
     if jax.process_index():
         return
+    compare_jax_settings(run.path / "jax_settings.json")
     layers = json.dumps(G.synthesis.rows(), indent=2)
     atomic.write(run.path / "plan.json", layers + "\n")
     if archive.class_names is not None:
         names = json.dumps(list(archive.class_names))
         atomic.write(run.path / run_directory.CLASSES, names + "\n")
+
+
+def compare_jax_settings(file: Path) -> None:
+    """Tells what changed since the file was written, and writes it."""
+    now = jax_settings.recorded()
+    before = {}
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        before = json.loads(file.read_text())
+    for name, value in now.items():
+        if name in before and before[name] != value:
+            _say(f"{name} was {before[name]}, now it is {value}: results differ")
+    atomic.write_json(file, now)
 
 
 def _make_batches(archive, batch_size: int, seed: int):
