@@ -125,6 +125,6 @@ if __name__ == "__main__":
         streams.finish()
     except OSError as error:
         code = code or _fail(error)
-    if code == 130:
+    if code:  # there may be threads and processes that would be waited for
         os._exit(code)
     sys.exit(code)

@@ -53,7 +53,7 @@ def cache() -> Path | None:
     try:
         return local(os.environ.get(CACHE) or os.path.join(home, "afgan_jax"))
     except ValueError:
-        _tell(f"no cache: there is no home folder; {CACHE}=FOLDER names another place")
+        tell(f"no cache: there is no home folder; {CACHE}=FOLDER names another place")
         return None
 
 
@@ -64,7 +64,7 @@ def is_open(folder: Path) -> bool:
         # Rights alone do not tell: a superuser has them on read-only disks as well.
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        _tell(f"no cache in {folder}: {error.strerror}")
+        tell(f"no cache in {folder}: {error.strerror}")
         return False
     return True
 
@@ -87,6 +87,6 @@ def _temporary() -> tempfile.TemporaryDirectory:
 
 
 @functools.cache
-def _tell(text: str) -> None:
+def tell(text: str) -> None:
     """Once for each text."""
     print(text, file=sys.stderr)

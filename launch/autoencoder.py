@@ -1,4 +1,4 @@
-"""Do networks treat a picture alike wherever it lies? Two autoencoders compared.
+"""Do networks treat an image alike wherever it lies? Two autoencoders compared.
 
 python launch/autoencoder.py --outdir=out/autoencoder
 
@@ -35,7 +35,7 @@ from afgan_jax.viz import grid, plot
 
 NETWORKS = {"strided": None, "alias-free": bandlimit.DESIGN}
 WIDTHS = (16, 32)  # channels at 64 and 32 pixels
-CODE = 2  # channels at 32 pixels: a 6th of the picture's numbers
+CODE = 2  # channels at 32 pixels: a 6th of the image's numbers
 TILE, CROP, SEEN, INNER = 128, 64, 80, 40  # pixels: a tile, trained on, shown, judged
 BATCH, RATE = 16, 2e-3
 HELD, GAP = 32, 400  # tiles held out; tiles that overlap those, which nobody sees
@@ -182,11 +182,11 @@ def power(images) -> np.ndarray:
 
 
 def judge(run, examples: Images) -> dict:
-    """The loss, and for every motion, with the same part of a picture in view,
+    """The loss, and for every motion, with the same part of an image in view,
 
     mean       the loss of all images when moved over that when unmoved
-    each       by what part a picture's own loss changes: root mean square
-    following  of the loss, what the reconstruction of the moved picture differs by from
+    each       by what part an image's own loss changes: root mean square
+    following  of the loss, what the reconstruction of the moved image differs by from
                the moved reconstruction: mean squares
     """
     still = examples.seen(SEEN)
@@ -209,7 +209,7 @@ def judge(run, examples: Images) -> dict:
 def draw(folder: Path, report: dict, networks: dict, examples: Images) -> None:
     """loss.png, following.png and examples.png."""
     quantities = {
-        "loss.png": ("each", "change of a picture's loss, %", 100),
+        "loss.png": ("each", "change of an image's loss, %", 100),
         "following.png": ("following", "part that does not follow, % of the loss", 100),
     }
     for file, (key, label, factor) in quantities.items():

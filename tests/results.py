@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import tiny
-from data import pictures
+from data import images
 from training import smoke
 
 from afgan_jax import model as models
@@ -47,18 +47,19 @@ GENERATOR = tiny.sections(
 
 def of(folder: Path) -> dict[str, dict]:
     """{name: arrays} of everything."""
-    data = pictures.numbered(folder / "set", COUNT, (16, 16))
+    data = images.numbered(folder / "set", COUNT, (16, 16))
     labels = [[f"{i}.png", i % 2] for i in range(COUNT)]
     (data / "dataset.json").write_text(json.dumps({"labels": labels}))
     run = folder / "run"
     smoke.train(run, smoke.settings(data, 0.008, **CHANGES))
-    images = models.load(run).synthesize(models.load(run).ws([0], label=1, psi=0.7))
+    trained = models.load(run)
+    shown = trained.synthesize(trained.ws([0], label=1, psi=0.7))
     model = models.untrained(GENERATOR)
     ws = model.ws([0, 1], psi=0.7)
     moved = model.synthesize(ws, rotate=0.3, translate=(0.1, 0.0))
     return {
         "state": smoke.checkpoint(run),
-        "images": {"ws": np.asarray(ws), "moved": moved, "images": images},
+        "images": {"ws": np.asarray(ws), "moved": moved, "trained": shown},
         "equivariance": image_equivariance.equivariance(model, 2, batch=2).sums,
         "layers": analysed(model),
     }

@@ -12,7 +12,7 @@ from PIL import Image
 from afgan_jax import __main__, analysis
 from afgan_jax import model as models
 from afgan_jax.analysis import feature_maps, inside, layer_report
-from afgan_jax.networks import generator, plan
+from afgan_jax.networks import generator, layered
 from afgan_jax.networks.conv_layer import BILINEAR
 from afgan_jax.runs import config, saved_networks
 from afgan_jax.signal import resample
@@ -43,7 +43,7 @@ def test_a_config_is_drawn_from_its_plan(tmp_path, capsys):
     out = capsys.readouterr().out
     assert out.splitlines()[1].startswith("layer") and specs[0].name in out
     rows = read(tmp_path / "staircase.json")
-    assert rows == plan.rows((*specs, G.synthesis.layers[3]))
+    assert rows == layered.rows((*specs, G.synthesis.layers[3]))
     (found,) = read(tmp_path / "filters.json")
     assert found == json.loads(json.dumps(layer_report.filter_bank(specs)[0]))
     for name in ("staircase", "filters"):

@@ -1,4 +1,4 @@
-"""The example launch/autoencoder.py, on few pictures and steps."""
+"""The example launch/autoencoder.py, on few images and steps."""
 
 import importlib.util
 import json
@@ -39,14 +39,14 @@ def waves(size: int, right: float = 0.0, angle: float = 0.0):
 
 
 @pytest.mark.slow
-def test_pictures_move_without_loss(example):
+def test_images_move_without_loss(example):
     """As waves do: to a thousandth of their power; more is the filter's ripple."""
-    pictures = example.Images(waves(96).astype(np.float32))
+    images = example.Images(waves(96).astype(np.float32))
     for motion in ((0.0, 0.0), (0.37, 0.0), (0.0, 0.6), (-2.5, -0.1)):
         expected = waves(48, *motion)
-        found = pictures.seen(48, *motion)
+        found = images.seen(48, *motion)
         assert np.mean((found - expected) ** 2) < 1e-3 * np.var(expected)
-        still = pictures.seen(48)
+        still = images.seen(48)
         assert not any(motion) or np.mean((found - still) ** 2) > 1e-2
 
 
@@ -76,5 +76,5 @@ def test_example_compares_two_networks(example, tmp_path, monkeypatch, capsys):
         assert strided[move]["following"][1] > 2 * alias_free[move]["following"][1]
     assert capsys.readouterr().out.count("%") == 4 * 6
     for name in ("loss.png", "following.png", "examples.png"):
-        with Image.open(out / name) as picture:
-            assert picture.width > 300
+        with Image.open(out / name) as image:
+            assert image.width > 300

@@ -1,16 +1,19 @@
 """The verb dataset, as it is typed."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-from data.pictures import encoded, folder, noise, numbered
+from data.images import encoded, folder, noise, numbered
+from PIL import Image
 
 from afgan_jax import __main__
-from afgan_jax.cli import dataset
+from afgan_jax.cli.dataset import convert as verb
 from afgan_jax.data import archive
 
 ROOT = Path(__file__).parents[1]
@@ -20,16 +23,20 @@ def typed(*words):
     return __main__.main(["dataset", *map(str, words)])
 
 
-def process(*words):
+def process(*words, text=True):
     command = [sys.executable, "-m", "afgan_jax", "dataset", *map(str, words)]
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=text,
     )
 
 
 def test_convert_says_what_it_made_and_what_it_left_out(tmp_path, capsys):
     source = numbered(tmp_path / "in", 3, (12, 9), "{}/a.png")
-    (source / "b.png").write_bytes(b"no picture")
+    (source / "b.png").write_bytes(b"no image")
     out = tmp_path / "a.zip"
     assert typed("convert", source, out, "--size=8", "--fit=crop", "--workers=2") == 0
     said = capsys.readouterr()
@@ -39,6 +46,41 @@ def test_convert_says_what_it_made_and_what_it_left_out(tmp_path, capsys):
     listed = Path(f"{out}.skipped.txt").read_text()
     assert listed.startswith("b.png\t") and listed.count("\n") == 1
     assert len(archive.Archive.open(out, resolution=8)) == 3
+
+
+def test_convert_says_what_it_did_not_use_and_what_came_out_dark(tmp_path, capsys):
+    dark = encoded(np.full([8, 8], 4095, np.uint16))
+    files = {"0.png": encoded(noise()), "dark.png": dark, "a.heic": b"", "a.csv": b""}
+    frames = [Image.fromarray(noise(seed=seed)) for seed in range(2)]
+    more = {"save_all": True, "append_images": frames[1:]}
+    files["anim.gif"] = encoded(frames[0], "gif", **more)
+    source, out = folder(tmp_path / "in", files), tmp_path / "a.zip"
+    assert typed("convert", source, out) == 0
+    said = capsys.readouterr().err
+    assert "1 of 16 bits came out nearly black, such as dark.png: if they" in said
+    assert "  1 have several frames or pages, of which the first is used" in said
+    assert "  not used: 1 HEIC (a.heic; pip install pillow-heif)\n" in said
+    assert "  not used: files that may hold labels: a.csv\n" in said
+    flags = ("--depth=12", "--max-pixels=64", "--labels=none")
+    assert typed("convert", source, tmp_path / "b.zip", *flags) == 0
+    said = capsys.readouterr().err
+    assert "nearly black" not in said and "a.csv" not in said and "a.heic" in said
+
+
+def test_names_are_told_and_listed_as_the_bytes_they_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    source, out = tmp_path / "in", tmp_path / os.fsdecode(b"\xfc.zip")
+    names = (b"a/0.png", b"\xfc/\xe9.png", b"br\xfcck.png", b"new\nline.png")
+    contents = (encoded(noise()), encoded(noise(seed=1)), b"no image", b"no image")
+    folder(source, dict(zip(map(os.fsdecode, names), contents, strict=True)))
+    said, errors = process("convert", source, out, text=False).communicate()
+    assert os.fsencode(out) + b": 2 images" in said
+    assert b"    br\xfcck.png: Pillow cannot" in errors
+    listed = Path(f"{out}.skipped.txt").read_bytes()
+    assert b"br\xfcck.png\t" in listed and b"new\\nline.png\t" in listed
+    assert listed.count(b"\n") == 2
+    said, errors = process("check", source, text=False).communicate()
+    assert b"br\xfcck.png cannot be read" in said and errors == b""
 
 
 def test_flags_may_stand_before_the_paths(tmp_path, capsys):
@@ -106,7 +148,7 @@ def test_check_tells_what_is_there_and_how_to_train_on_it(tmp_path, capsys):
     ("text", "size"), [("256x128", (256, 128)), ("64", (64, 64)), ("8X8", (8, 8))]
 )
 def test_sizes_are_one_number_or_two(text, size):
-    assert dataset.size(text) == size
+    assert verb.size(text) == size
 
 
 @pytest.mark.parametrize("out", ["a.zip", "a"])

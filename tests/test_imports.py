@@ -9,25 +9,33 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
 EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "errors", "model"}
+EVERYTHING |= {"ranges", "json_files", "jax_settings", "places"}
+PROCESS = {"jax_settings", "places"}
 MAY_IMPORT = {
-    "signal": {"errors"},
-    "data": {"errors", "locks"},
+    "signal": {"errors", "jax_settings"},
+    "data": {"places", "errors", "interop", "json_files", "locks"},
     "interop": set(),
-    "networks": {"errors", "signal"},
-    "augment": {"errors", "signal"},
+    "networks": {"errors", "ranges", "signal"},
+    "augment": {"errors", "ranges", "signal"},
     "viz": {"errors", "signal"},
-    "metrics": {"errors", "signal", "interop"},
-    "analysis": {"errors", "signal", "networks", "metrics", "model", "viz"},
-    "runs": {"errors", "locks", "networks"},
-    "training": {"errors", "networks", "augment", "signal", "viz", "runs", "interop"},
-    "bench": {"errors", "networks", "signal", "metrics", "viz"},
+    "metrics": PROCESS | {"errors", "signal", "interop"},
+    "analysis": PROCESS | {"errors", "signal", "networks", "metrics", "model", "viz"},
+    "runs": PROCESS | {"errors", "json_files", "locks", "networks"},
+    "training": PROCESS
+    | {"errors", "ranges", "signal", "networks", "augment", "viz"}
+    | {"runs", "interop"},
+    "bench": PROCESS | {"errors", "networks", "signal", "metrics", "viz", "interop"},
     "assembly": EVERYTHING,
     "cli": EVERYTHING | {"assembly"},
-    "model": {"errors", "interop", "networks", "runs", "signal"},
+    "model": PROCESS | {"errors", "interop", "networks", "runs", "signal"},
     "errors": set(),
+    "ranges": {"errors"},
     "locks": set(),
+    "json_files": set(),
+    "jax_settings": set(),
+    "places": set(),
     "xla_flags": set(),
-    "__main__": {"errors", "cli", "xla_flags"},
+    "__main__": PROCESS | {"errors", "cli", "xla_flags"},
     "__init__": set(),
 }
 ONLY_IN = {
@@ -39,7 +47,7 @@ ONLY_IN = {
     "matplotlib": ("viz.plot",),
     "etils": ("data", "runs.orbax_path"),
     "tensorflow_datasets": ("data.tfds",),
-    "pickle": ("interop.unpickle", "data.originals"),
+    "pickle": ("interop.unpickle",),
     "fcntl": ("locks",),
     "torch": (),
 }

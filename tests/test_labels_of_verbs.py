@@ -1,4 +1,4 @@
-"""Where verbs have the classes of a conditional generator's pictures from."""
+"""Where verbs have the classes of a conditional generator's images from."""
 
 import dataclasses
 import json
@@ -120,5 +120,5 @@ def test_equivariance_of_a_class_is_measured_and_shown(stranded, sets, tmp_path)
         found[name] = json.loads((tmp_path / name / "equivariance.json").read_text())
     decibels = [report["filters on"]["eqt_int"] for report in found.values()]
     assert len(set(decibels)) == 3 and min(decibels) > 25  # untrained, measured 40
-    pictures = [(tmp_path / n / "equivariance.png").read_bytes() for n in "ab"]
-    assert pictures[0] != pictures[1]
+    images = [(tmp_path / n / "equivariance.png").read_bytes() for n in "ab"]
+    assert images[0] != images[1]

@@ -1,4 +1,4 @@
-"""The verb `metrics` on a run of a tiny generator, and on pictures."""
+"""The verb `metrics` on a run of a tiny generator, and on images."""
 
 import json
 
@@ -13,16 +13,16 @@ from afgan_jax.metrics import weights
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def image_set(tmp_path_factory):
     images = np.random.RandomState(0).randint(0, 256, (24, 16, 16, 3))
-    path = tmp_path_factory.mktemp("pictures") / "noise.zip"
+    path = tmp_path_factory.mktemp("images") / "noise.zip"
     return archive.write_archive(path, images.astype(np.uint8), [0, 1, 1, 1] * 6)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, pictures):
+def trained(tmp_path_factory, image_set):
     path = tmp_path_factory.mktemp("runs") / "tiny"
-    return tiny.save_run(path, pictures, resolution=16, num_layers=4)
+    return tiny.save_run(path, image_set, resolution=16, num_layers=4)
 
 
 def measured(tmp_path, *flags):
@@ -48,13 +48,13 @@ def test_results_go_to_the_run_the_file_and_the_terminal(trained, tmp_path, caps
     assert f"eqt8_int {found['eqt8_int']:.4f}" in out and "images/s" in out
 
 
-def test_pictures_are_compared_without_a_generator(
-    pictures, trained, tmp_path, monkeypatch
+def test_images_are_compared_without_a_generator(
+    image_set, trained, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("AFGAN_CACHE", str(tmp_path / "cache"))
     name = "fd24_efficientnet_full"
     same = measured(
-        tmp_path, f"--images={pictures}", f"--data={pictures}", f"--metrics={name}"
+        tmp_path, f"--images={image_set}", f"--data={image_set}", f"--metrics={name}"
     )
     assert same[name] == pytest.approx(0, abs=1e-3)
     # The mirrored copies that the run trains on are not counted among the reals.
@@ -99,7 +99,7 @@ def test_bad_input_is_one_line(flags, message, capsys, monkeypatch, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def bad(tmp_path_factory, pictures):
+def bad(tmp_path_factory, image_set):
     """Folder of what does not fit: two sets, no set, and three files of weights."""
     folder = tmp_path_factory.mktemp("bad")
     shapes = {"large": (2, 32, 32, 3), "grey": (2, 16, 16, 1)}
@@ -154,7 +154,7 @@ def test_what_does_not_fit_is_one_line_and_nothing_is_measured(
     assert sorted(trained.rglob("*")) == before and not list(tmp_path.iterdir())
 
 
-def test_real_pictures_must_be_named(pictures, capsys):
-    flags = [f"--images={pictures}", "--metrics=fd8_efficientnet"]
+def test_real_images_must_be_named(image_set, capsys):
+    flags = [f"--images={image_set}", "--metrics=fd8_efficientnet"]
     assert __main__.main(["metrics", *flags]) == 2
     assert "compares with real images: give them as `data`" in capsys.readouterr().err

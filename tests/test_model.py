@@ -1,6 +1,5 @@
 """The public API: what `afgan_jax.load` gives, from runs and published snapshots."""
 
-import json
 import math
 import shutil
 import subprocess
@@ -29,7 +28,7 @@ def run(tmp_path_factory):
     """An untrained conditional run whose classes have names."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     path = tiny.save_run(folder, "nowhere.zip", resolution=R, num_layers=6)
-    (path / run_directory.CLASSES).write_text(json.dumps(["cat", "dog"]))
+    run_directory.Run.open(path).write_class_names(["cat", "dog"])
     return path
 
 

@@ -162,7 +162,7 @@ def test_commands_can_be_given(readme, tmp_path, monkeypatch, capsys):
 
 def test_commands_in_scripts_and_docstrings_can_be_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    homes = ("launch/*.sh", "configs/*.py", "afgan_jax/cli/*.py")
+    homes = ("launch/*.sh", "configs/*.py", "afgan_jax/cli/**/*.py")
     files = [file for home in homes for file in sorted(ROOT.glob(home))]
     calls = []
     for file in files:

@@ -17,9 +17,9 @@ R = 32  # fewer pixels need no layers at lower rates, which stick
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory):
-    """16 pictures of white noise."""
+    """16 images of white noise."""
     images = np.random.RandomState(0).randint(0, 256, (16, R, R, 3)).astype(np.uint8)
-    path = tmp_path_factory.mktemp("pictures") / "noise.zip"
+    path = tmp_path_factory.mktemp("images") / "noise.zip"
     return archive.write_archive(path, images, [0, 1] * 8)
 
 
@@ -33,7 +33,7 @@ def done(*arguments):
     assert __main__.main([str(word) for word in arguments]) == 0
 
 
-def test_spectra_of_an_archive_and_a_run_become_pictures(
+def test_spectra_of_an_archive_and_a_run_become_figures(
     noise, trained, tmp_path, capsys
 ):
     stats, reals, fakes = (tmp_path / f"{n}.npz" for n in ("stats", "reals", "fakes"))
@@ -110,7 +110,7 @@ def test_sticking_is_shown_and_scored_with_filters_and_without(trained, tmp_path
     assert on["score"] < 0.001 and off["score"] > 0.3  # measured: 0.0000, 0.80
     with Image.open(tmp_path / "sticking.png") as image:
         drawn = np.asarray(image).astype(int)
-    # Captions of 14 pixels, each above two pictures 32 wide, 5 high, enlarged 8 times.
+    # Captions of 14 pixels, each above two images 32 wide, 5 high, enlarged 8 times.
     assert drawn.shape == (2 * (14 + 4 + 40 + 4), 2 * (256 + 4), 3)
     on, off = drawn[18:58], drawn[80:120]
     assert (on[::8, :256] != off[::8, :256]).any()

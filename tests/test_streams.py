@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from afgan_jax import __main__, errors
+from afgan_jax.cli import streams
 from afgan_jax.data import archive
 from afgan_jax.runs import atomic
 from afgan_jax.viz import grid
@@ -52,6 +53,15 @@ def test_output_that_a_full_disk_cuts_off_is_an_error(unbuffered):
     assert done.returncode == 2
     assert done.stderr.startswith("error: standard output: No space left on device: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content"),
+    [("utf-8", b"\xfc \\ud800 \xc3\xa9"), ("ascii", b"\xfc \\ud800 \\xe9")],
+)
+def test_any_text_can_be_written_and_names_as_their_bytes(encoding, content):
+    text = os.fsdecode(b"\xfc") + " \ud800 \xe9"
+    assert text.encode(encoding, streams.ESCAPING) == content
 
 
 @pytest.mark.parametrize("streams", [">&- 2>&- <&-", "2>&1 | true"])

@@ -29,15 +29,15 @@ def changed(settings: dict, **changes) -> dict:
     return {name: settings.get(name, {}) | other[name] for name in other}
 
 
-def save_run(folder, pictures, **sizes):
-    """The run in folder, of a set of pictures with classes, at step 3.
+def save_run(folder, images, **sizes):
+    """The run in folder, of a set of images with classes, at step 3.
 
     Its generator has two classes, is tiny and untrained.
     """
     settings = sections(
         **{"z_dim": 8, "w_dim": 8, "channel_max": 8, "c_dim": 2} | sizes
     )
-    data = {"path": str(pictures), "mirror": True, "use_labels": True}
+    data = {"path": str(images), "mirror": True, "use_labels": True}
     G = generator.make_generator(**settings)
     config = {"generator": settings, "data": data}
     with run_directory.Run.create_or_open(folder, config) as run:

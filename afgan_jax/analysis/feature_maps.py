@@ -46,19 +46,18 @@ def in_network(G: generator.Generator) -> Callable:
     names = ["input", *(spec.name for spec in G.synthesis.layers)]
 
     def maps(variables, z, c, transform):
-        found = intermediates(G, variables, z, c, transform)
-        return [
-            half_precision.cast(found[name]["__call__"][0], "float32") for name in names
-        ]
+        found = by_name(G)(variables, z, c, transform)
+        return [found[name] for name in names]
 
     return maps
 
 
 def by_name(G: generator.Generator) -> Callable:
-    """{name: map} of all modules of a synthesis network, given (variables, z, c)."""
+    """{name: map} of all modules of a synthesis network."""
 
-    def maps(variables, z, c):
-        calls = flax.traverse_util.flatten_dict(intermediates(G, variables, z, c))
+    def maps(variables, z, c, transform=None):
+        found = intermediates(G, variables, z, c, transform)
+        calls = flax.traverse_util.flatten_dict(found)
         return {
             "/".join(path): half_precision.cast(found[0], "float32")
             for (*path, what), found in calls.items()

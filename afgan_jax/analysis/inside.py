@@ -21,7 +21,7 @@ import numpy as np
 from afgan_jax import errors, jax_settings
 from afgan_jax.analysis import feature_maps, layer_report, tables
 from afgan_jax.model import Label, Model
-from afgan_jax.networks import plan
+from afgan_jax.networks import layered
 from afgan_jax.viz import layer_figures
 
 MOST_SHOWN = 8  # channels, by default
@@ -145,7 +145,7 @@ class Layers:
 
 
 def staircase(shown: Layers) -> Drawn:
-    rows = plan.rows(shown.specs)
+    rows = layered.rows(shown.specs)
     return Drawn(rows, lambda: layer_figures.staircase(rows))
 
 

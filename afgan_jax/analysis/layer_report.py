@@ -21,11 +21,6 @@ LEAST = 1e-20  # power, that is -200 dB
 TINY = np.finfo(np.float64).tiny
 
 
-def stopband(band: plan.Band) -> float:
-    """The frequency at which the stopband starts."""
-    return band.cutoff + band.half_width
-
-
 def filter_bank(specs: Sequence[plan.LayerSpec]) -> list[dict]:
     """The up and the down filter of each layer, None where it has none.
 
@@ -55,14 +50,14 @@ def _filter(spec, taps, factor: int, band: plan.Band, radial: bool) -> dict | No
     designed = None
     if spec.lowpass == "kaiser":
         designed = filters.kaiser_attenuation(len(taps), band.half_width, rate)
-    found = filters.attenuation(taps, stopband(band), rate)
+    found = filters.attenuation(taps, band.stopband, rate)
     passband = np.linspace(0, max(band.cutoff - band.half_width, 0), SAMPLES)
     ripple = np.abs(filters.decibels(filters.response(taps, passband, rate))).max()
     return {
         "factor": factor,
         "radial": radial,
         "cutoff": band.cutoff,
-        "stopband": stopband(band),
+        "stopband": band.stopband,
         "designed": designed,
         "attenuation": found if math.isfinite(found) else None,
         "ripple": float(ripple) if passband[-1] > 1e-6 * rate else None,
@@ -85,7 +80,7 @@ def waves(G: generator.Generator, variables: dict) -> dict:
     weight = np.asarray(variables["params"]["synthesis"]["input"]["weight"], np.float64)
     return {
         "cutoff": first.in_band.cutoff,
-        "stopband": stopband(first.in_band),
+        "stopband": first.in_band.stopband,
         "rate": first.in_band.rate,
         "size": list(first.in_size),
         "frequencies": np.asarray(drawn["freqs"], np.float64).tolist(),
@@ -148,12 +143,12 @@ def spectra(specs: Sequence[plan.LayerSpec], found: Sequence[dict]) -> list[dict
         curves = {k: _curve(spec, k, power) for k, power in powers.items()}
         top = curves["upsampled"][1].max()
         step = curves["upsampled"][0][1]
-        edge = stopband(spec.out_band) + step * math.hypot(1, WINDOW / math.pi)
+        edge = spec.out_band.stopband + step * math.hypot(1, WINDOW / math.pi)
         beyond = {k: np.sum(y[x > edge]) for k, (x, y) in curves.items()}
         row = {
             "name": spec.name,
             "cutoff": spec.out_band.cutoff,
-            "stopband": stopband(spec.out_band),
+            "stopband": spec.out_band.stopband,
             "rate": spec.out_band.rate,
             "inner_rate": spec.tmp_rate,
             "created": _ratio(beyond["activated"], beyond["upsampled"]),

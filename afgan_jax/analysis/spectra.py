@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float64, Int, UInt8
 
 from afgan_jax import errors, jax_settings, places
+from afgan_jax.metrics import cache
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.metrics.sharding import BatchSharding
 from afgan_jax.model import Label, Model
@@ -170,11 +171,14 @@ def read(path: str, part: str, wanted: tuple) -> dict:
     problem = f"{path} is not a file that `spectra {part}` wrote"
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{problem}: {'no npz' if path.exists() else 'missing'}")
-    with np.load(path) as data:
-        if not set(wanted) <= set(data):
+    try:
+        with np.load(path) as data:
+            if set(wanted) <= set(data):
+                return dict(data)
             names = ", ".join(list(data)[:5])
-            raise ValueError(f"{problem}: it holds {names or 'nothing'}")
-        return dict(data)
+    except cache.DAMAGED as error:
+        raise ValueError(f"{problem}: {error}".partition("\n")[0]) from None
+    raise ValueError(f"{problem}: it holds {names or 'nothing'}")
 
 
 @functools.partial(jax.jit, static_argnames=("beta", "interp"))

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from numbers import Real
 
+import numpy as np
+
 Cell = str | Real | None
 
 
@@ -18,6 +20,11 @@ def aligned(rows: Sequence[Sequence[Cell]], digits: int = 2) -> str:
         aligned = (f"{cell:>{width}}" for cell, width in zip(cells, others))
         lines.append("  ".join([f"{name:{first}}", *aligned]).rstrip())
     return "\n".join(lines)
+
+
+def decimals(values: Real | np.ndarray) -> str:
+    """A number, or numbers of channels, to three decimals."""
+    return " ".join(f"{v:z.3f}".removesuffix(".000") for v in np.atleast_1d(values))
 
 
 def _text(cell: Cell, digits: int) -> str:

@@ -1,8 +1,20 @@
 """What `bench` can time: a table of parts, each of which yields its rows."""
 
+import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import jax
+
+from afgan_jax.assembly import settings, training
+from afgan_jax.augment import control
+from afgan_jax.bench import aot, networks, pytorch
+from afgan_jax.bench import metrics as of_metrics
+from afgan_jax.data import pipeline, sets
+from afgan_jax.training import implementations, loop, step
 
 
 class Job(NamedTuple):
@@ -34,9 +46,6 @@ class Part(NamedTuple):
 
 def operations(job: Job):
     """Rows of every convolution and nonlinearity, each once."""
-    from afgan_jax.assembly import settings
-    from afgan_jax.bench import networks
-
     G, D = settings.make_networks(job.settings)
     wishes = wishes_of(job.settings)
     yield from networks.operations(G, D, job.batch, wishes=wishes, **job.options)
@@ -44,9 +53,6 @@ def operations(job: Job):
 
 def synthesis(job: Job):
     """The row of the generator."""
-    from afgan_jax.assembly import settings
-    from afgan_jax.bench import networks
-
     G, _ = settings.make_networks(job.settings)
     wishes = wishes_of(job.settings)
     yield from networks.synthesis(G, job.batch, wishes=wishes, **job.options)
@@ -54,22 +60,16 @@ def synthesis(job: Job):
 
 def wishes_of(settings: dict) -> dict[str, str]:
     """{operation: implementation} of updates.implementation."""
-    from afgan_jax.training import implementations
-
     name = implementations.usable(settings["updates"]["implementation"])
     return implementations.IMPLEMENTATIONS[name]
 
 
 def updates(job: Job):
     """Rows of the update of every phase, and of the mean step."""
-    from afgan_jax.assembly import training
-    from afgan_jax.bench import networks
-    from afgan_jax.training import loop
-
-    settings = job.settings
-    setup, program = training.build(settings)
-    naive = settings["updates"] | {"implementation": "naive"}
-    _, naive_program = training.build(settings | {"updates": naive})
+    given = job.settings
+    setup, program = training.build(given)
+    naive = given["updates"] | {"implementation": "naive"}
+    _, naive_program = training.build(given | {"updates": naive})
     programs = program, naive_program
     place = functools.partial(loop.place, program)
     yield from networks.updates(*programs, setup.D, job.batch, place, **job.options)
@@ -77,11 +77,6 @@ def updates(job: Job):
 
 def read_data(job: Job):
     """The row of the config's image set; one that is built is not kept."""
-    import tempfile
-
-    from afgan_jax.bench import networks
-    from afgan_jax.data import pipeline, sets
-
     with tempfile.TemporaryDirectory() as cache:
         archive = sets.open_set(cache_dir=cache, **job.settings["data"])
         batches = pipeline.batches(archive, batch_size=job.batch, seed=0)
@@ -90,29 +85,19 @@ def read_data(job: Job):
 
 def scaling(job: Job):
     """Rows of the generator as batch, resolution and width grow."""
-    from afgan_jax.bench import networks
-
     yield from networks.scaling(job.settings["generator"], job.batch, **job.options)
 
 
 def metrics(job: Job):
     """Rows of networks of features, and of each metric with the generator."""
-    from afgan_jax.assembly import settings
-    from afgan_jax.bench import metrics
-
     G, _ = settings.make_networks(job.settings)
     shape = (G.synthesis.resolution,) * 2 + (G.synthesis.img_channels,)
-    yield from metrics.networks(shape, job.batch, repeats=job.repeats)
-    yield from metrics.whole(G, job.batch, **job.options)
+    yield from of_metrics.networks(shape, job.batch, repeats=job.repeats)
+    yield from of_metrics.whole(G, job.batch, **job.options)
 
 
 def compiled_ahead(job: Job):
     """Rows of what the TPU compiler says of the updates."""
-    from afgan_jax.assembly import settings
-    from afgan_jax.augment import control
-    from afgan_jax.bench import aot
-    from afgan_jax.training import step
-
     chips = aot.devices(job.topology)
     given = job.settings
     G, D = settings.make_networks(given)
@@ -134,12 +119,20 @@ PARTS = {
 }
 
 
+def rows(names: Sequence[str], job: Job, theirs: Mapping[str, Callable]) -> Iterator:
+    """The rows of these parts, each as soon as it is known.
+
+    theirs: {row name: (repeats) -> seconds} of another program.
+    """
+    for row in itertools.chain.from_iterable(PARTS[name].rows(job) for name in names):
+        if row.name in theirs:
+            seconds = theirs[row.name](job.repeats)
+            row = dataclasses.replace(row, against_seconds=seconds)
+        yield row
+
+
 def pytorch_work(settings: dict, batch: int, checkout: str) -> dict[str, Callable]:
     """{row name: (repeats) -> seconds} of a checkout of the published program."""
-    import jax
-
-    from afgan_jax.bench import pytorch
-
     if settings["losses"]["pl_weight"] and not settings["updates"]["G_reg_interval"]:
         raise ValueError(
             "--against=pytorch: Gboth holds path lengths; set updates.G_reg_interval"

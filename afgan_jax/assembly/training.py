@@ -15,7 +15,7 @@ from afgan_jax.assembly import settings as assembled
 from afgan_jax.augment import control
 from afgan_jax.augment import pipeline as augmentation
 from afgan_jax.bench import memory
-from afgan_jax.data import labels, pipeline, sets
+from afgan_jax.data import label_files, labels, left_out, pipeline, sets
 from afgan_jax.metrics import cache, evaluation, evaluator, sharding
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.networks import generator
@@ -214,8 +214,7 @@ def _write_facts(run, G, archive) -> None:
     layers = json.dumps(G.synthesis.rows(), indent=2)
     atomic.write(run.path / "plan.json", layers + "\n")
     if archive.class_names is not None:
-        names = json.dumps(list(archive.class_names))
-        atomic.write(run.path / run_directory.CLASSES, names + "\n")
+        run.write_class_names(archive.class_names)
 
 
 def compare_jax_settings(file: Path) -> None:
@@ -267,4 +266,9 @@ def _introduce(archive) -> Iterator[str]:
         yield labels.describe(archive.labels, archive.class_names)
     else:
         warning = labels.unused(archive.files, archive.images)
-        yield from () if warning is None else (warning,)
+        if warning is not None:
+            yield warning
+        elif label_files.could_be_classes(archive.images):
+            yield f"{archive.name}: its folders could be classes, see dataset convert"
+    for line in left_out.of_set(archive.files, archive.images):
+        yield f"WARNING: {archive.name} holds more, which is not used: {line}"

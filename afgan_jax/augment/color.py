@@ -33,36 +33,17 @@ _CROSS = _constant(
 )
 
 
-def _brightness(b):
-    return _ONE + b * _SHIFT
-
-
-def _contrast(c):
-    return c * (_ONE - _HOMOGENEOUS) + _HOMOGENEOUS
-
-
-def _luma_flip(i):
-    return _ONE - 2 * _GREY * i
-
-
-def _hue(theta):
-    """Rotation by theta about v (Rodrigues)."""
-    turned = jnp.cos(theta) * _COLOUR + jnp.sin(theta) * _CROSS
-    return _GREY + turned + _HOMOGENEOUS
-
-
-def _saturation(s):
-    # Scales the last entry too, as published; nothing reads it.
-    return _GREY + _NOT_GREY * s
-
-
-# In the order in which they act on a colour.
+# Functions of a value, in the order in which they act on a colour.
 STEPS = {
-    "brightness": _brightness,
-    "contrast": _contrast,
-    "lumaflip": _luma_flip,
-    "hue": _hue,
-    "saturation": _saturation,
+    "brightness": lambda b: _ONE + b * _SHIFT,
+    "contrast": lambda c: c * (_ONE - _HOMOGENEOUS) + _HOMOGENEOUS,
+    "lumaflip": lambda i: _ONE - 2 * _GREY * i,
+    # Rotation by theta about v (Rodrigues).
+    "hue": lambda theta: (
+        _GREY + (jnp.cos(theta) * _COLOUR + jnp.sin(theta) * _CROSS) + _HOMOGENEOUS
+    ),
+    # Scales the last entry too, as published; nothing reads it.
+    "saturation": lambda s: _GREY + _NOT_GREY * s,
 }
 OF_COLOURED = ("hue", "saturation")
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from afgan_jax import errors
+from afgan_jax import errors, ranges
 from afgan_jax.augment import draws, pipeline
 
 # mode: the default of p, which is the first p if it adapts.
@@ -87,7 +87,8 @@ def make_control(
             raise errors.SettingError("augment.p", p, why)
         return None
     p = MODES[mode] if p is None else p
-    _check(p, target, interval, adjust_kimg)
+    numbers = {"p": p, "target": target, "interval": interval}
+    ranges.check("augment", **numbers, adjust_kimg=adjust_kimg)
     return Control(of, p, target, interval, adjust_kimg if mode == "ada" else math.inf)
 
 
@@ -106,15 +107,3 @@ def count_signs(state: State, stats: Mapping[str, Array]) -> State:
     """The state after a phase; `stats` has sums [count, sum, ...] by name."""
     more = stats["Loss/signs/real"][:2] if "Loss/signs/real" in stats else 0
     return state | {"signs": state["signs"] + more}
-
-
-def _check(p: float, target: float, interval: int, adjust_kimg: float) -> None:
-    rules = {
-        "p": (p, 0 <= p < math.inf, "at least 0 and finite (usual: to 1)"),
-        "target": (target, -1 < target < 1, "above -1 and below 1: a mean of signs"),
-        "interval": (interval, interval >= 1, "at least 1"),
-        "adjust_kimg": (adjust_kimg, 0 < adjust_kimg < math.inf, "above 0 and finite"),
-    }
-    for name, (value, is_right, rule) in rules.items():
-        if not is_right:
-            raise errors.SettingError(f"augment.{name}", value, f"must be {rule}")

@@ -28,57 +28,24 @@ from afgan_jax.signal import affine, resample, warp, wavelets
 Size = tuple[int, int]  # (H, W)
 
 
-def _flip(values, size: Size):
-    (i,) = values.T
-    return affine.scaling(1 - 2 * i, 1)
-
-
-def _quarter_turns(values, size: Size):
-    (i,) = values.T
-    return affine.rotation(i * (math.pi / 2))
-
-
-def _shift_whole(values, size: Size):
-    x, y = values.T
-    return affine.translation(-jnp.round(x * size[1]), -jnp.round(y * size[0]))
-
-
-def _shift(values, size: Size):
-    x, y = values.T
-    return affine.translation(-x * size[1], -y * size[0])
-
-
-def _scale(values, size: Size):
-    (s,) = values.T
-    return affine.scaling(1 / s, 1 / s)
-
-
-def _stretch(values, size: Size):
-    (s,) = values.T
-    return affine.scaling(1 / s, s)
-
-
-def _rotate(values, size: Size):
-    (theta,) = values.T
-    return affine.rotation(theta)
-
-
-# The last acts first on an output position.
+# Functions of (H, W) and the values. The last acts first on an output position.
 STEPS = {
-    "xflip": _flip,
-    "rotate90": _quarter_turns,
-    "xint": _shift_whole,
-    "scale": _scale,
-    "rotate_pre": _rotate,
-    "aniso": _stretch,
-    "rotate_post": _rotate,
-    "xfrac": _shift,
+    "xflip": lambda size, i: affine.scaling(1 - 2 * i, 1),
+    "rotate90": lambda size, i: affine.rotation(i * (math.pi / 2)),
+    "xint": lambda size, x, y: affine.translation(
+        -jnp.round(x * size[1]), -jnp.round(y * size[0])
+    ),
+    "scale": lambda size, s: affine.scaling(1 / s, 1 / s),
+    "rotate_pre": lambda size, theta: affine.rotation(theta),
+    "aniso": lambda size, s: affine.scaling(1 / s, s),
+    "rotate_post": lambda size, theta: affine.rotation(theta),
+    "xfrac": lambda size, x, y: affine.translation(-x * size[1], -y * size[0]),
 }
 
 
 def look_up_matrix(values: draws.Values, size: Size) -> Float[Array, "N 3 3"] | None:
     """Output to input positions in pixels; None if none of STEPS is in the values."""
-    matrices = [step(values[n], size) for n, step in STEPS.items() if n in values]
+    matrices = [step(size, *values[n].T) for n, step in STEPS.items() if n in values]
     return affine.compose(*matrices) if matrices else None
 
 

@@ -13,7 +13,14 @@ import numpy as np
 
 from afgan_jax import jax_settings
 from afgan_jax.bench import clock, memory
-from afgan_jax.networks import conv_layer, generator, half_precision, p4, schedules
+from afgan_jax.networks import (
+    alias_free,
+    conv_layer,
+    generator,
+    half_precision,
+    p4,
+    schedules,
+)
 from afgan_jax.signal import conv_resample, nonlinearity
 from afgan_jax.signal.backends import cpu_convolution
 from afgan_jax.viz import plot
@@ -64,13 +71,7 @@ def _alias_free(synthesis):
         title = f"conv{k}x{k} {size} {inputs}-{outputs}"
         yield title, spec.dtype, conv, ((*spec.in_size, inputs), kernel)
         act = functools.partial(
-            nonlinearity.filtered_lrelu,
-            bias=None,
-            up_filter=spec.up_filter,
-            down_filter=spec.down_filter,
-            up=spec.up,
-            down=spec.down,
-            pad=spec.pad,
+            nonlinearity.filtered, **alias_free.filtering(spec, clamp=None)
         )
         grown = tuple(n + k - 1 for n in spec.in_size)
         kind = "radial" if spec.is_radial else "lrelu"
@@ -102,7 +103,7 @@ def _discriminator(D):
     for b, a in itertools.pairwise(sizes[::-1]):
         i, o = (min(D.channel_base // n, D.channel_max) for n in (b, a))
         same = functools.partial(conv_resample.conv_resample, pad=1)
-        dtype = _dtype(D, b)
+        dtype = half_precision.dtype_at(b, D.resolution, D.dtype, D.num_half_res)
         yield f"D conv3x3 {b} {i}-{i}", dtype, same, ((b, b, i), (3, 3, i, i))
         # The second convolution, and the skip around both.
         for k in (3, 1) if D.architecture == "resnet" else (3,):
@@ -111,10 +112,6 @@ def _discriminator(D):
             )
             title = f"D conv{k}x{k} down2 {b}-{a} {i}-{o}"
             yield title, dtype, down, ((b, b, i), (k, k, i, o))
-
-
-def _dtype(net, size: int) -> str:
-    return half_precision.dtype_at(size, net.resolution, net.dtype, net.num_half_res)
 
 
 def synthesis(

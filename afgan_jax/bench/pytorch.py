@@ -14,30 +14,10 @@ import numpy as np
 
 from afgan_jax import errors, places
 from afgan_jax.bench import clock
+from afgan_jax.interop import names
 
-# Settings of both programs: {name here: name there}.
-MAPPING = {"z_dim": "z_dim", "c_dim": "c_dim", "w_dim": "w_dim"}
-BOTH = {
-    "resolution": "img_resolution",
-    "img_channels": "img_channels",
-    "channel_base": "channel_base",
-    "channel_max": "channel_max",
-    "conv_clamp": "conv_clamp",
-}
-SAME = ("num_layers", "num_critical", "first_cutoff", "first_stopband")
-SAME += ("last_stopband_rel", "conv_kernel", "filter_size")
-SAME += ("output_scale", "magnitude_ema_beta")
-ALIAS_FREE = BOTH | {name: name for name in SAME}
-ALIAS_FREE |= {
-    "margin": "margin_size",
-    "act_up": "lrelu_upsampling",
-    "radial": "use_radial_filters",
-}
-STYLEGAN2 = BOTH | {"architecture": "architecture"}
-SYNTHESES = {
-    "alias_free": ("networks_stylegan3", ALIAS_FREE),
-    "stylegan2": ("networks_stylegan2", STYLEGAN2),
-}
+# kind of synthesis network: the module of its generator there
+SYNTHESES = {"alias_free": "networks_stylegan3", "stylegan2": "networks_stylegan2"}
 # The values of these settings that the published program has.
 PUBLISHED = {
     "kind": tuple(SYNTHESES),
@@ -46,8 +26,8 @@ PUBLISHED = {
     "noise": (False,),
     "lowpass": ("kaiser",),
 }
-DISCRIMINATOR = STYLEGAN2 | {"c_dim": "c_dim", "cmap_dim": "cmap_dim"}
-EPILOGUE = ("mbstd_group_size", "mbstd_num_channels")
+MAPPING = ("z_dim", "c_dim", "w_dim", "num_layers")  # the others are usual
+FLOAT32 = {"num_fp16_res": 0}
 
 
 def open_checkout(path: str) -> None:
@@ -83,23 +63,17 @@ def networks(generator: dict, discriminator: dict, device: str):
         if value not in known:
             why = f"is not in the published program: use {' or '.join(map(str, known))}"
             raise errors.SettingError(f"generator.synthesis.{name}", value, why)
-    name, names = SYNTHESES[synthesis["kind"]]
     try:
-        module = importlib.import_module(f"training.{name}")
+        module = importlib.import_module(f"training.{SYNTHESES[synthesis['kind']]}")
         of_d = importlib.import_module("training.networks_stylegan2")
     except ImportError as error:
         why = f"cannot be imported: {error}; install the missing package"
         raise errors.SettingError("checkout", sys.path[0], why) from error
-    G = module.Generator(
-        **{theirs: mapping[ours] for ours, theirs in MAPPING.items()},
-        **{theirs: synthesis[ours] for ours, theirs in names.items()},
-        mapping_kwargs={"num_layers": mapping["num_layers"]},
-        num_fp16_res=0,
-    )
+    of_g = names.arguments({name: mapping[name] for name in MAPPING}, names.MAPPING)
+    of_g |= names.arguments(synthesis, names.SYNTHESIS)
+    G = module.Generator(**of_g | FLOAT32)
     D = of_d.Discriminator(
-        **{theirs: discriminator[ours] for ours, theirs in DISCRIMINATOR.items()},
-        epilogue_kwargs={name: discriminator[name] for name in EPILOGUE},
-        num_fp16_res=0,
+        **names.arguments(discriminator, names.DISCRIMINATOR) | FLOAT32
     )
     return G.to(device).train(), D.to(device).train()
 

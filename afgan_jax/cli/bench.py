@@ -29,7 +29,6 @@ many loops and kernels it leaves out; the collectives between chips and their by
 import dataclasses
 import os
 
-from afgan_jax.assembly import timings
 from afgan_jax.cli import flags
 
 Parts = flags.positional("PARTS")
@@ -60,17 +59,19 @@ def main(
     out: flags.Out = None,
 ) -> None:
     names = parts.split(",")
-    given = {"against": against, "plot": plot, "phases": phases, "topology": topology}
-    check(names, {name for name, value in given.items() if value})
-    if (against is None) != (checkout is None):
-        raise ValueError("--against=pytorch and --checkout=FOLDER need each other")
     if names == ["aot"]:  # before JAX looks for a TPU to compile for
         os.environ["JAX_PLATFORMS"] = "cpu"
     # Here, not on top: --help must not wait for JAX.
     import jax
 
-    from afgan_jax.assembly import settings
+    from afgan_jax.assembly import settings, timings
+    from afgan_jax.bench import aot, clock, networks
     from afgan_jax.runs import atomic
+
+    given = {"against": against, "plot": plot, "phases": phases, "topology": topology}
+    check(names, {name for name, value in given.items() if value})
+    if (against is None) != (checkout is None):
+        raise ValueError("--against=pytorch and --checkout=FOLDER need each other")
 
     # What is kept from an earlier run would make compiling look quick.
     jax.config.update("jax_enable_compilation_cache", False)
@@ -81,18 +82,22 @@ def main(
     topology = topology or "v5e:1x1"
     theirs = timings.pytorch_work(found, batch, checkout) if against else {}
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    if names == ["aot"]:
-        device = f"{topology}, compiled ahead of time"
     job = timings.Job(found, batch, repeats, naive, topology, phases)
-    rows = timed(names, job, theirs, f"{config.spec} on {device}, batch {batch}")
+    head = clock.HEADER
+    if names == ["aot"]:
+        aot.devices(topology)  # before anything is printed
+        head, device = aot.HEADER, f"{topology}, compiled ahead of time"
+    print(f"{config.spec} on {device}, batch {batch}\n{head}")
+    rows = []
+    for row in timings.rows(names, job, theirs):
+        print(row.line(), flush=True)
+        rows.append(dataclasses.asdict(row))
     content = {"config": config.spec, "device": device, "rows": rows}
     seconds = {row["name"]: row["seconds"] for row in rows}
     if {"step", "data"} <= seconds.keys():
         content["step_over_data"] = ratio = seconds["step"] / seconds["data"]
         print(f"images are read {ratio:z.1f} times as fast as they are trained on")
     if plot:
-        from afgan_jax.bench import networks
-
         networks.draw_scaling(plot, rows, config.spec)
     if out:
         atomic.write_json(out, content)
@@ -100,6 +105,8 @@ def main(
 
 def check(names: list[str], given: set[str]) -> None:
     """Raises ValueError for parts and flags that do not go together."""
+    from afgan_jax.assembly import timings
+
     for name in names:
         if name not in timings.PARTS:
             known = ",".join(timings.PARTS)
@@ -113,24 +120,3 @@ def check(names: list[str], given: set[str]) -> None:
                 f"--{flag} is for {' and '.join(takers)}: ask for it, as in bench"
                 f" {takers[0]}"
             )
-
-
-def timed(names: list[str], job: timings.Job, theirs: dict, title: str) -> list[dict]:
-    """The rows of these parts, each printed as soon as it is known.
-
-    theirs: {row name: (repeats) -> seconds} of another program.
-    """
-    from afgan_jax.bench import aot, clock
-
-    if names == ["aot"]:
-        aot.devices(job.topology)  # before anything is printed
-    print(f"{title}\n{aot.HEADER if names == ['aot'] else clock.HEADER}")
-    rows = []
-    for name in names:
-        for row in timings.PARTS[name].rows(job):
-            if row.name in theirs:
-                seconds = theirs[row.name](job.repeats)
-                row = dataclasses.replace(row, against_seconds=seconds)
-            print(row.line(), flush=True)
-            rows.append(dataclasses.asdict(row))
-    return rows

@@ -37,27 +37,25 @@ def run(module, verb: str, argv: list[str]) -> None:
 def read(module, verb: str, argv: list[str]) -> functools.partial | None:
     """The call that argv asks for; None if it asked for --help, which is printed.
 
-    The module has main, or several functions in PARTS, of which the first word names
-    one. A config's settings, --config.section.key=value, go into the argument `config`.
-    Raises ValueError for flags that are not those of the function.
+    The module has main, or PARTS, modules by the first word. A config's settings,
+    --config.section.key=value, go into the argument `config`. Raises ValueError for
+    flags that are not those of main.
     """
     parts = getattr(module, "PARTS", None)
     if parts is None:
         return _read(module.main, argv, verb, module.__doc__)
     if argv and argv[0] in ("-h", "--help"):
-        lines = [
-            f"  {name:20} {inspect.getdoc(part).splitlines()[0]}"
-            for name, part in parts.items()
-        ]
         print(f"python -m afgan_jax {verb} PART [flags]\n\n{module.__doc__}")
-        print("Parts (PART --help for its flags):\n" + "\n".join(lines))
+        print("Parts (PART --help for its flags):")
+        for name, part in parts.items():
+            print(f"  {name:20} {part.__doc__.splitlines()[0]}")
         return None
     part, *rest = argv or [""]
     if part not in parts:
         near = difflib.get_close_matches(part, parts, n=1)
         hint = f"did you mean {near[0]}?" if near else f"use one of {', '.join(parts)}"
         raise ValueError(f"{verb} {part!r} is unknown; {hint}")
-    return _read(parts[part], rest, f"{verb} {part}", inspect.getdoc(parts[part]))
+    return read(parts[part], f"{verb} {part}", rest)
 
 
 def _read(function: Callable, argv: list[str], name: str, text: str):

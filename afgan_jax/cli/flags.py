@@ -65,16 +65,10 @@ def text(name: str, help: str, metavar: str = "TEXT") -> Any:
     return flag(name, str | None, _filled, metavar, help)
 
 
-def positional(metavar: str) -> Any:
-    """The type of a word without a flag."""
+def positional(metavar: str, kind: type = str) -> Any:
+    """The type of a word without a flag, or of a tuple of them."""
     about = tyro.conf.arg(metavar=metavar, help="")
-    return Annotated[str, tyro.conf.Positional, about]
-
-
-def positionals(metavar: str) -> Any:
-    """The type of words without a flag, one or more."""
-    about = tyro.conf.arg(metavar=metavar, help="")
-    return Annotated[tuple[str, ...], tyro.conf.Positional, about]
+    return Annotated[kind, tyro.conf.Positional, about]
 
 
 def switch(help: str) -> Any:
@@ -108,10 +102,7 @@ def number(name: str, help: str, least: float = -math.inf) -> Any:
     """The type of a finite number, `least` or more."""
 
     def read(text):
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
+        value = _float(text)
         if not math.isfinite(value):
             raise ValueError("must be a finite number")
         if value < least:
@@ -119,6 +110,14 @@ def number(name: str, help: str, least: float = -math.inf) -> Any:
         return value
 
     return flag(name, float | None, read, "X", help)
+
+
+def _float(text: str) -> float:
+    """The number; NaN if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def folder(name: str, help: str) -> Any:
@@ -203,21 +202,15 @@ def ranges(text: str) -> tuple[int, ...]:
 
 def vector(text: str) -> tuple[float, float]:
     """The two numbers of "0.1,0"."""
-    try:
-        x, y = map(float, text.split(","))
-    except ValueError:
-        x = y = math.nan
-    if not (abs(x) <= MAX_SHIFT and abs(y) <= MAX_SHIFT):
+    found = tuple(map(_float, text.split(",")))
+    if len(found) != 2 or not all(abs(number) <= MAX_SHIFT for number in found):
         raise ValueError(f"must be two numbers such as 0.1,0, within {MAX_SHIFT}")
-    return x, y
+    return found
 
 
 def numbers(text: str) -> list[float]:
     """The numbers of "0.5,1,..."."""
-    try:
-        found = [float(part) for part in text.split(",")]
-    except ValueError:
-        found = [math.nan]
+    found = list(map(_float, text.split(",")))
     if not all(map(math.isfinite, found)):
         raise ValueError("must be numbers such as 0.5,1")
     return found
@@ -225,13 +218,9 @@ def numbers(text: str) -> list[float]:
 
 def probability(text: str) -> float:
     """The number from 0 to 1 that text says."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
+    if not 0 <= _float(text) <= 1:
         raise ValueError("must be a number from 0 to 1")
-    return value
+    return float(text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,10 +252,16 @@ OptionalConfig = flag(
 )
 Workdir = flag("workdir", Path, writable, "FOLDER", "run directory, new or resumed")
 Data = text("data", "real images: zip or folder", "SET")
+Classes = text("data", "set of the classes; default: the run's", "SET")
+Images = text("images", "in place of --run: images of any origin", "SET")
+Most = count("max-images", "only so many of --images, chosen by --seed")
 Seeds = flag("seeds", tuple[int, ...], ranges, "RANGE", "such as 0-15 or 1,3,5-7")
 Samples = count("samples", "how many images are generated")
 Batch = count("batch", "images at a time")
 Psi = number("psi", "truncation: 1 none, 0 the average image")
+Dpi = count("dpi", "of the PNG", 20)
+Smooth = number("smooth", "blur by so many samples", least=0)
+Workers = count("workers", "threads; default: all cores")
 Class = text("class", "class of a conditional net's images: number or name", "CLASS")
 Label = flag(
     "label", list[float] | None, numbers, "A,B,...", "or their label: its numbers"

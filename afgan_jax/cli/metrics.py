@@ -18,7 +18,6 @@ import functools
 from afgan_jax.cli import flags
 
 DEFAULT = ("eqt1k_int", "eqt1k_frac", "eqr1k")
-Images = flags.text("images", "in place of --run: images of any origin", "SET")
 Names = flags.names("metrics", "their names")
 Weights = flags.names("weights", "files of the networks: inception=FILE,vgg16=FILE,...")
 Prepare = flags.switch("only fetch the weights")
@@ -29,7 +28,7 @@ def main(
     *,
     run: flags.OptionalRun = None,
     step: flags.Step = None,
-    images: Images = None,
+    images: flags.Images = None,
     data: flags.Data = None,
     metrics: Names = DEFAULT,
     class_: flags.Class = None,
@@ -115,7 +114,7 @@ def of_model(run, step, class_, label, data):
 @functools.cache
 def open_images(path: str):
     """The images of a folder or zip."""
-    from afgan_jax.data import archive
+    from afgan_jax.cli import sources
     from afgan_jax.metrics import samples
 
-    return samples.of_archive(archive.Archive.open(path))
+    return samples.of_archive(sources.images(path))

@@ -1,4 +1,6 @@
-"""The generator and the labels that flags name."""
+"""The generator, the labels and the images that flags name."""
+
+import sys
 
 from afgan_jax import errors
 
@@ -20,6 +22,16 @@ def configured(config, *, has_weights: bool = True):
     found = settings.load(config.spec, config.changes)
     with errors.naming("generator"):
         return model.untrained(found["generator"], has_weights=has_weights)
+
+
+def images(path: str, **options):
+    """The Archive of --data or --images; tells what else is there. See Archive.open."""
+    from afgan_jax.data import archive, left_out
+
+    opened = archive.Archive.open(path, **options)
+    for line in left_out.of_source(opened.files, opened.images, "none"):
+        print(f"WARNING: {path} holds more, which is not used: {line}", file=sys.stderr)
+    return opened
 
 
 def label(model, class_: str | None, numbers: list[float] | None):
@@ -60,3 +72,25 @@ def labels(model, class_: str | None, numbers: list[float] | None, data: str | N
         return model_sets.labels_of(model, data)
     except ValueError as error:
         raise ValueError(f"{error}; {HOW}") from None
+
+
+def batches(real: tuple, run, step, samples, data, class_, label, batch: int):
+    """Batches of bytes: of a set, real = (set, most of it, seed), or of a generator."""
+    import numpy as np
+
+    from afgan_jax.analysis import spectra
+    from afgan_jax.metrics import samples as drawing
+
+    path, most, seed = real
+    if (run is None) == (path is None):
+        raise ValueError("pass either --images=SET or --run=SOURCE")
+    if path is not None:
+        opened = images(path, max_images=most, seed=seed)
+        numbers = np.arange(len(opened))
+        parts = np.split(numbers, range(batch, len(numbers), batch))
+        return map(drawing.of_archive(opened).read, parts)
+    if samples is None:
+        raise ValueError("--samples is missing: how many images are generated")
+    model = load(run, step)
+    classes = labels(model, class_, label, data)
+    return spectra.drawn(model, samples, labels=classes, batch=batch)

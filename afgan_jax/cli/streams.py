@@ -1,9 +1,11 @@
 """Standard output and error that outlive their readers.
 
 What is written to a pipe without a reader, or to a terminal that is gone, is dropped:
-neither may end work whose results are files.
+neither may end work whose results are files. Nor may a text that cannot be encoded:
+names of files are written as the bytes they are.
 """
 
+import codecs
 import contextlib
 import errno
 import io
@@ -12,6 +14,7 @@ import sys
 from typing import TextIO
 
 NAMES = {1: "standard output", 2: "standard error"}
+BYTES_OF_NAMES = range(0xDC80, 0xDD00)  # bytes in Python's texts; see os.fsdecode
 
 
 def secure() -> None:
@@ -61,14 +64,14 @@ class _Outlet(io.FileIO):
 
 
 def _opened(descriptor: int, old: io.TextIOWrapper | None) -> TextIO:
-    """A stream that encodes and buffers as the old one does."""
+    """A stream that buffers as the old one does, and can encode any text."""
     if old is None:
         return open(os.devnull, "w")
     outlet = _Outlet(descriptor)
     return io.TextIOWrapper(
         outlet if old.write_through else io.BufferedWriter(outlet),
         encoding=old.encoding,
-        errors=old.errors,
+        errors=ESCAPING,
         line_buffering=old.line_buffering,
         write_through=old.write_through,
     )
@@ -80,3 +83,18 @@ def _discard(descriptor: int) -> None:
     if nowhere != descriptor:
         os.dup2(nowhere, descriptor)
         os.close(nowhere)
+
+
+def _escaped(error: UnicodeEncodeError) -> tuple[bytes, int]:
+    """The bytes in a name as they are, and escapes for what the encoding lacks."""
+    content = [
+        bytes([ord(char) - 0xDC00])
+        if ord(char) in BYTES_OF_NAMES
+        else char.encode("ascii", "backslashreplace")
+        for char in error.object[error.start : error.end]
+    ]
+    return b"".join(content), error.end
+
+
+ESCAPING = "afgan_jax.escaping"
+codecs.register_error(ESCAPING, _escaped)

@@ -17,10 +17,9 @@ average and no blur, unless a --config flag says otherwise.
 --config.losses.freeze_d=N keeps N layers of D fixed.
 
 In a job of several processes each runs the same command, with --coordinator=auto where
-JAX finds the others by itself (TPU pods, SLURM, Kubernetes), or else with
---coordinator=HOST:PORT --num-processes=N --process-id=I.
-"""
+X"""
 
+import contextlib
 import sys
 
 from afgan_jax.cli import flags
@@ -56,8 +55,13 @@ def main(
     process_id: ProcessId = None,
 ) -> None:
     _check(dry_run, preview_augment, profile, init_from, partial)
-    join(coordinator, num_processes, process_id)
+    with join(coordinator, num_processes, process_id):
+        _train(config, workdir, init_from, partial, dry_run, preview_augment, profile)
 
+
+def _train(
+    config, workdir, init_from, partial, dry_run, preview_augment, profile
+) -> None:
     # Here, not on top: --help must not wait for JAX.
     import jax
 
@@ -88,24 +92,19 @@ def _check(dry_run, preview_augment, profile, init_from, partial) -> None:
 
 def join(
     coordinator: str | None, num_processes: int | None, process_id: int | None
-) -> None:
-    """Meets the other processes of the job, before JAX looks for devices."""
-    import signal
-
+) -> contextlib.AbstractContextManager:
+    """The block inside which this process belongs to a job of several."""
     if coordinator is None:
         if num_processes is not None or process_id is not None:
             raise ValueError("--num-processes and --process-id need --coordinator")
-        return
-    import jax
+        return contextlib.nullcontext()
+    from afgan_jax.training import peers
 
     if coordinator == "auto":
-        jax.distributed.initialize()
-    elif num_processes is None or process_id is None or process_id >= num_processes:
+        return peers.joined()
+    if num_processes is None or process_id is None or process_id >= num_processes:
         raise ValueError(
             f"--coordinator={coordinator} needs --num-processes=N and --process-id from"
             f" 0 to N - 1, not {num_processes} and {process_id}"
         )
-    else:
-        jax.distributed.initialize(coordinator, num_processes, process_id)
-    # JAX would only take note of SIGTERM.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return peers.joined(coordinator, num_processes, process_id)

@@ -41,7 +41,8 @@ def describe(findings: Findings) -> list[str]:
     if more:
         group = " = ".join(findings.duplicates[0][:EXAMPLES])
         line = f"! {more} are copies of others, such as {group}: remove them"
-    return [*lines, line, *_defects(findings), *_labels(findings)]
+    unused = [f"! not used: {line}" for line in findings.left_out]
+    return [*lines, line, *_defects(findings), *_labels(findings), *unused]
 
 
 def _ranked(counts) -> list:
@@ -74,6 +75,8 @@ def _labels(findings: Findings) -> Iterator[str]:
     elif findings.classes is None:
         dim = findings.label_dim
         yield f"  labels: vectors of {dim}" if dim else "  no labels"
+        if not dim and findings.could_be_classes:
+            yield "  its folders could be classes: dataset convert --labels=folders"
     else:
         ranked = findings.classes.most_common()
         (most, many), (least, few) = ranked[0], ranked[-1]

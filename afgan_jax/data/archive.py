@@ -1,6 +1,6 @@
 """Image archives: a zip or a folder of images with optional labels.
 
-Layout: PNG, JPEG or WebP files under any names, read in the order of their sorted
+Layout: image files (see formats) under any names, read in the order of their sorted
 names, all square, of one size, and all grey or all RGB with 8 bits a channel.
 `dataset.json` at the top holds {"labels": [[file name, label], ...]} or {"labels":
 null}; a label is a class (an int, read as a one-hot vector) or a list of numbers.
@@ -21,7 +21,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from afgan_jax import errors
-from afgan_jax.data import labels, paths, writer
+from afgan_jax.data import labels, left_out, paths, writer
 from afgan_jax.data.files import Files
 
 CHANNELS = {"L": 1, "RGB": 3}  # PIL mode -> channels
@@ -67,9 +67,7 @@ class Archive:
         """
         path = paths.resolve(path)
         files = Files(path)
-        images = files.images
-        if not images:
-            raise ValueError(f"{path} holds no images (PNG, JPEG or WebP)")
+        images = left_out.images_of(files)
         resolution, mode = _check_headers(files, images, resolution)
         vectors, class_names = np.zeros([len(images), 0], np.float32), None
         if use_labels:

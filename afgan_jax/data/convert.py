@@ -6,24 +6,34 @@ others keep their index in the source, as in the published program. The same sou
 settings give the same bytes with any number of workers, and after any interruption.
 """
 
-import collections
-import concurrent.futures
 import dataclasses
 import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import PIL
 import tqdm
 from etils import epath
 
-from afgan_jax.data import files, labels, paths, transforms, writer
-from afgan_jax.data.sources import Source
+from afgan_jax.data import (
+    files,
+    formats,
+    labels,
+    left_out,
+    parallel,
+    paths,
+    survey,
+    transforms,
+    writer,
+)
+from afgan_jax.data.sources import SEVERAL, Header, Source
 
 RECIPE = 1  # increase it when the same source and settings give other bytes
 CHANNELS = {"auto": None, "1": 1, "3": 3}
+MAX_PIXELS = 2 * 89_478_485  # of an image; Pillow's own limit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,19 +45,36 @@ class Settings:
     filter: str
     channels: int
     background: str
+    depth: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The number of images, and of those from an interrupted attempt; what was skipped,
-    as (name, reason); the labels."""
+    """What was converted, and what not.
+
+    converted: images, of which `resumed` from an interrupted attempt. skipped: (name,
+    reason). left_out: what else the source holds, in words. Of this attempt,
+    dark: images of 16 bits that came out nearly black (see transforms.is_dark);
+    several: those that are the first of several frames or pages.
+    """
 
     converted: int
     resumed: int
     skipped: tuple[tuple[str, str], ...]
     table: labels.Table | None
+    left_out: tuple[str, ...]
+    dark: tuple[str, ...]
+    several: tuple[str, ...]
 
 
+class _Made(NamedTuple):
+    png: bytes
+    is_dark: bool
+    is_one_of_several: bool
+
+
+@formats.any_size()
+@formats.without_warnings()
 def convert(
     source: Source,
     out: str | os.PathLike,
@@ -58,7 +85,9 @@ def convert(
     label_source: str = "auto",
     channels: str = "auto",
     background: str = "white",
+    depth: int = transforms.DEPTH,
     max_images: int | None = None,
+    max_pixels: int = MAX_PIXELS,
     workers: int | None = None,
 ) -> Report:
     """Write the archive `out`: a zip if its name ends in .zip, else a folder.
@@ -67,32 +96,32 @@ def convert(
     fit: how other aspect ratios become square; a key of transforms.FITS.
     label_source: "auto" uses the labels of the source, "none" writes none, "folders"
         makes a class of each folder; else the path of a CSV.
+    depth: how many of 16 bits a grey image uses, such as 12 from some cameras.
     max_images: convert the first so many.
+    max_pixels: leave out larger images; decoding takes several bytes a pixel.
     workers: threads that decode, resize and encode; None: one for each core.
     The same call resumes an interrupted conversion (see writer).
     Raises ValueError if `out` exists or cannot be written, there is nothing to convert,
     sizes or aspect ratios differ without a `size` or `fit`, or labels are missing.
     """
-    out = paths.resolve(out)
-    writer.check_free(out)
-    if paths.is_inside(out, paths.resolve(source.name)):
-        raise ValueError(f"{out} lies in {source.name}: choose a place outside of it")
-    transforms.check_fit(size, fit)
+    out = _checked(source, out, size, fit, depth)
     images = source.images[:max_images]
     workers = workers or os.cpu_count() or 1
     table = _find_labels(source, images, label_source)
-    headers, broken = _survey(source, len(images), workers)
-    _check_sizes(source, headers, size, fit)
+    headers, broken = survey.headers(source, len(images), workers, max_pixels, depth)
+    survey.check_sizes(source, headers, size, fit)
     if CHANNELS[channels] is None:
         modes = {mode for _, mode in headers.values()}
         channels = str(max(transforms.channels_of(mode) for mode in modes))
-    settings = Settings(size, fit, filter, CHANNELS[channels], background)
+    settings = Settings(size, fit, filter, CHANNELS[channels], background, depth)
     target = writer.open_writer(out, _key(source, out, images, settings))
     resumed = len(target.names)
     try:
-        broken |= _fill(target, source, sorted(headers), settings, workers)
+        faults, dark, several = _fill(target, source, headers, settings, workers)
+        broken |= faults
         if not target.names:
-            raise ValueError(f"{source.name}: no image is left, {_some(broken)}")
+            why = survey.some(source, broken)
+            raise ValueError(f"{source.name}: no image is left, {why}")
         target.finish(_label_file(target.names, images, table))
     except ValueError:
         target.discard()
@@ -101,7 +130,25 @@ def convert(
         target.leave()
         raise
     skipped = tuple((images[index], broken[index]) for index in sorted(broken))
-    return Report(len(target.names), resumed, skipped, table)
+    unused = tuple(left_out.of_source(source.files, source.images, label_source))
+    return Report(len(target.names), resumed, skipped, table, unused, dark, several)
+
+
+def _checked(
+    source: Source,
+    out: str | os.PathLike,
+    size: transforms.Size | None,
+    fit: str | None,
+    depth: int,
+) -> epath.Path:
+    """Where to write; ValueError if it cannot be, or the settings do not agree."""
+    out = paths.resolve(out)
+    writer.check_free(out)
+    if paths.is_inside(out, paths.resolve(source.name)):
+        raise ValueError(f"{out} lies in {source.name}: choose a place outside of it")
+    transforms.check_fit(size, fit)
+    transforms.check_depth(depth)
+    return out
 
 
 def _find_labels(
@@ -113,51 +160,13 @@ def _find_labels(
     if label_source == "auto":
         table = source.table
     elif label_source == "folders":
-        table = labels.from_folders(images, f"{source.name} by its folders")
+        table = labels.from_folders(
+            images, f"{source.name} by its folders", source.images
+        )
     else:
         table = labels.read_csv(paths.resolve(label_source), images)
     labels.vectors(table.of(images, fix="add them, or set labels=none"), table.where)
     return table
-
-
-def _survey(
-    source: Source, count: int, workers: int
-) -> tuple[dict[int, tuple[transforms.Size, str]], dict[int, str]]:
-    """Headers by index, and the reasons why others cannot be read, by index."""
-    read = functools.partial(files.attempt, source.header)
-    found = _in_order(read, range(count), workers)
-    found = tqdm.tqdm(found, total=count, unit=" headers", disable=None, leave=False)
-    headers, broken = {}, {}
-    for index, result in enumerate(found):
-        (broken if isinstance(result, str) else headers)[index] = result
-    if not headers:
-        raise ValueError(f"{source.name}: no image can be read, {_some(broken)}")
-    return headers, broken
-
-
-def _some(broken: dict[int, str]) -> str:
-    return f"{len(broken)} fail, the first with: {broken[min(broken)]}"
-
-
-def _check_sizes(
-    source: Source, headers: dict, size: transforms.Size | None, fit: str | None
-) -> None:
-    for index in sorted(headers):
-        width, height = headers[index][0]
-        if fit is None and width != height:
-            raise ValueError(
-                f"{source.name}: {source.images[index]} is {width}x{height}, not "
-                "square: choose a fit, crop (the middle), letterbox (black bars) or"
-                " stretch, and a size"
-            )
-    if size is None:
-        sizes = collections.Counter(header[0] for header in headers.values())
-        if len(sizes) > 1:
-            common = ", ".join(f"{w}x{h}" for (w, h), _ in sizes.most_common(3))
-            raise ValueError(
-                f"{source.name} has images of {len(sizes)} sizes ({common}): choose "
-                "one, such as size=256x256"
-            )
 
 
 def _key(source: Source, out: epath.Path, images: tuple, settings: Settings) -> str:
@@ -170,54 +179,47 @@ def _key(source: Source, out: epath.Path, images: tuple, settings: Settings) -> 
 def _fill(
     target: writer.ZipWriter | writer.FolderWriter,
     source: Source,
-    indices: Sequence[int],
+    headers: dict[int, Header],
     settings: Settings,
     workers: int,
-) -> dict[int, str]:
-    """Adds the missing images; returns the reasons for those skipped, by index."""
-    broken = {}
-    todo = [i for i in indices if writer.image_name(i) not in target.names]
-    results = _in_order(lambda i: _make(source, i, settings), todo, workers)
-    done = len(indices) - len(todo)
-    with tqdm.tqdm(
-        total=len(indices), initial=done, unit=" images", disable=None
-    ) as bar:
+) -> tuple[dict[int, str], tuple[str, ...], tuple[str, ...]]:
+    """Adds the missing images.
+
+    Returns the reasons for those skipped, by index; dark and several of Report.
+    """
+    broken, dark, several, count = {}, [], [], len(headers)
+    todo = [i for i in sorted(headers) if writer.image_name(i) not in target.names]
+    make = functools.partial(_make, source, headers, settings)
+    results = parallel.in_order(make, todo, workers)
+    done = count - len(todo)
+    with tqdm.tqdm(total=count, initial=done, unit=" images", disable=None) as bar:
         for index, result in zip(todo, results, strict=True):
             if isinstance(result, str):
                 broken[index] = result
             else:
-                target.add(writer.image_name(index), result)
+                target.add(writer.image_name(index), result.png)
+                dark += [source.images[index]] * result.is_dark
+                several += [source.images[index]] * result.is_one_of_several
             bar.update()
-    return broken
+    return broken, tuple(dark), tuple(several)
 
 
-def _make(source: Source, index: int, settings: Settings) -> bytes | str:
-    """The PNG, or why there is none."""
+def _make(
+    source: Source, headers: dict[int, Header], settings: Settings, index: int
+) -> _Made | str:
+    """The PNG and what is odd about it, or why there is none."""
     image = files.attempt(source.read, index)
-    if isinstance(image, str):
-        return image
-    flat = transforms.to_eight_bits(image, settings.channels, settings.background)
+    if isinstance(image, files.BrokenImage):
+        return image.reason
+    flat = transforms.to_eight_bits(
+        image, settings.channels, settings.background, settings.depth
+    )
     try:
         shown = transforms.fit_to(flat, settings.size, settings.fit, settings.filter)
     except ValueError as error:
-        return f"{source.images[index]}: {error}"
-    return writer.encode(shown)
-
-
-def _in_order(function: Callable, items: Sequence, workers: int) -> Iterator:
-    """Yields function(item) of each, computed by threads a little ahead."""
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        ahead = collections.deque()
-        try:
-            for item in items:
-                ahead.append(pool.submit(function, item))
-                if len(ahead) > 4 * workers:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
+        return str(error)
+    is_dark = transforms.is_dark(flat, headers[index][1])
+    return _Made(writer.encode(shown), is_dark, image.info.get(SEVERAL, False))
 
 
 def _label_file(

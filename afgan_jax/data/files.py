@@ -1,13 +1,11 @@
 """The files of a folder or a zip, local or in a bucket, and images read from them.
 
-Names are paths below the folder or in the zip, with "/" on every system. Images are
-PNG, JPEG or WebP; modes are PIL's (L, RGB, P, ...), followed by ";16" for PNGs of 16
-bits a channel, of which PIL silently drops the lower 8.
+Names are as in `listing`. Modes are PIL's (L, RGB, P, ...), followed by ";16" for files
+of 16 bits a channel, of which PIL silently drops the lower 8.
 """
 
 import contextlib
 import io
-import pathlib
 import threading
 import weakref
 import zipfile
@@ -17,16 +15,18 @@ from typing import Any
 
 import numpy as np
 from etils import epath
-from PIL import Image
 
-from afgan_jax.data import paths, patience
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-FORMATS = ("PNG", "JPEG", "WEBP")
+from afgan_jax.data import formats, patience
+from afgan_jax.data.listing import of_folder, of_zip
 
 
 class BrokenImage(ValueError):
     """An image that cannot be read; the text names it and the reason."""
+
+    def __init__(self, path: object, name: str, reason: str):
+        text = f"{path}: {name} cannot be read ({reason}): replace or remove it"
+        super().__init__(text)
+        self.reason = reason
 
 
 class Files:
@@ -37,12 +37,12 @@ class Files:
         self._is_folder = path.is_dir()
         self._local = threading.local()
         if self._is_folder:
-            names = _below(path)
+            self.listing = of_folder(path)
         elif path.exists():
-            names = self._zip().namelist()
+            self.listing, self._members = of_zip(self._zip())
         else:
             raise ValueError(f"{path} does not exist: give a zip or a folder of images")
-        self.names = sorted(names)
+        self.names = sorted(self.listing.names)
 
     def __reduce__(self):
         return Files, (self.path,)
@@ -53,19 +53,33 @@ class Files:
         return patience.open_patiently(where, lambda: self._open(name), self._renew)
 
     def _open(self, name: str) -> io.IOBase:
+        if name in self.listing.broken:
+            target = self.listing.broken[name]
+            raise FileNotFoundError(f"it is a link to {target}, which is not there")
         if self._is_folder:
             return (self.path / name).open("rb")
-        return self._zip().open(name)
+        return self._zip().open(self._members[name])
+
+    def read(self, name: str) -> bytes:
+        """The content; BrokenImage if it cannot be read."""
+        with naming(self.path, name), self.open(name) as file:
+            return file.read()
+
+    def head(self, name: str) -> bytes:
+        """The first formats.HEAD bytes; BrokenImage if they cannot be read."""
+        with naming(self.path, name), self.open(name) as file:
+            return file.read(formats.HEAD)
 
     def _zip(self) -> zipfile.ZipFile:
         if not hasattr(self._local, "zip"):
             file = self.path.open("rb")
             try:
                 self._local.zip = zipfile.ZipFile(file)
-            except zipfile.BadZipFile as error:
+            except Exception as error:  # damaged zips raise errors of a dozen types
                 file.close()
-                if isinstance(error.__context__, OSError):  # of reading its directory
-                    raise error.__context__ from None
+                cause = error if isinstance(error, OSError) else error.__context__
+                if isinstance(cause, OSError):
+                    raise cause from None
                 raise ValueError(
                     f"{self.path} is neither a folder nor a readable zip: {error}"
                 ) from error
@@ -86,36 +100,28 @@ class Files:
             with self.open(name) as file:
                 content = file.read()
             return len(content), zlib.crc32(content)
-        info = self._zip().getinfo(name)
+        info = self._zip().getinfo(self._members[name])
         return info.file_size, info.CRC
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The names of images."""
-        return self.with_suffix(SUFFIXES)
-
-    def with_suffix(self, suffixes: tuple[str, ...]) -> tuple[str, ...]:
-        """The names that end in one of these, without hidden files."""
-        return tuple(
-            name
-            for name in self.names
-            if name.lower().endswith(suffixes)
-            and not name.rpartition("/")[2].startswith(".")
-        )
+        """The names of images, by their suffixes."""
+        suffixes = formats.readable().suffixes
+        return tuple(n for n in self.names if n.lower().endswith(suffixes))
 
     def read_header(self, name: str) -> tuple[tuple[int, int], str]:
         """((width, height), mode), without decoding."""
         with naming(self.path, name), self.open(name) as file:
-            with Image.open(file, formats=FORMATS) as image:
-                return image.size, mode_of(image)
+            with formats.open_image(file) as image:
+                return image.size, formats.mode_of(image)
 
     def read_image(self, name: str) -> tuple[tuple[int, int], str, np.ndarray]:
         """((width, height), mode, pixels)."""
         with naming(self.path, name), self.open(name) as file:
             # Reads all, so that zipfile compares the checksum.
             content = io.BytesIO(file.read())
-            with Image.open(content, formats=FORMATS) as image:
-                return image.size, mode_of(image), np.array(image)
+            with formats.open_image(content) as image:
+                return image.size, formats.mode_of(image), np.array(image)
 
 
 @contextlib.contextmanager
@@ -124,37 +130,25 @@ def naming(path: object, name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # damaged files raise errors of a dozen types
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise BrokenImage(
-            f"{path}: {name} cannot be read ({reason}): replace or remove it"
-        ) from error
+        raise BrokenImage(path, name, _reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
+    text = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+    told = isinstance(error, OSError | ValueError) and text
+    return text if told else f"{type(error).__name__}: {text}"
 
 
 def attempt(function: Callable, *args) -> Any:
-    """function(*args), or the text of the BrokenImage that it raises."""
+    """function(*args), or the BrokenImage that it raises."""
     try:
         return function(*args)
     except BrokenImage as error:
-        return str(error)
-
-
-def _below(folder: epath.Path) -> list[str]:
-    # Walking gs://BUCKET gives names without the scheme.
-    top = pathlib.PurePath(paths.without_scheme(folder))
-    found = []
-    for root, _, files in folder.walk():
-        below = pathlib.PurePath(paths.without_scheme(root)).relative_to(top)
-        found += [(below / file).as_posix() for file in files]
-    return found
+        return error
 
 
 def _close(*handles) -> None:
     for handle in handles:
         handle.close()
-
-
-def mode_of(image: Image.Image) -> str:
-    """PIL's mode, followed by ";16" if the file has 16 bits a channel."""
-    coded = str(image.tile)  # as in [("zip", (0, 0, 8, 8), 41, "RGB;16B")]
-    deep = image.mode in ("L", "RGB") and ";16" in coded
-    return f"{image.mode};16" if deep else image.mode

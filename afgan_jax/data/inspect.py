@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import tqdm
 
-from afgan_jax.data import defects, labels, paths
-from afgan_jax.data.files import Files, attempt
+from afgan_jax.data import defects, formats, label_files, labels, left_out, paths
+from afgan_jax.data.files import BrokenImage, Files, attempt
 
 SAMPLE = 2000  # images checked for defects: gives shares to about a percent
 
@@ -26,7 +26,8 @@ class Findings:
 
     flagged: images by defect; checked: how many images could be checked for it.
     duplicates: groups of images of equal pixels. classes: images by class; None: no
-    classes. label_dim: the length of label vectors.
+    classes. label_dim: the length of label vectors. could_be_classes: the folders
+    of the images. left_out: what else is there, in words.
     """
 
     path: str
@@ -41,6 +42,8 @@ class Findings:
     class_names: tuple[str, ...] | None
     label_dim: int
     label_fault: str | None
+    could_be_classes: bool
+    left_out: tuple[str, ...]
 
 
 class _View(NamedTuple):
@@ -58,21 +61,22 @@ def inspect(
     workers: threads that decode; None: one for each core.
     """
     files = Files(paths.resolve(path))
-    names = files.images
-    if not names:
-        raise ValueError(f"{path} holds no images (PNG, JPEG or WebP)")
+    names = left_out.images_of(files)
     indices = np.linspace(0, len(names) - 1, min(len(names), sample)).astype(int)
     chosen = {names[index] for index in indices}
 
-    def view(name: str) -> _View | str:
+    def view(name: str) -> _View | BrokenImage:
         return attempt(_view, files, name, name in chosen)
 
-    with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with (
+        formats.without_warnings(),
+        concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as pool,
+    ):
         found = tqdm.tqdm(
             pool.map(view, names), total=len(names), unit=" images", disable=None
         )
         views = dict(zip(names, found, strict=True))
-    broken = tuple(view for view in views.values() if isinstance(view, str))
+    broken = tuple(str(v) for v in views.values() if isinstance(v, BrokenImage))
     views = {name: view for name, view in views.items() if isinstance(view, _View)}
     flagged, checked = _verdicts(views)
     return Findings(
@@ -84,6 +88,8 @@ def inspect(
         duplicates=_duplicates(views),
         flagged=flagged,
         checked=checked,
+        could_be_classes=label_files.could_be_classes(names),
+        left_out=tuple(left_out.of_set(files, names)),
         **_labels(files, names),
     )
 

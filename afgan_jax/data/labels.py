@@ -17,11 +17,11 @@ from etils import epath
 from jaxtyping import Float
 
 from afgan_jax import errors
+from afgan_jax.data import label_files
 from afgan_jax.data.files import Files
 
 MAX_CLASSES = 100_000  # each label becomes a vector of so many numbers
 LISTED = 20  # entries of labels that `describe` lists
-TABLE = "dataset.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,15 +45,18 @@ class Table:
 
 def read_table(files: Files) -> Table | None:
     """The labels in the dataset.json of `files`; None if there are none."""
-    if TABLE not in files.names:
+    found = label_files.find(files)
+    if found is None:
         return None
-    where = f"{files.path}: {TABLE}"
+    where = f"{files.path}: {found}"
+    below = found.removesuffix(label_files.TABLE)
     try:
-        with files.open(TABLE) as file:
-            content = json.load(file)
+        content = json.loads(files.read(found))
         rows = content["labels"]
         names = content.get("class_names")
         names = None if names is None else tuple(map(str, names))
+        if below and rows is not None:
+            rows = [(below + name.removeprefix("./"), label) for name, label in rows]
         return None if rows is None else Table(where, dict(rows), names)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
@@ -92,11 +95,13 @@ def _parse(cells: list[list[str]], path: epath.Path) -> tuple[list, tuple | None
     return _number([cell for (cell,) in cells])
 
 
-def from_folders(images: Sequence[str], where: str) -> Table:
-    """A class for each top folder."""
-    inside = [name for name in images if "/" in name]
-    values, class_names = _number([name.split("/")[0] for name in inside])
-    return Table(where, dict(zip(inside, values, strict=True)), class_names)
+def from_folders(
+    images: Sequence[str], where: str, among: Sequence[str] | None = None
+) -> Table:
+    """A class for each top folder, or for each below a folder around all `among`."""
+    folders = label_files.class_folders(images, among)
+    values, class_names = _number(list(folders.values()))
+    return Table(where, dict(zip(folders, values, strict=True)), class_names)
 
 
 def _number(names: list[str]) -> tuple[list[int], tuple[str, ...]]:

@@ -37,3 +37,8 @@ def is_inside(path: epath.Path, folder: epath.Path) -> bool:
 
 def without_scheme(path: epath.Path) -> str:
     return str(path).rpartition("://")[2]
+
+
+def printable(name: str) -> str:
+    """The name in one line: control characters as in Python's texts, such as \\n."""
+    return "".join(repr(c)[1:-1] if ord(c) < 32 or c == "\x7f" else c for c in name)

@@ -26,16 +26,10 @@ def open_set(
 
     See `Archive.open` for the other arguments and errors.
     """
+    of_archive = {k: v for k, v in locals().items() if k not in ("path", "cache_dir")}
     if path in SETS:
         path = _built(SETS[path], pathlib.Path(cache_dir), resolution or 64)
-    return archive.Archive.open(
-        path,
-        resolution=resolution,
-        use_labels=use_labels,
-        max_images=max_images,
-        mirror=mirror,
-        seed=seed,
-    )
+    return archive.Archive.open(path, **of_archive)
 
 
 def _built(build: Callable, folder: pathlib.Path, resolution: int) -> pathlib.Path:

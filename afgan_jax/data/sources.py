@@ -6,6 +6,7 @@ tfds:NAME:SPLIT. Paths may be in buckets (gs://...).
 """
 
 import dataclasses
+import functools
 import hashlib
 import io
 import os
@@ -14,29 +15,37 @@ from collections.abc import Callable
 from etils import epath
 from PIL import Image, ImageOps
 
-from afgan_jax.data import labels, originals, paths, tfds, transforms
-from afgan_jax.data.files import Files, mode_of, naming
+from afgan_jax.data import formats, labels, left_out, originals, paths, tfds, transforms
+from afgan_jax.data.files import Files, naming
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-SUFFIXES += (".ppm", ".pgm", ".jp2")
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
 SCHEME = "tfds:"
+SEVERAL = "several"  # in Image.info: whether the file has more frames or pages
+
+Header = tuple[transforms.Size, str]  # and the mode
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
     """Images by index, for several threads.
 
-    header(index) -> (size, mode) and read(index) -> image raise BrokenImage. `table`
-    holds the labels of the source; `key` changes with the content.
+    header(index) -> (size, mode) and read(index) -> image, the first of several
+    frames, raise BrokenImage.
+    read_table() -> the labels of the source, or None; `key` changes with the content.
+    files: those of a folder or zip; None for other sources.
     """
 
     name: str
     images: tuple[str, ...]
-    header: Callable[[int], tuple[transforms.Size, str]]
+    header: Callable[[int], Header]
     read: Callable[[int], Image.Image]
-    table: labels.Table | None
+    read_table: Callable[[], labels.Table | None]
     key: str
+    files: Files | None = None
+
+    @property
+    def table(self) -> labels.Table | None:
+        """The labels of the source; ValueError if they are malformed."""
+        return self.read_table()
 
 
 def open_source(path: str | os.PathLike) -> Source:
@@ -54,15 +63,14 @@ def open_source(path: str | os.PathLike) -> Source:
 
 def _from_files(path: epath.Path) -> Source:
     files = Files(path)
-    images = files.with_suffix(SUFFIXES)
-    if not images:
-        raise ValueError(f"{path} holds no images ({', '.join(SUFFIXES)})")
+    images = left_out.images_of(files)
     return _encoded(
         str(path),
         images,
         lambda index: files.open(images[index]),
-        labels.read_table(files),
+        functools.cache(lambda: labels.read_table(files)),
         _digest([str(path), *_stamps(files, images)]),
+        files,
     )
 
 
@@ -70,31 +78,36 @@ def _from_tfds(spec: str) -> Source:
     contents, table = tfds.read(spec.removeprefix(SCHEME))
     images = _numbered(len(contents))
     key = _digest([spec, *images])
-    return _encoded(spec, images, lambda i: io.BytesIO(contents[i]), table, key)
+    return _encoded(spec, images, lambda i: io.BytesIO(contents[i]), lambda: table, key)
 
 
 def _encoded(
     where: str,
     images: tuple[str, ...],
     open_file: Callable[[int], io.IOBase],
-    table: labels.Table | None,
+    read_table: Callable[[], labels.Table | None],
     key: str,
+    files: Files | None = None,
 ) -> Source:
     """The source of images that Pillow decodes from files."""
 
-    def header(index: int) -> tuple[transforms.Size, str]:
+    def header(index: int) -> Header:
         with naming(where, images[index]), open_file(index) as file:
-            with Image.open(file, formats=FORMATS) as image:
-                transforms.channels_of(mode_of(image))
-                return image.size, mode_of(image)
+            with formats.open_image(file) as image:
+                mode = formats.mode_of(image)
+                transforms.channels_of(mode)
+                return image.size, mode
 
     def read(index: int) -> Image.Image:
         with naming(where, images[index]), open_file(index) as file:
             # Reads all, so that zipfile compares the checksum.
-            with Image.open(io.BytesIO(file.read()), formats=FORMATS) as image:
-                return ImageOps.exif_transpose(image)
+            with formats.open_image(io.BytesIO(file.read())) as image:
+                shown = ImageOps.exif_transpose(image)
+                several = getattr(image, "is_animated", False)
+                shown.info[SEVERAL] = several and image.format != "MPO"
+                return shown
 
-    return Source(where, images, header, read, table, key)
+    return Source(where, images, header, read, read_table, key, files)
 
 
 def _from_original(path: epath.Path) -> Source:
@@ -105,12 +118,12 @@ def _from_original(path: epath.Path) -> Source:
     def read(index: int) -> Image.Image:
         return Image.fromarray(pixels[index])
 
-    def header(index: int) -> tuple[transforms.Size, str]:
+    def header(index: int) -> Header:
         image = read(index)
         return image.size, image.mode
 
     key = _digest([str(path), hashlib.sha256(pixels.tobytes()).hexdigest()])
-    return Source(str(path), images, header, read, table, key)
+    return Source(str(path), images, header, read, lambda: table, key)
 
 
 def _numbered(count: int) -> tuple[str, ...]:
@@ -125,9 +138,12 @@ def _stamps(files: Files, images: tuple[str, ...]) -> list[str]:
     if not files.path.is_dir():
         stat = os.stat(files.path)
         return [f"{stat.st_size} {stat.st_mtime_ns}"]
-    stats = [(name, os.lstat(files.path / name)) for name in images]
-    return [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
+    known = [name for name in images if name not in files.listing.broken]
+    stats = [(name, os.stat(files.path / name)) for name in known]
+    links = [f"{name} -> {target}" for name, target in files.listing.links.items()]
+    return links + [f"{n} {stat.st_size} {stat.st_mtime_ns}" for n, stat in stats]
 
 
 def _digest(parts: list[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    text = "\n".join(parts)
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

@@ -14,8 +14,12 @@ from afgan_jax import errors
 MODES = {"1": 1, "L": 1, "LA": 1, "La": 1, "L;16": 1}
 MODES |= {"I;16": 1, "I;16L": 1, "I;16B": 1, "I;16N": 1}
 MODES |= {"RGB": 3, "RGBA": 3, "RGBa": 3, "RGBX": 3, "P": 3, "PA": 3, "RGB;16": 3}
+MODES |= {"LA;16": 1, "RGBA;16": 3}
 MODES |= {"CMYK": 3, "YCbCr": 3, "LAB": 3, "HSV": 3}
 FILTERS = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
+
+DEPTH = 16
+DARK = 16  # of 256 levels: an image of 12 bits stored in 16 stays below
 
 Size = tuple[int, int]
 
@@ -27,21 +31,39 @@ def channels_of(mode: str) -> int:
     return MODES[mode]
 
 
-def to_eight_bits(image: Image.Image, channels: int, background: str) -> Image.Image:
+def to_eight_bits(
+    image: Image.Image, channels: int, background: str, depth: int = DEPTH
+) -> Image.Image:
     """The image in mode L or RGB.
 
-    The higher 8 of 16 bits are kept, and transparent pixels blended with `background`.
-    CMYK is converted without colour profiles.
+    Of 16 bits the higher 8 of the lowest `depth` are kept, and larger values are white.
+    Transparent pixels are blended with `background`. CMYK is converted without colour
+    profiles.
     """
     channels_of(image.mode)
     if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        grey = np.minimum(np.asarray(image) >> (depth - 8), 255)
+        image = Image.fromarray(grey.astype(np.uint8))
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         below = Image.new("RGBA", image.size, background)
         image = Image.alpha_composite(below, image).convert("RGB")
     mode = {1: "L", 3: "RGB"}[channels]
     return image if image.mode == mode else image.convert(mode)
+
+
+def is_dark(image: Image.Image, mode: str) -> bool:
+    """Whether an image whose file is of `mode` probably uses fewer than its 16 bits.
+
+    image: what to_eight_bits made of it. One that is all black has nothing to show.
+    """
+    return ";16" in mode and 0 < int(np.asarray(image).max()) < DARK
+
+
+def check_depth(depth: int) -> None:
+    """Raise ValueError unless so many of 16 bits can be in use."""
+    if not 8 < depth <= DEPTH:
+        raise errors.SettingError("depth", depth, f"must be from 9 to {DEPTH} bits")
 
 
 def stretch(image: Image.Image, size: Size, filter: str) -> Image.Image:

@@ -71,7 +71,7 @@ def open_writer(out: epath.Path, key: str) -> "ZipWriter | FolderWriter":
     local = not paths.is_remote(out)
     folder = pathlib.Path(out.parent if local else tempfile.gettempdir())
     # Archives in different buckets may have the same name.
-    name = out.name if local else f"{zlib.crc32(str(out).encode()):08x}.{out.name}"
+    name = out.name if local else f"{zlib.crc32(os.fsencode(str(out))):08x}.{out.name}"
     partial = folder / f".{name}.{key}.partial"
     kind = ZipWriter if out.suffix.lower() == ".zip" else FolderWriter
     try:

@@ -75,6 +75,16 @@ def _settings(kwargs: Mapping[str, Any], *tables: dict) -> list[dict[str, Any]]:
     return found
 
 
+def arguments(settings: Mapping[str, Any], table: Mapping[str, str]) -> dict[str, Any]:
+    """The reverse of `generator_settings`, by one table: arguments there."""
+    found: dict[str, Any] = {}
+    for name, ours in table.items():
+        if ours in settings:
+            inner, _, key = name.rpartition(".")
+            (found.setdefault(inner, {}) if inner else found)[key] = settings[ours]
+    return found
+
+
 def variables(arrays: Mapping[str, Array]) -> dict[str, dict]:
     """{"params", "buffers"} of arrays by dotted name; constants are left out."""
     out = {"params": {}, "buffers": {}}

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from afgan_jax.interop import tensors, unpickle
+from afgan_jax.interop import pickled_arrays, tensors, unpickle
 
 
 class Module(NamedTuple):
@@ -46,54 +46,13 @@ class _Saved:
         self.meta = meta
 
 
-class _Dtype:
-    """A pickled numpy.dtype: its letters, then its byte order as a state."""
-
-    def __init__(self, letters, *_):
-        self.letters, self.order = letters, "="
-
-    def __setstate__(self, state):
-        self.order = state[1]
-
-    def dtype(self) -> np.dtype:
-        found = np.dtype(self.letters)
-        if found.kind not in "biuf":
-            raise ValueError(f"it holds an array of {found}")
-        return found if self.order == "|" else found.newbyteorder(self.order)
-
-
-class _Array:
-    """A pickled numpy.ndarray: (version, shape, dtype, is Fortran order, bytes)."""
-
-    def __init__(self, *_):
-        self.state = ()
-
-    def __setstate__(self, state):
-        self.state = state
-
-    def array(self) -> np.ndarray:
-        _, shape, dtype, is_fortran, data = self.state
-        order = "F" if is_fortran else "C"
-        return np.frombuffer(data, dtype.dtype()).reshape(shape, order=order)
-
-
-def _scalar(dtype, data) -> Any:
-    data = data.encode("latin1") if isinstance(data, str) else data
-    return np.frombuffer(data, dtype.dtype())[0].item()
-
-
 NAMES = {
     "torch_utils.persistence._reconstruct_persistent_obj": _Saved,
     "torch._utils._rebuild_parameter": tensors.rebuild_parameter,
     "torch._utils._rebuild_tensor_v2": tensors.rebuild_tensor,
     "torch.storage._load_from_bytes": lambda x: tensors.read_container(io.BytesIO(x)),
     "collections.OrderedDict": OrderedDict,
-    "numpy.dtype": _Dtype,
-    "numpy.ndarray": "ndarray",  # an argument of _reconstruct
-    "numpy.core.multiarray._reconstruct": _Array,
-    "numpy.core.multiarray.scalar": _scalar,
-    "numpy._core.multiarray._reconstruct": _Array,
-    "numpy._core.multiarray.scalar": _scalar,
+    **pickled_arrays.NAMES,
 }
 
 
@@ -106,7 +65,7 @@ def _plain(value: Any) -> Any:
             kwargs=_plain(state.get("_init_kwargs", {})),
             arrays=dict(_arrays(state, "")),
         )
-    if isinstance(value, tensors.Tensor | _Array):
+    if isinstance(value, tensors.Tensor | pickled_arrays.Array):
         return value.array()
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}

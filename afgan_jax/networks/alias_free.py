@@ -16,6 +16,7 @@ from afgan_jax.networks import (
     dense,
     fourier_input,
     half_precision,
+    layered,
     lowpass,
     modulation,
     p4,
@@ -82,7 +83,7 @@ def filtering(spec: plan.LayerSpec, clamp: float | None) -> dict:
     }
 
 
-class Synthesis(nn.Module):
+class Synthesis(layered.Layered):
     """ws [N L w_dim] -> images [N R R C]; see protocol.SynthesisNetwork.
 
     The first w transforms the Fourier features, if anything does; each layer has one.
@@ -99,16 +100,8 @@ class Synthesis(nn.Module):
     can_move = True
 
     @property
-    def training_options(self) -> dict[str, str]:
-        return {"noise": "random"} if any(spec.noise for spec in self.layers) else {}
-
-    @property
     def resolution(self) -> int:
         return self.layers[-1].out_size[0]
-
-    @property
-    def img_channels(self) -> int:
-        return self.layers[-1].out_channels
 
     @property
     def rgb_bias(self) -> tuple[str, ...]:
@@ -121,12 +114,6 @@ class Synthesis(nn.Module):
     @property
     def input_ws(self) -> int:
         return int(fourier_input.INPUTS[self.input])
-
-    def describe(self) -> str:
-        return plan.describe(self.layers)
-
-    def rows(self) -> list[dict]:
-        return plan.rows(self.layers)
 
     @nn.compact
     def __call__(
@@ -191,14 +178,7 @@ def make_synthesis(
     impossible or do not apply to the schedule.
     """
     given = dict(locals())
-    sizes = ("img_channels", "channel_base", "channel_max")
-    sizes += ("conv_kernel", "filter_size", "act_up")
-    settings.check_numbers(given, "at least 1", *sizes)
-    bands = ("first_cutoff", "first_stopband", "last_stopband_rel")
-    settings.check_numbers(given, "above 0 and finite", *bands)
-    settings.check_numbers(given, "at least 0", "margin")
-    settings.check_known(given, KNOWN)
-    half_precision.check(given)
+    settings.check(given, KNOWN)
     if schedule != "flexible":
         _check_growth(given)
     own = {name: given.pop(name) for name in OWN}
@@ -210,7 +190,6 @@ KNOWN = {
     "schedule": schedules.SCHEDULES,
     "lowpass": lowpass.DESIGNS,
     "symmetry": p4.ORDERS,
-    "remat": rematerialization.REMAT,
 }
 OWN = ("conv_clamp", "magnitude_ema_beta", "output_scale", "remat", "input")
 GROWTH = ("num_layers", "first_cutoff", "first_stopband", "last_stopband_rel")

@@ -219,12 +219,7 @@ def make_discriminator(
     are unknown or impossible.
     """
     given = dict(locals())
-    sizes = ("img_channels", "channel_base", "channel_max", "mbstd_group_size")
-    settings.check_numbers(given, "at least 1", *sizes)
-    counts = ("c_dim", "cmap_dim", "mapping_layers", "mbstd_num_channels")
-    settings.check_numbers(given, "at least 0", *counts)
-    settings.check_known(given, KNOWN)
-    half_precision.check(given)
+    settings.check(given, KNOWN)
     schedules.octaves(resolution)
     return Discriminator(**given)
 
@@ -233,5 +228,4 @@ KNOWN = {
     "architecture": ("orig", "skip", "resnet"),
     "mbstd_layout": minibatch_stddev.LAYOUTS,
     "lowpass": LOWPASS,
-    "remat": rematerialization.REMAT,
 }

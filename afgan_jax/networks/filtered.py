@@ -14,7 +14,7 @@ from afgan_jax.networks import conv_layer
 from afgan_jax.signal import bandlimit
 
 
-class FilteredConv(nn.Module):
+class FilteredConv(conv_layer.ConvLayer):
     """Equalised convolution, change of rate, nonlinearity: [*N H W I] -> [*N H2 W2 O].
 
     `activation` is a name of activations.ACTIVATIONS or any elementwise function; named
@@ -24,13 +24,8 @@ class FilteredConv(nn.Module):
     ValueError if both up and down are above 1.
     """
 
-    features: int
     conv_kernel: int = 3
     activation: str | Callable = "lrelu"
-    bias: bool = True
-    up: int = 1
-    down: int = 1
-    clamp: float | None = None
     design: bandlimit.Design | None = bandlimit.DESIGN
 
     @nn.compact

@@ -1,9 +1,11 @@
 """Which feature maps are computed in half precision."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from jaxtyping import Array
 
 from afgan_jax import errors
-from afgan_jax.networks import settings as checks
 from afgan_jax.signal import precision
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -19,10 +21,9 @@ def cast(x: Array, dtype: str) -> Array:
     return x.astype(precision.wide(x.dtype) if dtype == "float32" else dtype)
 
 
-def check(settings: checks.Settings) -> None:
+def check(settings: Mapping[str, Any]) -> None:
     """Raises SettingError for an unknown dtype, and for float16 without a clamp."""
     errors.check_known("dtype", settings["dtype"], DTYPES)
-    checks.check_numbers(settings, "at least 0", "num_half_res")
     if settings["dtype"] == "float16" and settings["conv_clamp"] is None:
         why = "overflows without conv_clamp: set conv_clamp to 256, or use bfloat16"
         raise errors.SettingError("dtype", "float16", why)

@@ -34,14 +34,6 @@ def _bilinear(n, factor, band, rate, radial):
     return (1 - np.abs(x) / factor) / factor
 
 
-def _repeat(n, factor, band, rate, radial):
-    return np.full(factor, 1 / factor)
-
-
-def _keep_first(n, factor, band, rate, radial):
-    return None
-
-
 def _above_1(design: Callable) -> Callable:
     """The design, but no filter where the factor is 1."""
     return lambda n, factor, *to: None if factor == 1 else design(n, factor, *to)
@@ -55,7 +47,7 @@ DESIGNS = {
         "lanczos": (_lanczos, _lanczos),
         "gaussian": (_gaussian, _gaussian),
         "bilinear": (_bilinear, _bilinear),
-        "none": (_repeat, _keep_first),
+        "none": (lambda n, factor, *_: np.full(factor, 1 / factor), lambda *_: None),
     }.items()
 }
 RADIAL = ("kaiser",)  # has a radial form

@@ -4,7 +4,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from afgan_jax.networks import dense, settings
+from afgan_jax import ranges
+from afgan_jax.networks import dense
 
 
 class Mapping(nn.Module):
@@ -89,7 +90,5 @@ def make_mapping(
     Raises SettingError for impossible sizes.
     """
     given = dict(locals())
-    settings.check_numbers(given, "at least 1", "z_dim", "w_dim")
-    settings.check_numbers(given, "at least 0", "c_dim", "num_layers")
-    settings.check_numbers(given, "above 0 and finite", "lr_multiplier")
+    ranges.check("", **given)
     return Mapping(**given)

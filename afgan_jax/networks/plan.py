@@ -11,7 +11,7 @@ Source: Alias-Free GAN, Sec. 3.2, App. C and F.
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,6 +43,33 @@ class LayerSpec:
     is_critical: bool = False
     dtype: str = "float32"  # of the feature maps inside
     symmetry: str = "none"  # p4: all channels in each of 4 directions
+
+    # Band, rate and size are the output's; inner_rate is that of the nonlinearity.
+    columns: ClassVar[dict[str, str]] = {
+        "name": "name",
+        "rate": "rate",
+        "inner_rate": "tmp_rate",
+        "size": "out_size",
+        "cutoff": "out_band.cutoff",
+        "stopband": "out_band.stopband",
+        "half_width": "out_band.half_width",
+        "up": "up",
+        "down": "down",
+        "up_taps": "up_taps",
+        "down_taps": "down_taps",
+        "in_channels": "in_channels",
+        "channels": "out_channels",
+        "critical": "is_critical",
+        "radial": "is_radial",
+        "noise": "noise",
+        "symmetry": "symmetry",
+        "dtype": "dtype",
+    }
+    heading = "name            rate  cutoff stopband  half  up/down  in -> out channels"
+    line = (
+        "{name:14} {rate:5g} {cutoff:z7.2f} {stopband:z8.2f} {half_width:z6.2f}"
+        "   {up}/{down}    {in_channels} -> {channels}"
+    )
 
     @property
     def rate(self) -> float:
@@ -170,49 +197,3 @@ def _channels(bands: list[Band], channel_base: int, channel_max: int) -> list[in
         why = f"leaves layers without channels: give at least {bands[-1].rate:z.0f}"
         raise errors.SettingError("channel_base", channel_base, why)
     return [int(count) for count in channels]
-
-
-def rows(specs: tuple[LayerSpec, ...]) -> list[dict]:
-    """The layers as numbers and names, for JSON.
-
-    Band, rate and size are the output's; `inner_rate` is that of the nonlinearity.
-    """
-    return [
-        {
-            "name": spec.name,
-            "rate": spec.rate,
-            "inner_rate": spec.tmp_rate,
-            "size": list(spec.out_size),
-            "cutoff": spec.out_band.cutoff,
-            "stopband": spec.out_band.cutoff + spec.out_band.half_width,
-            "half_width": spec.out_band.half_width,
-            "up": spec.up,
-            "down": spec.down,
-            "up_taps": spec.up_taps,
-            "down_taps": spec.down_taps,
-            "in_channels": spec.in_channels,
-            "channels": spec.out_channels,
-            "critical": spec.is_critical,
-            "radial": spec.is_radial,
-            "noise": spec.noise,
-            "symmetry": spec.symmetry,
-            "dtype": spec.dtype,
-        }
-        for spec in specs
-    ]
-
-
-def describe(specs: tuple[LayerSpec, ...]) -> str:
-    """A table of the plan: one line per layer."""
-    lines = ["name            rate  cutoff stopband  half  up/down  in -> out channels"]
-    for row in rows(specs):
-        marks = [name for name in ("critical", "radial", "noise") if row[name]]
-        marks += [row["dtype"]] * (row["dtype"] != "float32")
-        marks += [row["symmetry"]] * (row["symmetry"] != "none")
-        lines.append(
-            f"{row['name']:14} {row['rate']:5g} {row['cutoff']:z7.2f}"
-            f" {row['stopband']:z8.2f} {row['half_width']:z6.2f}"
-            f"   {row['up']}/{row['down']}    {row['in_channels']} ->"
-            f" {row['channels']}{''.join(f'  {mark}' for mark in marks)}"
-        )
-    return "\n".join(lines)

@@ -3,7 +3,7 @@
 Shapes: N batch, L = num_ws, R resolution, C = img_channels.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float
 
@@ -31,6 +31,9 @@ class Layer(Protocol):
     noise: bool
     dtype: str  # of its maps
     is_rgb: bool  # makes an image
+    columns: ClassVar[dict[str, str]]  # {name in a row: path of an attribute}
+    heading: str  # of a table for people
+    line: str  # its format of a row
 
 
 @runtime_checkable

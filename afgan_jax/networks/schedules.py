@@ -22,6 +22,11 @@ class Band:
     half_width: float
     rate: float
 
+    @property
+    def stopband(self) -> float:
+        """The frequency at which the stopband starts."""
+        return self.cutoff + self.half_width
+
 
 def octaves(resolution: int) -> list[int]:
     """4, 8, .. resolution: the sizes of StyleGAN2's blocks; the first is 4 to 7.

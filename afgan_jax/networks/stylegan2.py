@@ -14,12 +14,12 @@ import operator
 import flax.linen as nn
 import jax.numpy as jnp
 
-from afgan_jax import errors
 from afgan_jax.networks import (
     conv_layer,
     dense,
     fourier_input,
     half_precision,
+    layered,
     modulation,
     rematerialization,
     settings,
@@ -116,7 +116,7 @@ class Block(nn.Module):
         return y, image
 
 
-class Synthesis(nn.Module):
+class Synthesis(layered.Layered):
     """ws [N L w_dim] -> images [N R R C]; see protocol.SynthesisNetwork.
 
     The first w transforms the Fourier features, if anything does; each convolution and
@@ -133,20 +133,12 @@ class Synthesis(nn.Module):
     has_bands = False
 
     @property
-    def training_options(self) -> dict[str, str]:
-        return {"noise": "random"} if any(spec.noise for spec in self.layers) else {}
-
-    @property
     def can_move(self) -> bool:
         return self.input != "constant"
 
     @property
     def resolution(self) -> int:
         return round(self.layers[-1].rate)
-
-    @property
-    def img_channels(self) -> int:
-        return self.layers[-1].out_channels
 
     @property
     def rgb_bias(self) -> tuple[str, ...]:
@@ -159,12 +151,6 @@ class Synthesis(nn.Module):
     @property
     def input_ws(self) -> int:
         return int(fourier_input.INPUTS.get(self.input, False))
-
-    def describe(self) -> str:
-        return stylegan2_plan.describe(self.layers)
-
-    def rows(self) -> list[dict]:
-        return stylegan2_plan.rows(self.layers)
 
     @nn.compact
     def __call__(
@@ -217,8 +203,7 @@ def make_synthesis(
     rematerialization.REMAT. Raises SettingError for unknown or impossible settings.
     """
     given = dict(locals())
-    errors.check_known("architecture", architecture, ARCHITECTURES)
-    return _make(given | OF_STYLEGAN2)
+    return _make(given | OF_STYLEGAN2, {"architecture": ARCHITECTURES})
 
 
 def make_fourier_synthesis(
@@ -250,8 +235,7 @@ def make_fourier_synthesis(
     """
     given = dict(locals())
     known = {"input": fourier_input.INPUTS, "lowpass": lowpass_designs.DESIGNS}
-    settings.check_known(given, {"architecture": ("orig", "skip"), **known})
-    return _make(given)
+    return _make(given, {"architecture": ("orig", "skip"), **known})
 
 
 ARCHITECTURES = ("orig", "skip", "resnet")
@@ -267,12 +251,8 @@ OF_STYLEGAN2 = {
 }
 
 
-def _make(given: dict) -> Synthesis:
-    sizes = ("img_channels", "channel_base", "channel_max", "filter_size")
-    settings.check_numbers(given, "at least 1", *sizes)
-    settings.check_numbers(given, "at least 0", "margin")
-    errors.check_known("remat", given["remat"], rematerialization.REMAT)
-    half_precision.check(given)
+def _make(given: dict, known: dict) -> Synthesis:
+    settings.check(given, known)
     names = ("conv_clamp", "remat", "input", "output_scale")
     own = {name: given.pop(name) for name in names}
     layers = stylegan2_plan.make_plan(**given)

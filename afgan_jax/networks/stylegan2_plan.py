@@ -10,7 +10,7 @@ Sources: StyleGAN2, App. B; Alias-Free GAN, Sec. 3 (configurations B to E).
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,19 @@ class LayerSpec:
     noise: bool = False
     is_rgb: bool = False
     dtype: str = "float32"
+
+    columns: ClassVar[dict[str, str]] = {
+        "name": "name",
+        "rate": "rate",
+        "size": "out_size",
+        "up": "up",
+        "in_channels": "in_channels",
+        "channels": "out_channels",
+        "noise": "noise",
+        "dtype": "dtype",
+    }
+    heading = "name            size  up  in -> out channels"
+    line = "{name:14} {size[0]:5} {up:3}  {in_channels} -> {channels}"
 
     @property
     def block(self) -> str:
@@ -109,32 +122,3 @@ def make_plan(
             )
         before = channels
     return tuple(specs)
-
-
-def rows(specs: tuple[LayerSpec, ...]) -> list[dict]:
-    """The layers as numbers and names, for JSON."""
-    return [
-        {
-            "name": spec.name,
-            "rate": spec.rate,
-            "size": list(spec.out_size),
-            "up": spec.up,
-            "in_channels": spec.in_channels,
-            "channels": spec.out_channels,
-            "noise": spec.noise,
-            "dtype": spec.dtype,
-        }
-        for spec in specs
-    ]
-
-
-def describe(specs: tuple[LayerSpec, ...]) -> str:
-    """A table of the plan: one line per layer."""
-    lines = ["name            size  up  in -> out channels"]
-    for row in rows(specs):
-        marks = ["noise"] * row["noise"] + [row["dtype"]] * (row["dtype"] != "float32")
-        lines.append(
-            f"{row['name']:14} {row['size'][0]:5} {row['up']:3}  {row['in_channels']}"
-            f" -> {row['channels']}{''.join(f'  {mark}' for mark in marks)}"
-        )
-    return "\n".join(lines)

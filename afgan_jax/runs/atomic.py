@@ -17,12 +17,14 @@ def write(path: Path, data: str | bytes) -> None:
     On failure an old file stays as it was; an OSError names `path`.
     """
     path = Path(path)
+    if isinstance(data, str):
+        data = data.encode(errors="surrogateescape")  # names of files are bytes
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with errors.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(unfinished, "wb") as file:
-                file.write(data.encode() if isinstance(data, str) else data)
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(path)

@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from afgan_jax import errors
+from afgan_jax import errors, json_files
 from afgan_jax.runs import config_files, config_values
 
 Config = dict[str, dict[str, Any]]
@@ -43,21 +43,25 @@ def load(
     A schema fills in the defaults of keys that the file omits, and checks the result.
     Overrides {"train.batch_size": 8} come last; text is parsed as the setting's type.
     Another "kind" of a section leaves out what the file says for its own kind alone.
+    Without a schema the file's settings are returned as they are.
     Raises ValueError for a missing file, an unknown key, a missing or mistyped value.
     """
     config = config_values.plain(config_files.execute(spec))
+    if schema is None:
+        return config
     overrides = dict(overrides or {})
     kinds = {k: overrides.pop(k) for k in list(overrides) if k.endswith(".kind")}
     for name, value in kinds.items():  # first: they decide which settings exist
         config = _override(config, name, value, schema)
-        config = _of_its_kind(config, name.rpartition(".")[0], schema)
-    if schema is not None:
-        check(config, schema, complete=not overrides)
-        config = _with_types(complete(config, schema), schema)
+        section = name.rpartition(".")[0]
+        known, stated = _sections(config, schema)[section], _section(config, section)
+        of_kind = {key: value for key, value in stated.items() if key in known}
+        config = _with(config, section, of_kind)
+    check(config, schema, complete=not overrides)
+    config = _complete(config, schema)
     for name, value in overrides.items():
         config = _override(config, name, value, schema)
-    if schema is not None:
-        check(config, schema)
+    check(config, schema)
     return config
 
 
@@ -87,7 +91,7 @@ def check_saved(config: Config, schema: Schema, where: str) -> Config:
             f"{where} is of another version of this program: {error}. Use the version"
             " that wrote it, or train again"
         ) from None
-    return complete(config, schema)
+    return _complete(config, schema)
 
 
 def value(config: Config, name: str) -> Any:
@@ -110,13 +114,17 @@ def difference(old: Config, new: Config) -> list[str]:
 
 
 def to_json(config: Config) -> str:
-    """The config as sorted, indented JSON."""
-    return json.dumps(config, sort_keys=True, indent=2) + "\n"
+    """The config as sorted, indented JSON, sealed (see json_files)."""
+    return json.dumps(json_files.seal(config), sort_keys=True, indent=2) + "\n"
 
 
-def from_json(text: str) -> Config:
-    """The config that to_json wrote."""
-    return config_values.plain(json.loads(text))
+def from_json(text: str | bytes, where: object = "the config") -> Config:
+    """The config that to_json wrote; ValueError, naming `where`, for other text."""
+    config = json_files.parse(text, where)
+    sections = config.values() if isinstance(config, dict) else [None]
+    if not all(isinstance(section, dict) for section in sections):
+        raise ValueError(f"{where} holds no sections of settings")
+    return config_values.plain(config)
 
 
 def _flat(values: Mapping, prefix: str = "") -> dict[str, Any]:
@@ -194,51 +202,34 @@ def _with(config: Config, name: str, values: Mapping[str, Any]) -> Config:
     return {**config, first: inner}
 
 
-def complete(config: Config, schema: Schema) -> Config:
-    """The config with the functions' defaults for the keys that it omits."""
-    filled = config
-    for section, parameters in _sections(config, schema).items():
-        defaults = {
-            key: config_values.plain(parameter.default)
-            for key, parameter in parameters.items()
-            if parameter.default is not parameter.empty
-        }
-        filled = _with(filled, section, defaults | _section(config, section))
-    return filled
-
-
-def _override(config: Config, name: str, value: Any, schema: Schema | None) -> Config:
-    section, _, key = name.rpartition(".")
-    values = _section(config, section)
-    parameter = _sections(config, schema or {}).get(section, {}).get(key)
-    if parameter is None and (schema or key not in values):
-        raise ValueError(_unknown(name, config, schema or {}))
-    value = config_values.typed(name, value, parameter, values.get(key))
-    return _with(config, section, {**values, key: value})
-
-
-def _of_its_kind(config: Config, section: str, schema: Schema | None) -> Config:
-    """The config without settings of the section that its kind does not have."""
-    parameters = _sections(config, schema or {}).get(section)
-    stated = _section(config, section)
-    if parameters is None:
-        return config
-    return _with(config, section, {k: v for k, v in stated.items() if k in parameters})
-
-
-def _with_types(config: Config, schema: Schema) -> Config:
+def _complete(config: Config, schema: Schema) -> Config:
+    """The config in the types of its functions, with their defaults for other keys."""
     for section, parameters in _sections(config, schema).items():
         values = {
-            key: config_values.typed(f"{section}.{key}", value, parameters[key], value)
-            for key, value in _section(config, section).items()
-        }
+            key: parameter.default
+            for key, parameter in parameters.items()
+            if parameter.default is not parameter.empty
+        } | _section(config, section)
+        for key, value in values.items():
+            name = f"{section}.{key}"
+            values[key] = config_values.typed(name, value, parameters[key], value)
         config = _with(config, section, values)
     return config
 
 
+def _override(config: Config, name: str, value: Any, schema: Schema) -> Config:
+    section, _, key = name.rpartition(".")
+    values = _section(config, section)
+    parameter = _sections(config, schema).get(section, {}).get(key)
+    if parameter is None:
+        raise ValueError(_unknown(name, config, schema))
+    value = config_values.typed(name, value, parameter, values.get(key))
+    return _with(config, section, {**values, key: value})
+
+
 def _unknown(name: str, config: Config, schema: Schema) -> str:
     """A message on an unknown setting or section, with the nearest known name."""
-    sections = _sections(config, schema) or {k: _flat(v) for k, v in config.items()}
+    sections = _sections(config, schema)
     section, _, key = name.rpartition(".")
     if section in sections and (wrong := _of_another_kind(name, config, schema)):
         return wrong

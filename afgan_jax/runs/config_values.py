@@ -18,7 +18,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def typed(name: str, value: Any, parameter: inspect.Parameter | None, old: Any) -> Any:
+def typed(name: str, value: Any, parameter: inspect.Parameter, old: Any) -> Any:
     """The value in the type of the parameter, or else of `old`; text is parsed.
 
     Raises SettingError if it has another type.
@@ -46,9 +46,9 @@ def _read(text: str) -> Any:
         return text
 
 
-def _kinds(parameter: inspect.Parameter | None, old: Any) -> set[type]:
+def _kinds(parameter: inspect.Parameter, old: Any) -> set[type]:
     """The types a setting may have: as annotated, or else that of its old value."""
-    if parameter is None or parameter.annotation is parameter.empty:
+    if parameter.annotation is parameter.empty:
         return {type(old)}
     kinds = set(typing.get_args(parameter.annotation)) or {parameter.annotation}
     return kinds if all(isinstance(kind, type) for kind in kinds) else {type(old)}

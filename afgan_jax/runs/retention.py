@@ -1,12 +1,11 @@
 """Which checkpoints are kept: the newest, some at intervals, the best by metric."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence, Set
 from pathlib import Path
 
-from afgan_jax import errors
+from afgan_jax import errors, json_files
 from afgan_jax.runs import atomic
 
 
@@ -70,7 +69,7 @@ class Best:
 
     def write(self) -> None:
         """Writes the file."""
-        atomic.write_json(self._file, self._best)
+        atomic.write_json(self._file, json_files.seal(self._best))
 
     def should_preserve(self, checkpoints: Sequence, *, context) -> list[bool]:
         """Whether to keep each checkpoint; called by Orbax."""
@@ -80,7 +79,7 @@ class Best:
 
 def _read(file: Path) -> dict[str, dict]:
     try:
-        best = json.loads(file.read_text())
+        best = json_files.parse(file.read_bytes(), file)
         return {
             str(metric): {"step": int(entry["step"]), "value": float(entry["value"])}
             for metric, entry in best.items()

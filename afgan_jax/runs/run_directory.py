@@ -14,7 +14,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from afgan_jax import errors, locks, places
+from afgan_jax import errors, json_files, locks, places
 from afgan_jax.runs import atomic, checkpoints, checksums, orbax_path, step_folder
 from afgan_jax.runs import config as config_lib
 from afgan_jax.runs import retention as retentions
@@ -163,7 +163,18 @@ class Run:
     def class_names(self) -> tuple[str, ...] | None:
         """Names of the classes of the run's image set; None if they have none."""
         file = self.path / CLASSES
-        return tuple(json.loads(file.read_text())) if file.is_file() else None
+        if not file.is_file():
+            return None
+        content = json_files.parse(file.read_bytes(), file)
+        names = content.get("class_names") if isinstance(content, dict) else None
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            raise ValueError(f"{file} holds no names of classes; the run needs them")
+        return tuple(names)
+
+    def write_class_names(self, names: Sequence[str]) -> None:
+        """Writes what `class_names` reads."""
+        content = json_files.seal({"class_names": list(names)})
+        atomic.write_json(self.path / CLASSES, content)
 
     def append_stats(self, stats: Mapping[str, Any]) -> None:
         """Adds one line to stats.jsonl; a value that is not finite becomes null."""
@@ -205,10 +216,10 @@ class Run:
         kept = []
         path = self.path / "stats.jsonl"
         if jax.process_index() == 0 and path.exists():
-            lines = path.read_text().splitlines(keepends=True)
+            lines = path.read_bytes().splitlines(keepends=True)
             kept = [line for line in lines if _nimg_of(line) <= nimg]
             if kept != lines:
-                atomic.write(path, "".join(kept))
+                atomic.write(path, b"".join(kept))
         if jax.process_count() > 1:
             return int(multihost_utils.broadcast_one_to_all(np.int32(len(kept))))
         return len(kept)
@@ -255,10 +266,7 @@ def _read_config(path: Path) -> config_lib.Config:
         raise ValueError(
             f"{path} is not a run (it has no config.json); name a new or empty folder"
         )
-    try:
-        return config_lib.from_json(file.read_text())
-    except ValueError as error:
-        raise ValueError(f"{file} is not valid JSON ({error})") from None
+    return config_lib.from_json(file.read_bytes(), file)
 
 
 def _compare_configs(
@@ -288,7 +296,7 @@ def _json_value(value: Any) -> Any:
     return float(value) if math.isfinite(value) else None
 
 
-def _nimg_of(line: str) -> float:
+def _nimg_of(line: bytes) -> float:
     try:
         return json.loads(line)["nimg"]
     except (ValueError, KeyError, TypeError):

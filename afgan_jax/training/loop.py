@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from afgan_jax import jax_settings
+from afgan_jax import jax_settings, ranges
 from afgan_jax.training import preemption as stops
-from afgan_jax.training import ranges, rescue
 from afgan_jax.training import report as reports
+from afgan_jax.training import rescue
 from afgan_jax.training import state as states
 from afgan_jax.training import step as steps
 from afgan_jax.training import trace as traces

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from afgan_jax import errors
-from afgan_jax.training import objectives, ranges
+from afgan_jax import errors, ranges
+from afgan_jax.training import objectives
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from afgan_jax import ranges
 from afgan_jax.signal import pixels
-from afgan_jax.training import ranges
 from afgan_jax.viz import grid
 
 

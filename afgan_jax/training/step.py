@@ -17,10 +17,10 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from afgan_jax import errors, jax_settings
+from afgan_jax import errors, jax_settings, ranges
 from afgan_jax.augment import control, pipeline
 from afgan_jax.signal.backends import cpu_convolution, dispatch
-from afgan_jax.training import draws, implementations, objectives, phases, ranges
+from afgan_jax.training import draws, implementations, objectives, phases
 from afgan_jax.training import state as states
 
 
@@ -47,31 +47,17 @@ def make_setup(
     Raises ValueError if `r1_gamma` is None, `augment` does not take D's images, D has
     fewer layers, or a number is out of range.
     """
+    given = {k: v for k, v in locals().items() if k != "freeze_d"}
     if r1_gamma is None:
         why = "depends on the batch: give a number"
         raise errors.SettingError("losses.r1_gamma", r1_gamma, why)
-    numbers = {
-        "r1_gamma": r1_gamma,
-        "pl_weight": pl_weight,
-        "pl_batch_shrink": pl_batch_shrink,
-        "pl_decay": pl_decay,
-        "style_mixing_prob": style_mixing_prob,
-        "blur_init_sigma": blur_init_sigma,
-        "blur_fade_kimg": blur_fade_kimg,
-    }
-    ranges.check("losses", **numbers)
+    ranges.check("losses", **given)
     phases.check_frozen(freeze_d, len(D.block_layers))
     if augment is not None:
         size = (D.resolution, D.resolution)
         pipeline.check_images(augment.multipliers, size, D.img_channels)
-    return objectives.Setup(
-        G,
-        D,
-        noise=G.synthesis.training_options,
-        augment=augment,
-        frozen=D.block_layers[:freeze_d],
-        **numbers,
-    )
+    frozen = D.block_layers[:freeze_d]
+    return objectives.Setup(noise=G.synthesis.training_options, frozen=frozen, **given)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,49 +65,30 @@ def curve_panels(
     return figure
 
 
-def histograms(
-    panels: Mapping[str, Float[np.ndarray, " n"]],
-    marks: Mapping[str, float],
-    bands: Mapping[str, tuple[float, float]],
-    *,
-    xlabel: str,
-    ylabel: str,
+def decibels(
+    of_images: Mapping[str, Float[np.ndarray, " n"]], results: Mapping[str, float]
 ) -> Figure:
-    """A panel with a histogram for each name, a line at its mark, and its band if any.
+    """A histogram of single images' dB for each metric, with its result and interval.
 
-    Values that are not finite are left out, and counted in the title.
+    results: {name: dB}, and {name_low: dB, name_high: dB} of known intervals. Values
+    that are not finite are left out, and counted in the title.
     """
-    figure, axes = _row(len(panels), ylabel)
-    for axis, (name, values) in zip(axes, panels.items()):
+    figure, axes = _row(len(of_images), "images")
+    for axis, (name, values) in zip(axes, of_images.items()):
         finite = values[np.isfinite(values)]
         axis.hist(finite, bins="auto", label="single images")
-        if math.isfinite(marks[name]):
-            label = f"pooled, {marks[name]:z.1f}"
-            axis.axvline(marks[name], color="black", linestyle="--", label=label)
-        if name in bands and all(map(math.isfinite, bands[name])):
-            low, high = bands[name]
+        if math.isfinite(results[name]):
+            label = f"pooled, {results[name]:z.1f}"
+            axis.axvline(results[name], color="black", linestyle="--", label=label)
+        low, high = (results.get(f"{name}_{end}", math.nan) for end in ("low", "high"))
+        if math.isfinite(low) and math.isfinite(high):
             label = f"95 %, {low:z.1f} to {high:z.1f}"
             axis.axvspan(low, high, color="black", alpha=0.2, lw=0, label=label)
         axis.legend(fontsize="small")
         left = len(values) - len(finite)
         axis.set_title(name + (f", {left} not finite" if left else ""))
-        axis.set_xlabel(xlabel)
+        axis.set_xlabel("dB")
     return figure
-
-
-def decibels(
-    of_images: Mapping[str, Float[np.ndarray, " n"]], results: Mapping[str, float]
-) -> Figure:
-    """`histograms` of single images' dB, with each metric's result and interval.
-
-    results: {name: dB}, and {name_low: dB, name_high: dB} of known intervals.
-    """
-    bands = {
-        name: (results[f"{name}_low"], results[f"{name}_high"])
-        for name in of_images
-        if f"{name}_low" in results
-    }
-    return histograms(of_images, results, bands, xlabel="dB", ylabel="images")
 
 
 def heatmap(

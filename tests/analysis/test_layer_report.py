@@ -10,7 +10,7 @@ import tiny
 from scipy import signal
 
 from afgan_jax.analysis import feature_maps, layer_report
-from afgan_jax.networks import lowpass, plan
+from afgan_jax.networks import layered, lowpass
 from afgan_jax.signal import fourier
 
 R = {"conv_kernel": 1, "radial": True}
@@ -19,7 +19,7 @@ BOTH = pytest.mark.parametrize("settings", [{}, R], ids=["T", "R"])
 
 @BOTH
 def test_the_staircase_is_the_schedule_of_the_paper(settings):
-    rows = plan.rows(tiny.make_plan(resolution=256, **settings))
+    rows = layered.rows(tiny.make_plan(resolution=256, **settings))
     assert (
         len(rows) == 15
         and [row["critical"] for row in rows] == [False] * 12 + [True] * 3

@@ -49,7 +49,7 @@ def test_a_mixture_scores_the_share_of_its_power_that_is_stuck(share):
     assert found == pytest.approx(share, abs=0.05)  # chance of 6 images
 
 
-def test_noise_at_fixed_pixels_over_a_soft_moving_picture_is_stuck():
+def test_noise_at_fixed_pixels_over_a_soft_moving_image_is_stuck():
     noise = np.random.default_rng(0).standard_normal([R, R, 1])
 
     def render(_, transform):

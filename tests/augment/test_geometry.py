@@ -120,7 +120,7 @@ def test_whole_shifts_move_pixels_and_reflect_at_borders(shift):
     )
 
 
-def test_steps_move_the_picture_as_named():
+def test_steps_move_the_image_as_named():
     """Where the pixel right of the centre of an 11 x 11 image comes from."""
 
     def found(**values):
@@ -142,7 +142,7 @@ def test_steps_move_the_picture_as_named():
     assert found(xflip=[1], xint=[0.1, 0]).tolist() == [1, 0, 1]
 
 
-def test_smooth_pictures_rotate_without_loss():
+def test_smooth_images_rotate_without_loss():
     """A wave of 1/8 cycle a pixel, turned: the wave of the turned direction."""
     angle, f = 0.7, 2 * np.pi / 8
     y, x = np.mgrid[:32, :32] - 15.5

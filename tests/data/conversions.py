@@ -1,7 +1,7 @@
 """Conversions for tests: made of a path, read back, and a source with broken files."""
 
 import numpy as np
-from data.pictures import encoded, folder, noise
+from data.images import encoded, folder, noise
 from PIL import Image
 
 from afgan_jax.data import archive, convert, sources
@@ -27,7 +27,7 @@ def content(path):
 
 def broken_set(path):
     files = {f"{i}.png": encoded(noise(seed=i)) for i in (0, 2, 5)}
-    files["1.png"] = b"no picture"
+    files["1.png"] = b"no image"
     files["3.png"] = encoded(noise((64, 64)))[:2000]  # its header is whole
     files["4.tif"] = encoded(Image.new("F", (8, 8)), "tiff")
     return folder(path, files)

@@ -5,14 +5,12 @@ import io
 import json
 import pickle
 import re
-import struct
 import threading
 import zipfile
-import zlib
 
 import numpy as np
 import pytest
-from data.pictures import folder
+from data.images import folder, png16
 from PIL import Image
 from reference import official
 
@@ -22,7 +20,7 @@ from afgan_jax.data.archive import Archive, write_archive
 LOADER = official.index("dataset").get("loader", [])
 
 
-def pictures(count, size=8, channels=3, seed=0):
+def random_images(count, size=8, channels=3, seed=0):
     shape = [count, size, size, channels]
     return np.random.RandomState(seed).randint(0, 256, shape, np.uint8)
 
@@ -40,7 +38,7 @@ def labelled(path, count=3, **table):
 
 
 def test_what_is_written_is_read_back(tmp_path):
-    images = pictures(5)
+    images = random_images(5)
     found = Archive.open(write_archive(tmp_path / "some.zip", images))
     assert (found.name, found.resolution, found.channels) == ("some", 8, 3)
     assert len(found) == 5 and found.label_dim == 0
@@ -50,7 +48,7 @@ def test_what_is_written_is_read_back(tmp_path):
 
 
 def test_dropped_archive_closes_its_zip(tmp_path):
-    found = Archive.open(write_archive(tmp_path / "some.zip", pictures(2)))
+    found = Archive.open(write_archive(tmp_path / "some.zip", random_images(2)))
     handle = found.files._zip()
     cycle = [found]
     cycle.append(cycle)  # as the traceback of an error makes
@@ -60,7 +58,7 @@ def test_dropped_archive_closes_its_zip(tmp_path):
 
 
 def test_written_archives_have_the_published_layout(tmp_path):
-    path = write_archive(tmp_path / "a.zip", pictures(1001, size=1), range(1001))
+    path = write_archive(tmp_path / "a.zip", random_images(1001, size=1), range(1001))
     with zipfile.ZipFile(path) as file:
         names = file.namelist()
         labels = json.loads(file.read("dataset.json"))["labels"]
@@ -72,19 +70,19 @@ def test_written_archives_have_the_published_layout(tmp_path):
 
 
 def test_unlabelled_archives_say_so(tmp_path):
-    with zipfile.ZipFile(write_archive(tmp_path / "a.zip", pictures(1))) as file:
+    with zipfile.ZipFile(write_archive(tmp_path / "a.zip", random_images(1))) as file:
         assert json.loads(file.read("dataset.json")) == {"labels": None}
 
 
 def test_equal_input_gives_equal_bytes(tmp_path):
-    one, two = (write_archive(tmp_path / name, pictures(2)) for name in "ab")
+    one, two = (write_archive(tmp_path / name, random_images(2)) for name in "ab")
     assert one.read_bytes() == two.read_bytes()
 
 
 @pytest.mark.parametrize("labels", [None, [0, 1, 2]])
 def test_a_failed_write_leaves_nothing_behind(tmp_path, labels):
     def images():
-        yield from pictures(2)
+        yield from random_images(2)
         if labels is None:
             raise KeyboardInterrupt
 
@@ -99,7 +97,7 @@ def test_writing_nothing_is_refused(tmp_path):
 
 
 def test_grey_images_have_one_channel(tmp_path):
-    images = pictures(2, channels=1)
+    images = random_images(2, channels=1)
     found = Archive.open(write_archive(tmp_path / "grey.zip", images))
     assert found.channels == 1
     np.testing.assert_array_equal(found[1][0], images[1])
@@ -116,7 +114,7 @@ def test_folders_are_read_at_any_depth_in_order_of_names(tmp_path):
 
 
 def test_deflated_zips_are_read_as_well(tmp_path):
-    stored = write_archive(tmp_path / "stored.zip", pictures(2))
+    stored = write_archive(tmp_path / "stored.zip", random_images(2))
     with (
         zipfile.ZipFile(stored) as old,
         zipfile.ZipFile(tmp_path / "d.zip", "w", zipfile.ZIP_DEFLATED) as new,
@@ -124,12 +122,14 @@ def test_deflated_zips_are_read_as_well(tmp_path):
         for name in old.namelist():
             new.writestr(name, old.read(name))
     found = Archive.open(tmp_path / "d.zip")
-    np.testing.assert_array_equal(found[1][0], pictures(2)[1])
+    np.testing.assert_array_equal(found[1][0], random_images(2)[1])
 
 
 def test_classes_become_one_hot_and_vectors_stay(tmp_path):
-    one = write_archive(tmp_path / "one.zip", pictures(3), [2, 0, 3])
-    two = write_archive(tmp_path / "two.zip", pictures(3), [[0.5, 1], [0, 0], [2, 3]])
+    one = write_archive(tmp_path / "one.zip", random_images(3), [2, 0, 3])
+    two = write_archive(
+        tmp_path / "two.zip", random_images(3), [[0.5, 1], [0, 0], [2, 3]]
+    )
     classes = Archive.open(one, use_labels=True)
     vectors = Archive.open(two, use_labels=True)
     np.testing.assert_array_equal(classes.labels, np.eye(4)[[2, 0, 3]])
@@ -139,7 +139,7 @@ def test_classes_become_one_hot_and_vectors_stay(tmp_path):
 
 
 def test_mirror_doubles_what_max_images_kept(tmp_path):
-    images = pictures(20)
+    images = random_images(20)
     path = write_archive(tmp_path / "a.zip", images, range(20))
     found = Archive.open(path, use_labels=True, max_images=7, seed=3, mirror=True)
     kept = [1, 2, 4, 6, 14, 16, 17]  # the published program's choice for seed 3
@@ -149,14 +149,14 @@ def test_mirror_doubles_what_max_images_kept(tmp_path):
 
 
 def test_keeping_more_images_than_there_are_keeps_all(tmp_path):
-    path = write_archive(tmp_path / "a.zip", pictures(3))
+    path = write_archive(tmp_path / "a.zip", random_images(3))
     assert len(Archive.open(path, max_images=9)) == 3
     with pytest.raises(ValueError, match="max_images=0 must be at least 1"):
         Archive.open(path, max_images=0)
 
 
 def test_threads_share_an_archive_and_pickling_keeps_it(tmp_path):
-    images = pictures(64, size=16)
+    images = random_images(64, size=16)
     found = Archive.open(write_archive(tmp_path / "a.zip", images), mirror=True)
     found = pickle.loads(pickle.dumps(found))
     wrong = []
@@ -180,19 +180,6 @@ def refused(path, message, **options):
         list(Archive.open(path, **options))
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
-
-
-def png16():
-    """An RGB image of 16 bits a channel, which PIL cannot write."""
-
-    def chunk(kind, content):
-        checksum = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + checksum
-
-    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
-    rows = zlib.compress(bytes(8 * (1 + 8 * 6)))
-    chunks = [(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +248,7 @@ def test_one_flipped_bit_in_a_zip_is_found(tmp_path, suffix):
     # Decoders take many a damaged JPEG for a sound one; the zip's checksum does not.
     path = tmp_path / "a.zip"
     file = io.BytesIO()
-    Image.fromarray(pictures(1, size=64)[0]).save(file, format=suffix)
+    Image.fromarray(random_images(1, size=64)[0]).save(file, format=suffix)
     with zipfile.ZipFile(path, "w") as target:
         target.writestr(f"0.{suffix}", file.getvalue() + bytes(1 << 16))
     content = bytearray(path.read_bytes())

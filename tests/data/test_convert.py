@@ -8,8 +8,10 @@ import zipfile
 import numpy as np
 import pytest
 from data.conversions import broken_set, content, made, read
-from data.pictures import encoded, folder, noise, numbered
+from data.images import encoded, folder, noise, numbered, png16
 from PIL import Image
+
+from afgan_jax.data import inspect
 
 
 def cmyk():
@@ -50,7 +52,7 @@ def test_what_is_converted_can_be_trained_on(tmp_path, out):
         ("plain.ppm", encoded(noise(), "ppm"), "RGB"),
     ],
 )
-def test_every_kind_of_picture_becomes_rgb_among_rgb(tmp_path, name, file, mode):
+def test_every_kind_of_image_becomes_rgb_among_rgb(tmp_path, name, file, mode):
     source = folder(tmp_path / "in", {name: file, "z.png": encoded(noise())})
     report = made(source, tmp_path / "out")
     assert not report.skipped
@@ -230,3 +232,61 @@ def test_a_zip_is_a_source_like_its_folder(tmp_path):
     made(source, tmp_path / "a.zip")
     made(tmp_path / "in.zip", tmp_path / "b.zip")
     assert content(tmp_path / "a.zip") == content(tmp_path / "b.zip")
+
+
+def deep(bits, name="png"):
+    """A grey image of 16 bits that uses the lowest `bits`."""
+    values = np.linspace(0, 2**bits - 1, 64).astype(np.uint16).reshape(8, 8)
+    return encoded(values, name)
+
+
+def test_images_of_16_bits_that_use_12_are_told_and_can_be_bright(tmp_path):
+    files = {"a.png": deep(16), "b.png": deep(12), "c.tif": deep(12, "tiff")}
+    files |= {"black.png": encoded(np.zeros([8, 8], np.uint16))}
+    files |= {"night.png": encoded(np.full([8, 8], 3, np.uint8))}
+    source = folder(tmp_path / "in", files)
+    assert made(source, tmp_path / "16").dark == ("b.png", "c.tif")
+    assert made(source, tmp_path / "12", depth=12).dark == ()
+    images = read(tmp_path / "12")[0]
+    np.testing.assert_array_equal(images[1], images[3])
+    assert images[1].max() == 255
+    refused("depth=20 must be from 9 to 16", source, tmp_path / "x", depth=20)
+
+
+def test_deep_colours_have_no_other_depth(tmp_path):
+    files = {"a.png": png16(), "b.png": deep(12)}
+    source = folder(tmp_path / "in", files)
+    assert made(source, tmp_path / "16").skipped == ()
+    ((name, reason),) = made(source, tmp_path / "12", depth=12).skipped
+    assert name == "a.png" and reason.startswith("depth=12 is for grey images: of RGB;")
+
+
+def test_the_first_of_several_frames_is_told(tmp_path):
+    frames = [Image.fromarray(noise(seed=seed)) for seed in range(3)]
+    kinds = {"a.gif": "gif", "b.png": "png", "c.tif": "tiff", "d.mpo": "mpo"}
+    more = {"save_all": True, "append_images": frames[1:]}
+    files = {name: encoded(frames[0], kind, **more) for name, kind in kinds.items()}
+    source = folder(tmp_path / "in", files | {"e.gif": encoded(frames[0], "gif")})
+    assert made(source, tmp_path / "out").several == ("a.gif", "b.png", "c.tif")
+
+
+def test_large_images_are_named_and_can_be_allowed(tmp_path, monkeypatch, recwarn):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)  # Pillow refuses 81 and more
+    files = {"wide.png": encoded(noise((24, 8))), "z.png": encoded(noise())}
+    source = folder(tmp_path / "in", files)
+    report = made(source, tmp_path / "a", size=(8, 8), fit="crop", max_pixels=100)
+    why = "it is 24x8, more pixels than max_pixels=100"
+    assert report.skipped == (("wide.png", why),)
+    report = made(source, tmp_path / "b", size=(8, 8), fit="crop", max_pixels=192)
+    assert report.converted == 2 and Image.MAX_IMAGE_PIXELS == 40 and not recwarn
+    (broken,) = inspect.inspect(source).broken
+    assert "wide.png cannot be read (it has more than 80 pixels)" in broken
+    assert not recwarn
+
+
+def test_a_damaged_description_of_an_image_is_no_fault(tmp_path, recwarn):
+    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
+    file = encoded(noise(), "jpeg", exif=exif)
+    source = folder(tmp_path / "in", {"a.jpg": file})
+    assert made(source, tmp_path / "out").converted == 1
+    assert not inspect.inspect(source).broken and not recwarn

@@ -1,4 +1,4 @@
-"""Detectors of defects, on pictures without them and on the same pictures with them.
+"""Detectors of defects, on images without them and on the same images with them.
 
 Images are tiles of the Earth and of a photograph, properly shrunk. What counts is
 how many of them are flagged: the bounds are what was measured, and a little room.
@@ -54,7 +54,7 @@ def photographs():
 
 
 @pytest.fixture(params=["earths", "photographs"])
-def pictures(request):
+def images(request):
     return request.getfixturevalue(request.param)
 
 
@@ -84,23 +84,23 @@ def told(defect, images):
 
 
 @pytest.mark.parametrize("defect", defects.DETECTORS)
-def test_pictures_without_a_defect_are_let_pass(pictures, defect):
-    flagged, judged = told(defect, pictures)
+def test_images_without_a_defect_are_let_pass(images, defect):
+    flagged, judged = told(defect, images)
     # Of the photograph's tiles some are out of focus, which is no finer than upscaled.
     assert flagged <= (0.08 if defect == "upscaled" else 0.02)
     assert judged >= 0.7
 
 
 @pytest.mark.parametrize("filter", [LANCZOS, BICUBIC, BILINEAR, NEAREST])
-def test_pictures_upscaled_by_two_are_flagged(pictures, filter):
-    flagged, judged = told("upscaled", [upscaled(image, filter) for image in pictures])
+def test_images_upscaled_by_two_are_flagged(images, filter):
+    flagged, judged = told("upscaled", [upscaled(image, filter) for image in images])
     assert flagged >= 0.9
     assert judged >= (0.99 if filter == NEAREST else 0.25)
 
 
 @pytest.mark.parametrize("crop", [0, 5])
-def test_strong_jpeg_is_flagged_wherever_its_blocks_begin(pictures, crop):
-    flagged, judged = told("blocked", [as_jpeg(image, 30, crop) for image in pictures])
+def test_strong_jpeg_is_flagged_wherever_its_blocks_begin(images, crop):
+    flagged, judged = told("blocked", [as_jpeg(image, 30, crop) for image in images])
     assert flagged >= (0.8 if crop == 0 else 0.5) and judged == 1
 
 
@@ -125,8 +125,8 @@ def test_what_is_shrunk_without_a_filter_is_flagged(globe, earths, photographs):
 
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize(("share", "level"), [(0.75, 0), (0.9, 255), (0.5, 40)])
-def test_bars_are_flagged_and_nothing_else_for_them(pictures, share, level, turned):
-    barred = [between_bars(image, share, level, turned) for image in pictures]
+def test_bars_are_flagged_and_nothing_else_for_them(images, share, level, turned):
+    barred = [between_bars(image, share, level, turned) for image in images]
     assert told("letterboxed", barred)[0] >= 0.9  # dark sea is no jump from dark bars
     assert told("blocked", barred)[0] <= 0.1
 

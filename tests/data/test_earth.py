@@ -93,7 +93,7 @@ def built(tmp_path_factory):
         return earth.build(cache, 32), earth.build(cache, 16)
 
 
-def test_tiles_are_varied_pictures_of_land_and_coast(built):
+def test_tiles_are_varied_images_of_land_and_coast(built):
     tiles = Archive.open(built[0], resolution=32)
     images = np.stack([image for image, _ in tiles]).astype(float)
     assert tiles.channels == 3 and 80 < len(tiles) < 150
@@ -151,6 +151,6 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(
         earth.build(tmp_path)
 
 
-def test_resolutions_beyond_the_picture_are_refused(tmp_path):
+def test_resolutions_beyond_the_map_are_refused(tmp_path):
     with pytest.raises(ValueError, match="resolution=256 must be 16 to 128"):
         earth.build(tmp_path, 256)

@@ -5,7 +5,7 @@ import shlex
 
 import numpy as np
 import pytest
-from data.pictures import encoded, folder, noise, numbered
+from data.images import encoded, folder, noise, numbered
 from PIL import Image
 
 from afgan_jax.assembly import settings as assembled
@@ -14,7 +14,7 @@ from afgan_jax.runs import config
 
 
 def smooth(seed, size=32):
-    """A picture without defects: noise of a photograph's spectrum."""
+    """An image without defects: noise of a photograph's spectrum."""
     f = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None])
     spectrum = np.fft.fft2(np.random.RandomState(seed).randn(size, size))
     spectrum /= (f + 1 / size) ** 1.8
@@ -47,7 +47,7 @@ def test_a_good_archive_has_no_faults(tmp_path):
 def test_what_archive_refuses_is_found_all_at_once(tmp_path):
     files = {f"{i}.png": encoded(noise(seed=i)) for i in range(3)}
     files |= {"3.png": encoded(noise(channels=1)), "4.png": encoded(noise((9, 9)))}
-    files |= {"5.png": b"no picture", "6.png": files["1.png"]}
+    files |= {"5.png": b"no image", "6.png": files["1.png"]}
     files["dataset.json"] = b'{"labels": [["0.png", 0]]}'
     path = folder(tmp_path / "a", files)
     lines = "\n".join(said(path))
@@ -60,7 +60,7 @@ def test_what_archive_refuses_is_found_all_at_once(tmp_path):
     assert cannot.startswith("cannot be trained on as it is")
 
 
-def test_pictures_are_equal_by_pixels_not_by_files(tmp_path):
+def test_images_are_equal_by_pixels_not_by_files(tmp_path):
     image = Image.fromarray(noise())
     one, other = encoded(image), encoded(image, compress_level=0)
     grey = encoded(noise((24, 8), 1))  # the same bytes in another shape

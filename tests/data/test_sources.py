@@ -12,7 +12,7 @@ import tempfile
 import fsspec
 import numpy as np
 import pytest
-from data.pictures import encoded, folder, noise, numbered
+from data.images import encoded, folder, noise, numbered
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
@@ -83,7 +83,7 @@ def cifar_files(images, classes):
 def test_cifar_is_read_with_the_names_of_its_classes(tmp_path, protocol):
     images = np.stack([noise((32, 32), seed=seed) for seed in range(10)])
     classes = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
-    files = cifar_files(images, classes)
+    files = cifar_files(images, classes) | {"._data_batch_1": b"left by a Mac"}
     path = cifar(tmp_path / "cifar-10-python.tar.gz", files, protocol)
     source = sources.open_source(path)
     assert source.table.class_names == ("plane", "car", "bird")
@@ -117,7 +117,7 @@ class TinyShapes(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
 
     def _info(self):
-        features = {"picture": tfds.features.Image(shape=(None, None, 3))}
+        features = {"photo": tfds.features.Image(shape=(None, None, 3))}
         features["kind"] = tfds.features.ClassLabel(names=["disc", "bar"])
         features = tfds.features.FeaturesDict(features)
         return self.dataset_info_from_configs(features=features)
@@ -131,7 +131,7 @@ class TinyShapes(tfds.core.GeneratorBasedBuilder):
             pixels = np.full([8, 8, 3], 10 * i, np.uint8)
             Image.fromarray(pixels).save(file, format="PNG")
             file.seek(0)
-            yield i, {"picture": file, "kind": i % 2}
+            yield i, {"photo": file, "kind": i % 2}
 '''
 
 
@@ -190,13 +190,13 @@ class Bucket(DirFileSystem):
 
 @pytest.fixture
 def bucket(tmp_path, monkeypatch):
-    """The folder that is gs://pictures."""
+    """The folder that is gs://images."""
     top = tmp_path / "cloud"
-    (top / "pictures").mkdir(parents=True)
+    (top / "images").mkdir(parents=True)
     files = Bucket(path=str(top), fs=LocalFileSystem(auto_mkdir=True))
     monkeypatch.setattr(fsspec, "filesystem", lambda name, **_: files)
     sources.epath.gpath.backend_lib.fsspec_backend._get_filesystem.cache_clear()
-    yield top / "pictures"
+    yield top / "images"
     sources.epath.gpath.backend_lib.fsspec_backend._get_filesystem.cache_clear()
 
 
@@ -204,21 +204,21 @@ def bucket(tmp_path, monkeypatch):
 @pytest.mark.parametrize("zipped", [False, True])
 def test_buckets_are_as_good_as_folders(tmp_path, bucket, out, zipped):
     numbered(bucket / "in", 3, names="sub/{}.png")
-    source = "gs://pictures/in"
+    source = "gs://images/in"
     if zipped:
-        convert.convert(sources.open_source(source), "gs://pictures/in.zip")
+        convert.convert(sources.open_source(source), "gs://images/in.zip")
         source += ".zip"
-    convert.convert(sources.open_source(source), f"gs://pictures/{out}", size=(4, 4))
+    convert.convert(sources.open_source(source), f"gs://images/{out}", size=(4, 4))
     convert.convert(sources.open_source(bucket / "in"), tmp_path / out, size=(4, 4))
     far, near = (
-        archive.Archive.open(top + out) for top in ("gs://pictures/", f"{tmp_path}/")
+        archive.Archive.open(top + out) for top in ("gs://images/", f"{tmp_path}/")
     )
     for (image, _), (expected, _) in zip(far, near, strict=True):
         np.testing.assert_array_equal(image, expected)
     if out == "a.zip":
         assert (bucket / out).read_bytes() == (tmp_path / out).read_bytes()
-    with pytest.raises(ValueError, match=f"gs://pictures/{out} exists"):
-        convert.convert(sources.open_source(source), f"gs://pictures/{out}")
+    with pytest.raises(ValueError, match=f"gs://images/{out} exists"):
+        convert.convert(sources.open_source(source), f"gs://images/{out}")
 
 
 @pytest.mark.parametrize("out", ["a", "a.zip"])
@@ -236,10 +236,10 @@ def test_a_failed_upload_leaves_nothing_there_and_can_go_on(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copyfileobj", full)
         with pytest.raises(OSError, match="quota"):
-            convert.convert(source, f"gs://pictures/{out}")
+            convert.convert(source, f"gs://images/{out}")
     assert not list(bucket.iterdir())
-    assert convert.convert(source, f"gs://pictures/{out}").resumed == 3
-    assert len(archive.Archive.open(f"gs://pictures/{out}")) == 3
+    assert convert.convert(source, f"gs://images/{out}").resumed == 3
+    assert len(archive.Archive.open(f"gs://images/{out}")) == 3
     assert not list(tmp_path.glob(".*"))
 
 
@@ -253,6 +253,6 @@ def test_a_missing_library_for_a_bucket_is_named(monkeypatch):
         sources.open_source("gs://b/a")
 
 
-def test_pictures_of_an_unknown_kind_are_no_pictures(tmp_path):
+def test_files_of_an_unknown_kind_are_no_images(tmp_path):
     folder(tmp_path, {"a.png": encoded(noise()), "b.psd": b"", "._a.png": b""})
     assert sources.open_source(tmp_path).images == ("a.png",)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from data.pictures import noise
+from data.images import noise
 from PIL import Image
 
 from afgan_jax.data import sources, transforms
@@ -65,6 +65,21 @@ def test_sixteen_bits_keep_the_higher_eight():
     for scale in (257, 256):  # white at 65535, as it should be, or at 65280
         grey = shown(Image.fromarray(levels * scale), 1)
         np.testing.assert_array_equal(grey, levels)
+
+
+@pytest.mark.parametrize("depth", [9, 10, 12, 14, 16])
+def test_fewer_bits_in_use_become_all_eight(depth):
+    values = np.arange(256, dtype=np.uint16)[None] << (depth - 8)
+    grey = np.asarray(transforms.to_eight_bits(Image.fromarray(values), 1, "", depth))
+    np.testing.assert_array_equal(grey, np.arange(256)[None])
+    more = Image.fromarray(np.uint16([[65535]]))
+    assert np.asarray(transforms.to_eight_bits(more, 1, "", depth)) == 255
+
+
+@pytest.mark.parametrize("depth", [0, 8, 17])
+def test_other_depths_are_refused(depth):
+    with pytest.raises(ValueError, match=f"depth={depth} must be from 9 to 16"):
+        transforms.check_depth(depth)
 
 
 def test_cmyk_has_the_colours_of_ink():

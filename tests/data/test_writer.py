@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from data.conversions import broken_set, content, made, read
-from data.pictures import encoded, noise, numbered
+from data.images import encoded, noise, numbered
 
 from afgan_jax.data import writer
 

@@ -1,5 +1,6 @@
 """State dicts come back as arrays; files made to harm run nothing."""
 
+import hashlib
 import pickle
 import zipfile
 
@@ -146,3 +147,25 @@ def test_compressed_members_and_what_is_no_tensor_are_refused(tmp_path):
         tensors.read_state_dict(tmp_path / "b.pth")
     with pytest.raises(FileNotFoundError):
         tensors.read_state_dict(tmp_path / "none.pth")
+
+
+@pytest.mark.parametrize("opcode", [b"r\xff\xff\xff\x7f", b"p99999999\n", b"q\xff"])
+def test_a_memo_with_gaps_is_refused(opcode, tmp_path):
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x03]" + opcode + b".")
+    with pytest.raises(ValueError, match="is none of"):
+        persistence.read(tmp_path / "a.pkl")
+
+
+def test_a_digest_beside_a_file_is_compared(tmp_path):
+    path = tmp_path / "a.pth"
+    forge.write_zip(path, ARRAYS)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (tmp_path / "a.pth.sha256").write_text(f"{digest}  a.pth\n")
+    assert list(tensors.read_state_dict(path)) == list(ARRAYS)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"a\.pth is not .*: its sha256 is .*a\.pth\.sha"
+    ):
+        tensors.read_state_dict(path)

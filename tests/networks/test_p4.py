@@ -130,7 +130,7 @@ def unmoved_and_turned(**settings):
 
 
 def error(found, expected):
-    """Worst difference, in units of how much `expected` varies over a picture."""
+    """Worst difference, in units of how much `expected` varies over an image."""
     return np.abs(found - expected).max() / np.std(expected, axis=(1, 2)).mean()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
-from afgan_jax.networks import lowpass, plan
+from afgan_jax.networks import layered, lowpass
 
 # Powers of two, multiples of them, odd numbers, primes, and the limits.
 RESOLUTIONS = [16, 17, 24, 31, 32, 48, 64, 75, 96, 100, 101, 127, 128, 160, 192, 250]
@@ -145,7 +145,7 @@ def test_specs_are_constants():
 
 def test_describe_has_a_line_for_each_layer():
     layers = tiny.make_plan(resolution=64, **CONFIGS["r"])
-    lines = plan.describe(layers).splitlines()[1:]
+    lines = layered.describe(layers).splitlines()[1:]
     assert [line.split()[0] for line in lines] == [spec.name for spec in layers]
     assert sum("radial" in line for line in lines) == 12
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from afgan_jax.cli import dataset
+from afgan_jax.cli.dataset import convert as verb
 from afgan_jax.data import convert, sources
 from afgan_jax.signal import pixels
 from afgan_jax.viz import grid
@@ -42,7 +42,7 @@ def options(case, labels):
     official.only(given, ("transform", "resolution", "max-images"), "options")
     ours = {"fit": FITS[given["transform"]] if "transform" in given else None}
     if "resolution" in given:
-        ours["size"] = dataset.size(given["resolution"])
+        ours["size"] = verb.size(given["resolution"])
         ours["fit"] = ours["fit"] or "stretch"
     if "max-images" in given:
         ours["max_images"] = int(given["max-images"])

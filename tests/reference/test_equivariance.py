@@ -1,4 +1,4 @@
-"""Recorded motions of pictures, and equivariance measured by the recorded program."""
+"""Recorded motions of images, and equivariance measured by the recorded program."""
 
 import functools
 
@@ -26,14 +26,14 @@ def arrays() -> official.Arrays:
     return official.Arrays("equivariance", "equivariance.npz")
 
 
-def picture(name):
+def image(name):
     return official.nhwc(arrays()[name].astype(np.float32))
 
 
 def check_moved(key, found, out="out", mask="mask"):
-    want = picture(f"{key}/{out}")
+    want = image(f"{key}/{out}")
     np.testing.assert_allclose(found[0], want, atol=1e-4)
-    masks = found[1], picture(f"{key}/{mask}")
+    masks = found[1], image(f"{key}/{mask}")
     np.testing.assert_array_equal(*(np.broadcast_to(m, want.shape) for m in masks))
 
 
@@ -83,9 +83,9 @@ RUNNERS = {
 
 
 @pytest.mark.parametrize("case", INDEX["cases"], ids=lambda c: c["key"])
-def test_pictures_are_moved_as_recorded(case):
+def test_images_are_moved_as_recorded(case):
     assert case["op"] in RUNNERS, f"no runner for {case['op']!r} ({case['key']})"
-    x = picture("input/" + case["input"]) if "input" in case else None
+    x = image("input/" + case["input"]) if "input" in case else None
     RUNNERS[case["op"]](case, x)
 
 
@@ -118,8 +118,8 @@ def check_sums(found, want):
 @pytest.mark.parametrize("case", MEASURED, ids=lambda c: c["key"])
 def test_recorded_renders_score_as_recorded(case):
     renders = ["orig", *(KINDS[kind][0] for kind in kinds(case))]
-    left = iter([picture(f"{case['key']}/batch0/{name}") for name in renders])
-    size = len(picture(f"{case['key']}/batch0/orig"))
+    left = iter([image(f"{case['key']}/batch0/{name}") for name in renders])
+    size = len(image(f"{case['key']}/batch0/orig"))
     amounts = {kind: recorded(case, kind)[1][:size] for kind in kinds(case)}
     sums = equivariance.sample_errors(lambda *_: next(left), amounts, batch_size=size)
     for kind in kinds(case):

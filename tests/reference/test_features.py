@@ -70,7 +70,7 @@ if CASES:
             official.assert_close(actual, arrays[f"{key}/{tap}"], 3e-6, f"{key}/{tap}")
 
     @cases("inception/")
-    def test_pictures_are_resized_exactly(case, arrays):
+    def test_images_are_resized_exactly(case, arrays):
         key, start = case["key"], "resized_normalised_every"
         for step, expected in arrays.under(f"{key}/{start}").items():
             x = resize.as_rgb(images(arrays, f"{key}/input")[: len(expected)])

@@ -78,7 +78,7 @@ def messages(caplog):
 def test_a_new_run_states_its_config_and_has_no_checkpoint(tmp_path):
     with run_directory.Run.create_or_open(tmp_path / "a" / "b", CONFIG) as run:
         assert run.latest_step() is None
-        assert json.loads((run.path / "config.json").read_text()) == CONFIG
+        assert run_directory.Run.open(run.path).config == CONFIG
         with pytest.raises(ValueError, match="there is no checkpoint in"):
             run.restore(abstract(state(0)))
 
@@ -97,7 +97,7 @@ def test_another_config_is_refused_and_the_differences_named(tmp_path):
     with pytest.raises(ValueError, match="generator.resolution: 16 -> 32") as error:
         run_directory.Run.create_or_open(tmp_path, other)
     assert "total_kimg" not in str(error.value) and "\n" not in str(error.value)
-    assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
+    assert run_directory.Run.open(tmp_path).config == CONFIG
 
 
 OLD = """is of another version of this program: config section 'generator.synthesis' is
@@ -125,7 +125,7 @@ def test_a_run_that_has_trained_nothing_yet_takes_another_config(tmp_path):
     corrected = {"generator": {"resolution": 32}, "train": CONFIG["train"]}
     run_directory.Run.check(tmp_path, corrected)
     run_directory.Run.create_or_open(tmp_path, corrected).close()
-    assert json.loads((tmp_path / "config.json").read_text()) == corrected
+    assert run_directory.Run.open(tmp_path).config == corrected
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_how_long_a_run_goes_on_may_change(tmp_path):
     longer = {**CONFIG, "train": {"batch": 4, "total_kimg": 9.0}}
     with run_directory.Run.create_or_open(tmp_path, longer) as run:
         assert run.latest_step() == 2
-    assert json.loads((tmp_path / "config.json").read_text()) == longer
+    assert run_directory.Run.open(tmp_path).config == longer
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
@@ -328,6 +328,21 @@ def test_a_reader_falls_back_without_moving_anything(tmp_path):
         with pytest.raises(ValueError, match="checkpoint 2 is damaged"):
             run.restore(abstract(state(0)), 2)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_reader_is_told_of_an_incomplete_checkpoint(tmp_path, messages):
+    saved_run(tmp_path)
+    for step in "21":
+        (tmp_path / "checkpoints" / step / "state" / "manifest.ocdbt").unlink()
+        with run_directory.Run.open(tmp_path) as run:
+            if step == "2":
+                assert run.restore(abstract(state(0)))[0] == 1
+                assert messages() == [
+                    "checkpoint 2 is incomplete; continuing from step 1"
+                ]
+            else:
+                with pytest.raises(ValueError, match="none of .* is complete"):
+                    run.restore(abstract(state(0)))
 
 
 def test_no_undamaged_checkpoint_is_an_error_that_moves_nothing(tmp_path):
@@ -622,6 +637,19 @@ def test_resuming_drops_the_lines_beyond_the_checkpoint(tmp_path):
     assert [line["nimg"] for line in lines] == [0, 100, 200, 300]
     assert lines[0]["loss"] == 0.5 and lines[3]["loss"] is None
     assert all(line["timestamp"] > 0 for line in lines)
+
+
+def test_small_files_that_were_damaged_are_left_out_or_named(tmp_path):
+    with run_directory.Run.create_or_open(tmp_path, CONFIG) as run:
+        for nimg in (0, 100):
+            run.append_stats({"nimg": nimg})
+        file = run.path / "stats.jsonl"
+        file.write_bytes(b"\xff" + file.read_bytes())
+        assert run.truncate_stats(200) == 1
+        for content in (b"\xff", b"[", b"1"):
+            (tmp_path / run_directory.CLASSES).write_bytes(content)
+            with pytest.raises(ValueError, match=r"classes\.json (is not|holds no)"):
+                run.class_names()
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path):

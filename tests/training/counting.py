@@ -11,7 +11,7 @@ from afgan_jax.training import phases, state, step
 BATCH = 4
 
 
-class NoPictures:
+class NoSamples:
     def reals(self):
         return None
 

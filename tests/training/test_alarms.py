@@ -90,7 +90,7 @@ def test_every_setting_that_advice_names_exists():
         assert key in known[section], f"{section}.{key}"
 
 
-class NoPictures:
+class NoSamples:
     def reals(self):
         return None
 
@@ -127,7 +127,7 @@ def test_run_whose_gradients_break_trains_on_and_says_so(tmp_path, monkeypatch, 
     with run_directory.Run.create_or_open(tmp_path, settings) as run:
         options = settings["train"] | {"tick_kimg": 0.016, "total_kimg": 0.048}
         state = loop.train(
-            run, program(settings), noise, NoPictures(), batch_size=8, **options
+            run, program(settings), noise, NoSamples(), batch_size=8, **options
         )
     text = capsys.readouterr().err
     lines = [json.loads(x) for x in (tmp_path / "stats.jsonl").read_text().splitlines()]

@@ -45,8 +45,8 @@ def labelled(path, labels) -> str:
 
 
 def pixels(path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture, float)
+    with Image.open(path) as image:
+        return np.asarray(image, float)
 
 
 SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("multi-hot", "vectors")]
@@ -59,12 +59,12 @@ def test_labels_of_every_kind_are_trained_on_and_generate(kind, tmp_path, capsys
     smoke.train(tmp_path / "run", settings(images, 0.016, **USED, **CHEAP))
     said = capsys.readouterr().err
     assert f"labels: {line}" in said and "WARNING" not in said
-    pictures = []
+    grids = []
     for flag in (one, other):
         folders = [f"--run={tmp_path / 'run'}", f"--outdir={tmp_path / 'out'}"]
         assert main(["generate", *folders, "--seeds=0-1", "--batch=2", flag]) == 0
-        pictures.append(pixels(tmp_path / "out" / "grid.png"))
-    assert not np.array_equal(pictures[0], pictures[1])
+        grids.append(pixels(tmp_path / "out" / "grid.png"))
+    assert not np.array_equal(grids[0], grids[1])
 
 
 def begin(monkeypatch, images, workdir, **overrides):
@@ -131,3 +131,16 @@ def test_networks_of_other_labels_are_refused(
     with pytest.raises(ValueError, match=message):
         begin(monkeypatch, images, tmp_path / "run", **overrides)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_a_set_holds_and_is_not_trained_on_is_told(monkeypatch, tmp_path, capsys):
+    images = labelled(tmp_path / "set.zip", None)
+    with zipfile.ZipFile(images, "a") as more:
+        for name in ("a.heic", "labels.csv"):
+            more.writestr(name, b"")
+    begin(monkeypatch, images, tmp_path / "run")
+    warnings = [x for x in capsys.readouterr().err.splitlines() if "WARNING" in x]
+    assert [line.partition("not used: ")[2] for line in warnings] == [
+        "1 HEIC (a.heic; pip install pillow-heif)",
+        "files that may hold labels: labels.csv",
+    ]

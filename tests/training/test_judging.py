@@ -25,7 +25,7 @@ def train(folder, steps: int, evaluate):
             run,
             counting.program(devices=jax.devices()[:1]),
             counting.batches,
-            counting.NoPictures(),
+            counting.NoSamples(),
             evaluate,
             batch_size=counting.BATCH,
             total_kimg=steps * counting.BATCH / 1000,

@@ -1,5 +1,7 @@
 """Whole runs through the command line: resumed, interrupted, spread over processes."""
 
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -7,7 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
+import zipfile
 
 import jax
 import jax.numpy as jnp
@@ -57,8 +61,8 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
     assert set(stats["Loss/D/loss"]) == {"num", "mean", "std"}
     p = [json.loads(line)["Progress/augment"]["mean"] for line in lines]
     assert p[0] == 0 and p[-1] == pytest.approx(float(whole["['augment']['p']"]))
-    with Image.open(tmp_path / "parts" / "fakes000000.png") as picture:
-        assert picture.size == (4 * 16, 2 * 16)
+    with Image.open(tmp_path / "parts" / "fakes000000.png") as image:
+        assert image.size == (4 * 16, 2 * 16)
 
 
 def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
@@ -76,9 +80,9 @@ def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
         folders = [f"--run={tmp_path / 'run'}", f"--outdir={folder}"]
         assert cli_main([*verb.split(), *folders, *flags]) == 0
     with Image.open(tmp_path / "generate" / "seed0005.png") as file:
-        picture = np.asarray(file)
+        image = np.asarray(file)
     # The same latent in another batch: rounding may cross one of 256 steps.
-    assert np.abs(picture.astype(int) - expected).max() <= 1
+    assert np.abs(image.astype(int) - expected).max() <= 1
     assert "filters off" in capsys.readouterr().out
     measured = json.loads((tmp_path / "equivariance" / "equivariance.json").read_text())
     assert measured["samples"] == 4
@@ -243,6 +247,60 @@ def test_stopped_run_saves_and_ends_well(images, tmp_path):
     kimg = re.search(r"stopping: saving at (\S+) kimg", finish(process)).group(1)
     steps = run_directory.Run.open(tmp_path).checkpoints.steps()
     assert steps == [round(float(kimg) * 1000) / 8]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_screen_that_is_gone_loses_nothing(images, tmp_path, is_terminal):
+    """The reader of a pipe ends before Ctrl-C; a terminal is closed (SIGHUP)."""
+    screen, end = os.openpty() if is_terminal else os.pipe()
+    options = ["--config.train.total_kimg=100", "--config.train.tick_kimg=0.2"]
+    process = subprocess.Popen(
+        command(images, tmp_path, *options, "--config.checkpoints.keep=1"),
+        stdin=subprocess.DEVNULL,
+        stdout=end,
+        stderr=end,
+        cwd=ROOT,
+        start_new_session=True,
+        # It becomes the terminal's process, which hears when it is closed.
+        preexec_fn=(lambda: fcntl.ioctl(1, termios.TIOCSCTTY)) if is_terminal else None,
+    )
+    os.close(end)
+    stats = tmp_path / "stats.jsonl"
+    deadline = time.monotonic() + 200
+    while not (stats.exists() and stats.read_text().count("\n") > 1):
+        assert process.poll() is None and time.monotonic() < deadline
+        os.set_blocking(screen, False)
+        with contextlib.suppress(BlockingIOError):
+            os.read(screen, 1 << 16)
+        time.sleep(0.1)
+    os.close(screen)
+    if not is_terminal:
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    (step,) = run_directory.Run.open(tmp_path).steps()
+    assert 8 * step >= json.loads(stats.read_text().splitlines()[-1])["nimg"]
+
+
+@pytest.mark.slow
+def test_an_image_that_vanishes_ends_it_with_a_checkpoint(images, tmp_path):
+    with zipfile.ZipFile(images) as file:
+        file.extractall(tmp_path / "set")
+    options = ["--config.train.total_kimg=100", "--config.train.tick_kimg=0.2"]
+    process = start(command(tmp_path / "set", tmp_path / "run", *options), devices=1)
+    stats = tmp_path / "run" / "stats.jsonl"
+    deadline = time.monotonic() + 200
+    while not (stats.exists() and stats.read_text().count("\n") > 1):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    lost = next((tmp_path / "set").glob("*/*.png"))
+    lost.unlink()
+    out = finish(process, code=1)
+    (line,) = (line for line in out.splitlines() if line.startswith("error: "))
+    kimg = float(re.search(r"saved at (\S+) kimg", line).group(1))
+    assert lost.name in line and "Traceback" not in out
+    steps = run_directory.Run.open(tmp_path / "run").steps()
+    assert steps[-1] == round(kimg * 1000) / 8
 
 
 @pytest.mark.parametrize(

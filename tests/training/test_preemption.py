@@ -19,7 +19,7 @@ def train(folder, steps: int, batches=counting.batches, **program):
             run,
             counting.program(**{"devices": jax.devices()[:1]} | program),
             batches,
-            counting.NoPictures(),
+            counting.NoSamples(),
             batch_size=counting.BATCH,
             total_kimg=steps * counting.BATCH / 1000,
         )
@@ -110,7 +110,7 @@ def test_the_host_is_at_most_one_step_ahead_of_the_devices(tmp_path):
             run,
             program,
             counting.batches,
-            counting.NoPictures(),
+            counting.NoSamples(),
             batch_size=counting.BATCH,
             total_kimg=0.04,
         )
@@ -123,12 +123,12 @@ from afgan_jax.cli import train
 folder, index, address = sys.argv[1:]
 import jax
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
-train.join(address, 2, int(index))
 from training import counting, test_preemption
 batches = counting.batches
 if index == "1":
     batches = test_preemption.signalled(5, test_preemption.signal.SIGTERM)
-state = test_preemption.train(folder, 100, batches, devices=None)
+with train.join(address, 2, int(index)):
+    state = test_preemption.train(folder, 100, batches, devices=None)
 print("STOPPED", state.step)
 """
 
@@ -145,8 +145,9 @@ def test_a_signal_to_one_of_two_processes_stops_both_at_one_step(tmp_path):
 
 @pytest.mark.slow
 def test_sigterm_ends_a_process_of_a_job_before_training(tmp_path):
-    code = f"from afgan_jax.cli import train; train.join('{free_address()}', 1, 0)\n"
-    code += "import os, signal, time; os.kill(os.getpid(), signal.SIGTERM)\n"
-    child = python(code + "time.sleep(9)")
+    code = "import os, signal, time; from afgan_jax.cli import train\n"
+    code += f"with train.join('{free_address()}', 1, 0):\n"
+    code += "    os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)"
+    child = python(code)
     out, _ = child.communicate()
     assert child.returncode == -signal.SIGTERM, out

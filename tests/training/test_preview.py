@@ -1,4 +1,4 @@
-"""train --preview-augment: a picture in a run directory that can still be trained."""
+"""train --preview-augment: an image in a run directory that can still be trained."""
 
 import pathlib
 
@@ -38,11 +38,11 @@ def command(images, workdir, *flags):
 def rows_of(path):
     """The four rows of images of a preview, captions left out."""
     with Image.open(path) as file:
-        picture = np.asarray(file)
+        image = np.asarray(file)
     step = grid.CAPTION_HEIGHT + SIZE + 2 * GAP
-    assert picture.shape[0] == 4 * step and picture.shape[1] >= COUNT * (SIZE + GAP)
+    assert image.shape[0] == 4 * step and image.shape[1] >= COUNT * (SIZE + GAP)
     starts = [i * step + grid.CAPTION_HEIGHT + GAP for i in range(4)]
-    rows = [picture[start : start + SIZE, : COUNT * (SIZE + GAP)] for start in starts]
+    rows = [image[start : start + SIZE, : COUNT * (SIZE + GAP)] for start in starts]
     cells = np.stack(rows).reshape(4, SIZE, COUNT, SIZE + GAP, 3)
     return cells[:, :, :, :SIZE].astype(int).swapaxes(1, 2)
 

@@ -1,4 +1,4 @@
-"""The report of a tick: its line, its statistics, its pictures."""
+"""The report of a tick: its line, its statistics, its samples."""
 
 import json
 import re
@@ -97,7 +97,7 @@ def test_bar_tells_the_same(run, clock, monkeypatch):
     )
 
 
-def test_pictures_reach_tensorboard_byte_by_byte(run, clock):
+def test_samples_reach_tensorboard_byte_by_byte(run, clock):
     report = reports.Report(run, 10_000, 0)
     paths = {"reals": run.path / "reals.png", "fakes": run.path / "fakes000001.png"}
     for value, (name, path) in enumerate(paths.items()):

@@ -14,7 +14,7 @@ P4 = {"generator.synthesis.symmetry": "p4"}
 
 
 @pytest.mark.slow
-def test_p4_trains_and_resumes_and_its_pictures_turn(images, tmp_path, capsys):
+def test_p4_trains_and_resumes_and_its_images_turn(images, tmp_path, capsys):
     run = tmp_path / "parts"
     dry = [f"--config.{name}={value}" for name, value in settings(images, 1).items()]
     dry += ["--config.generator.synthesis.symmetry=p4", "--dry-run"]

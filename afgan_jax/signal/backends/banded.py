@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afgan_jax.signal.operators import FilteredActivation, Resampling
+from afgan_jax.signal.operators import Resampling
 
 # Singular values below this share of the largest are rounding in float32.
 _RANK_TOLERANCE = 1e-7
@@ -27,11 +27,6 @@ def resample(spec: Resampling, x: jax.Array) -> jax.Array:
             term = _along_y(y, _along_x(z, x))
         total = term if total is None else total + term
     return total
-
-
-def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
-    """op.down(activation(op.up(x))), [N H W C] -> [N H2 W2 C]."""
-    return resample(op.down, op.activation(resample(op.up, x)))
 
 
 def separable_terms(

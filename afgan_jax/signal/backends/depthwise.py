@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afgan_jax.signal.operators import FilteredActivation, Resampling
+from afgan_jax.signal.operators import Resampling
 
 
 def resample(spec: Resampling, x: jax.Array) -> jax.Array:
@@ -16,11 +16,6 @@ def resample(spec: Resampling, x: jax.Array) -> jax.Array:
         return _convolve(spec, x, np.asarray(spec.taps), (0, 1))
     y = _convolve(spec, x, np.asarray(spec.taps[0])[:, None], (0,))
     return _convolve(spec, y, np.asarray(spec.taps[1])[None, :], (1,))
-
-
-def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
-    """op.down(activation(op.up(x))), [N H W C] -> [N H2 W2 C]."""
-    return resample(op.down, op.activation(resample(op.up, x)))
 
 
 def _convolve(spec, x, taps, axes: tuple[int, ...]):

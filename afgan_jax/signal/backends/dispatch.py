@@ -30,6 +30,15 @@ from afgan_jax.signal.backends import (
 )
 
 
+def _composed_of(resample: Callable) -> Callable:
+    """(operator, x) -> operator.down(activation(operator.up(x))), part by part."""
+
+    def filtered(op, x: jax.Array) -> jax.Array:
+        return resample(op.down, op.activation(resample(op.up, x)))
+
+    return filtered
+
+
 def _gradient_of(filtered: Callable) -> Callable:
     """(operator, x, ct) -> the gradient for x of `filtered`, by JAX."""
 
@@ -39,6 +48,12 @@ def _gradient_of(filtered: Callable) -> Callable:
     return gradient
 
 
+# Filtered nonlinearities whose gradient JAX derives.
+_BY_DERIVATIVE = {
+    "banded": _composed_of(banded.resample),
+    "blocks": blocks.filtered,
+    "depthwise": _composed_of(depthwise.resample),
+}
 # operation: {name: function(operator, *arrays)}
 IMPLEMENTATIONS: dict[str, dict[str, Callable]] = {
     "resample": {
@@ -47,17 +62,13 @@ IMPLEMENTATIONS: dict[str, dict[str, Callable]] = {
         "depthwise": depthwise.resample,
     },
     "filtered": {
+        **_BY_DERIVATIVE,
         "polyphase": polyphase_activation.filtered,
-        "banded": banded.filtered,
-        "blocks": blocks.filtered,
-        "depthwise": depthwise.filtered,
         "fused": pallas_tpu.filtered,
     },
     "filtered_gradient": {
+        **{name: _gradient_of(filtered) for name, filtered in _BY_DERIVATIVE.items()},
         "polyphase": polyphase_activation.filtered_vjp,
-        "banded": _gradient_of(banded.filtered),
-        "blocks": _gradient_of(blocks.filtered),
-        "depthwise": _gradient_of(depthwise.filtered),
         "fused": pallas_tpu.filtered_vjp,
     },
     "conv": {"extra_row": cpu_convolution.conv, "xla": xla_convolution.conv},

@@ -1,6 +1,8 @@
 """Images made for tests: pixels, encoded files, folders of them."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -33,3 +35,16 @@ def numbered(path, count, size=(8, 8), names="{}.png"):
     return folder(
         path, {names.format(i): encoded(noise(size, seed=i)) for i in range(count)}
     )
+
+
+def png16():
+    """An RGB image of 16 bits a channel, which PIL cannot write."""
+
+    def chunk(kind, content):
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    rows = zlib.compress(bytes(8 * (1 + 8 * 6)))
+    chunks = [(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)

@@ -1,10 +1,14 @@
-"""Convert images to an archive that can be trained on, or check an archive.
+"""Convert images to an archive that can be trained on.
 
-python -m afgan_jax dataset convert SRC OUT --size=256x256 --fit=crop
-python -m afgan_jax dataset check OUT
+SRC is a folder or zip of images, cifar-10-python.tar.gz or train-images-idx3-ubyte.gz
+as published (or cifar-100, or the t10k of MNIST), or tfds:NAME or tfds:NAME:SPLIT. OUT
+is a new folder, or a zip if its name ends so. Both may be in buckets (gs://...). After
+an interruption the same command resumes from .OUT.KEY.partial beside OUT. Images that
+cannot be read are left out and listed in OUT.skipped.txt.
 """
 
 import sys
+from collections.abc import Iterator
 
 from afgan_jax.cli import flags
 
@@ -37,10 +41,14 @@ Channels = flags.choice(
     "channels", "grey or RGB; auto: grey if all images are", "auto", "1", "3"
 )
 Background = flags.choice("background", "behind what is transparent", "white", "black")
-Workers = flags.count("workers", "threads; default: all cores")
+DEPTH = "bits in use of grey images of 16 bits, such as 12; default: all"
+PIXELS = (
+    "of an image, more are left out; about 8 bytes of memory each, for every worker;"
+    " default: 178956970"
+)
 
 
-def convert(
+def main(
     source: flags.positional("SRC"),
     out: flags.positional("OUT"),
     /,
@@ -51,20 +59,13 @@ def convert(
     labels: flags.text("labels", LABELS) = "auto",
     channels: Channels = "auto",
     background: Background = "white",
+    depth: flags.count("depth", DEPTH) = None,
     max_images: flags.count("max-images", "only the first so many") = None,
-    workers: Workers = None,
+    max_pixels: flags.count("max-pixels", PIXELS) = None,
+    workers: flags.Workers = None,
 ) -> None:
-    """Convert images to an archive that can be trained on.
-
-    SRC is a folder or zip of images, cifar-10-python.tar.gz or
-    train-images-idx3-ubyte.gz as published (or cifar-100, or the t10k of MNIST), or
-    tfds:NAME or tfds:NAME:SPLIT. OUT is a new folder, or a zip if its name ends so.
-    Both may be in buckets (gs://...). After an interruption the same command resumes
-    from .OUT.KEY.partial beside OUT. Images that cannot be read are left out
-    and listed in OUT.skipped.txt.
-    """
     # Here, not on top: --help must not wait for NumPy.
-    from afgan_jax.data import convert, paths, sources, writer
+    from afgan_jax.data import convert, label_files, paths, sources, transforms, writer
 
     writer.check_free(paths.resolve(out))  # before a source that takes long to open
     opened = sources.open_source(source)
@@ -77,21 +78,47 @@ def convert(
         label_source=labels,
         channels=channels,
         background=background,
+        depth=depth or transforms.DEPTH,
         max_images=max_images,
+        max_pixels=max_pixels or convert.MAX_PIXELS,
         workers=workers,
     )
     print(f"{out}: {report.converted} images, {_labels(report.table)}")
     if report.resumed:
         print(f"  {report.resumed} of them from an earlier attempt")
-    if report.table is None and any("/" in name for name in opened.images):
+    if report.table is None and label_files.could_be_classes(opened.images):
         print("  --labels=folders would make its folders classes")
+    for line in _oddities(report):
+        print(f"  {line}", file=sys.stderr)
     if report.skipped:
         listing = paths.resolve(f"{out.rstrip('/')}.skipped.txt")
-        lines = [f"{name}\t{reason}" for name, reason in report.skipped]
-        listing.write_text("\n".join(lines) + "\n")
+        lines = [f"{paths.printable(n)}\t{reason}" for n, reason in report.skipped]
+        text = "\n".join(lines) + "\n"
+        listing.write_bytes(text.encode(errors="surrogateescape"))
         print(f"  {len(lines)} left out, listed in {listing}:", file=sys.stderr)
-        for _, reason in report.skipped[:LISTED]:
-            print(f"    {reason}", file=sys.stderr)
+        for line in lines[:LISTED]:
+            print(f"    {line.replace(chr(9), ': ')}", file=sys.stderr)
+
+
+def _oddities(report) -> Iterator[str]:
+    """Lines on what came out other than it may be meant, or was not used."""
+    from afgan_jax.data import paths
+
+    def some(names):
+        return ", ".join(map(paths.printable, names[:LISTED]))
+
+    if report.dark:
+        yield (
+            f"{len(report.dark)} of 16 bits came out nearly black, such as"
+            f" {some(report.dark)}: if they use fewer bits, convert with --depth=12"
+        )
+    if report.several:
+        yield (
+            f"{len(report.several)} have several frames or pages, of which the first is"
+            f" used, such as {some(report.several)}"
+        )
+    for line in report.left_out:
+        yield f"not used: {line}"
 
 
 def _labels(table) -> str:
@@ -100,24 +127,3 @@ def _labels(table) -> str:
     if table.class_names is not None:
         return f"{len(table.class_names)} classes"
     return "labels"
-
-
-def check(
-    path: flags.positional("SET"),
-    /,
-    *,
-    sample: flags.count("sample", "how many images are judged for defects") = 2000,
-    workers: Workers = None,
-) -> None:
-    """Tell what an archive holds and how to train on it.
-
-    Sizes, modes, duplicates, balance of classes, and whether images look upscaled,
-    blocked by JPEG, aliased or letterboxed; faults begin with "!".
-    """
-    from afgan_jax.data import advice, inspect
-
-    findings = inspect.inspect(path, sample=sample, workers=workers)
-    print("\n".join([*advice.describe(findings), *advice.suggest(findings)]))
-
-
-PARTS = {"convert": convert, "check": check}

@@ -1,0 +1,92 @@
+"""When a process of a job ends, so do the others, in one line; and the job goes on."""
+
+import signal
+import time
+
+import pytest
+from processes import free_address, python, python_twice
+from training import counting, test_preemption
+
+STEPS = 40
+CODE = f"""
+import sys, time
+folder, index, address, kind = sys.argv[1:]
+import jax
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+from afgan_jax.training import peers
+peers.SILENCE, peers.GRACE = 4, 1
+from training import counting, test_preemption
+
+def batches(start):
+    for step, batch in enumerate(counting.batches(start), start):
+        if kind == "slow":
+            time.sleep(0.1)
+        if kind == "failing" and index == "1" and step == 9:
+            sys.exit(2)
+        yield batch
+
+with peers.joined(address, 2, int(index)):
+    state = test_preemption.train(folder, {STEPS}, batches, devices=None)
+    if kind == "late" and index == "1":
+        time.sleep(2 * peers.SILENCE)
+print("WEIGHT", state.G["params"]["w"])
+"""
+
+
+def begin(folder, kind: str):
+    """A job of two processes; returns when it trains."""
+    address = free_address()
+    job = [python(CODE, folder, index, address, kind) for index in range(2)]
+    while not (folder / "checkpoints" / "1" / "checksums").exists():
+        assert all(child.poll() is None for child in job)
+        time.sleep(0.1)
+    return job
+
+
+def lines_of(child) -> list[str]:
+    out, _ = child.communicate(timeout=60)
+    told = "[Gloo]", "compiling", "tick "  # of a training that nothing disturbs
+    return [line for line in out.splitlines() if not line.startswith(told)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_others_of_a_lost_process_end_and_can_go_on(tmp_path, number, victim):
+    job = begin(tmp_path, "slow")
+    job[victim].send_signal(number)
+    (line,) = lines_of(job[1 - victim])
+    assert job[1 - victim].returncode == 134
+    assert f"process {victim} of 2 (pid {job[victim].pid} on " in line
+    assert " was lost" in line and "run the same command on all processes" in line
+    job[victim].kill()
+    job[victim].communicate()
+    state = test_preemption.train(tmp_path, STEPS)
+    assert float(state.G["params"]["w"]) == counting.weight(STEPS)
+
+
+@pytest.mark.slow
+def test_a_stopped_process_that_goes_on_hears_that_it_was_given_up(tmp_path):
+    job = begin(tmp_path, "slow")
+    job[1].send_signal(signal.SIGSTOP)
+    job[0].communicate(timeout=60)
+    job[1].send_signal(signal.SIGCONT)
+    lines = lines_of(job[1])
+    assert job[1].returncode == 134 and len(lines) == 1, lines
+    assert "this process, process 1 of 2" in lines[0]
+
+
+@pytest.mark.slow
+def test_the_others_of_a_process_with_an_error_say_whose_it_is(tmp_path):
+    job = begin(tmp_path, "failing")
+    assert lines_of(job[1]) == []
+    (line,) = lines_of(job[0])
+    assert [child.returncode for child in job] == [134, 1]
+    assert "process 1 of 2" in line and "ended by an error, see its last line" in line
+
+
+@pytest.mark.slow
+def test_a_process_that_is_done_waits_for_the_others(tmp_path):
+    code = CODE.replace("sys.argv[1:]", "[*sys.argv[1:], 'late']")
+    outs = python_twice(code, tmp_path, devices=1)
+    assert all(f"WEIGHT {counting.weight(STEPS)}" in out for out in outs), outs
