@@ -9,31 +9,35 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
 EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "errors", "model"}
-EVERYTHING |= {"ranges", "json_files", "patience"}
+EVERYTHING |= {"ranges", "json_files", "jax_settings", "patience", "places"}
+PROCESS = {"jax_settings", "places"}
 MAY_IMPORT = {
-    "signal": {"errors"},
-    "data": {"errors", "interop", "json_files", "locks", "patience"},
+    "signal": {"errors", "jax_settings"},
+    "data": {"errors", "interop", "json_files", "locks", "patience", "places"},
     "interop": set(),
     "networks": {"errors", "ranges", "signal"},
     "augment": {"errors", "ranges", "signal"},
     "viz": {"errors", "signal"},
-    "metrics": {"errors", "signal", "interop"},
-    "analysis": {"errors", "signal", "networks", "metrics", "model", "viz"},
-    "runs": {"errors", "json_files", "locks", "patience", "networks"},
-    "training": {"errors", "ranges", "signal", "networks", "augment", "viz"}
+    "metrics": PROCESS | {"errors", "signal", "interop"},
+    "analysis": PROCESS | {"errors", "signal", "networks", "metrics", "model", "viz"},
+    "runs": PROCESS | {"errors", "json_files", "locks", "patience", "networks"},
+    "training": PROCESS
+    | {"errors", "ranges", "signal", "networks", "augment", "viz"}
     | {"runs", "interop"},
-    "bench": {"errors", "networks", "signal", "metrics", "viz", "interop"},
+    "bench": PROCESS | {"errors", "networks", "signal", "metrics", "viz", "interop"},
     "assembly": EVERYTHING,
     "cli": EVERYTHING | {"assembly"},
-    "model": {"errors", "interop", "networks", "runs", "signal"},
+    "model": PROCESS | {"errors", "interop", "networks", "runs", "signal"},
     "errors": set(),
     "ranges": {"errors"},
     "locks": set(),
     "patience": set(),
     "streams": set(),
     "json_files": set(),
+    "jax_settings": set(),
+    "places": set(),
     "xla_flags": set(),
-    "__main__": {"errors", "cli", "streams", "xla_flags"},
+    "__main__": PROCESS | {"errors", "cli", "streams", "xla_flags"},
     "__init__": set(),
 }
 ONLY_IN = {

@@ -217,13 +217,13 @@ def describe(labels: Labels) -> str:
         counts = _counts(labels)
         single = labels.values.ndim == 1 or (labels.values.sum(axis=1) == 1).all()
         kind = f"{dim} classes" if single else f"any of {dim} classes"
-        facts = [f"{n:.0f}" for n in counts[:LISTED]]
+        facts = [f"{n:z.0f}" for n in counts[:LISTED]]
         kind += "; images of each"
     else:
         kind = f"vectors of {dim}; mean of each number (least to largest)"
         rows = labels.values[:, :LISTED]
         columns = zip(rows.mean(axis=0), rows.min(axis=0), rows.max(axis=0))
-        facts = ["{:.3g} ({:.3g} to {:.3g})".format(*column) for column in columns]
+        facts = ["{:z.3g} ({:z.3g} to {:z.3g})".format(*column) for column in columns]
     listed = ", ".join(f"{t}: {f}" for t, f in zip(titles, facts, strict=True))
     more = f", and {dim - LISTED} more" if dim > LISTED else ""
     empty = len(labels.empty_classes)

@@ -249,7 +249,7 @@ class Checkpoints:
             is_short = multihost_utils.process_allgather(np.array(is_short)).any()
         if is_short:
             needed, free = needed / 1e6, free / 1e6
-            cause = f"a checkpoint takes {needed:.1f} MB, {free:.1f} MB are free"
+            cause = f"a checkpoint takes {needed:z.1f} MB, {free:z.1f} MB are free"
             raise self._disk_full(cause)
 
     def _raise_save_error(self, error: Exception) -> None:

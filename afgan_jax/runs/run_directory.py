@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from afgan_jax import errors, json_files, locks
+from afgan_jax import errors, json_files, locks, places
 from afgan_jax.runs import atomic, checkpoints, checksums, orbax_path, step_folder
 from afgan_jax.runs import config as config_lib
 from afgan_jax.runs import retention as retentions
@@ -248,7 +248,7 @@ class Run:
 def _local(path: str | Path) -> Path:
     if "://" in str(path):
         raise ValueError(f"{path} is not a folder on this machine; mount it or copy it")
-    path = Path(path).expanduser().absolute()
+    path = places.local(path).absolute()
     orbax_path.check(path)
     return path
 
