@@ -2,7 +2,7 @@
 
 config.json      every setting of the run
 checkpoints/     see checkpoints.py
-classes.json     names of the classes, if the set has them
+classes.json     names of the classes, if the set has them; sets.json: set_records.py
 stats.jsonl      one JSON object a tick, with "nimg" and "timestamp"
 metric-*.jsonl   one JSON object a measurement of a metric
 Training writes further files (events, reals.png, fakes*.png). In a run of several

@@ -12,7 +12,6 @@ import atexit
 import contextlib
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -26,6 +25,7 @@ import jax
 from jax._src import distributed
 from jax._src.lib import _jax
 
+from afgan_jax import errors
 from afgan_jax.training import coordinator
 
 LOST = 134  # exit code of a process that ends because another has
@@ -40,10 +40,6 @@ WHY = {
     "failed": "{} ended by an error, see its last line",
 }
 AGAIN = "run the same command on all processes to go on from the last checkpoint"
-_FROM_XLA = re.compile(
-    "(UNKNOWN|INTERNAL|UNAVAILABLE|CANCELLED|ABORTED|DEADLINE_EXCEEDED"
-    "|FAILED_PRECONDITION): "
-)
 
 
 @contextlib.contextmanager
@@ -138,7 +134,7 @@ class Watch:
 
         An error of XLA may come from the loss of a peer, which ends this process here.
         """
-        if _is_from_xla(error):
+        if errors.may_be_of_peers(error):
             time.sleep(WAIT)
         self._is_leaving = True
         self._send("failed")
@@ -194,12 +190,6 @@ class Watch:
         with contextlib.suppress(OSError):
             os.write(2, line.encode())
         os._exit(LOST)
-
-
-def _is_from_xla(error: BaseException | None) -> bool:
-    while error is not None and not _FROM_XLA.search(str(error)):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _exit_alone() -> None:
