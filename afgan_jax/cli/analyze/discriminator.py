@@ -34,12 +34,16 @@ def main(
         D, archive, networks = model_sets.untrained_discriminators(
             config.spec, config.changes, seeds
         )
-    batches, rows = model_sets.spread_over(archive, count, batch), {}
+    group, rows = D.mbstd_group_size, {}
+    batches = model_sets.spread_over(archive, count, batch, group)
+    taken = sum(len(images) for images, _ in batches)
+    if taken < count:
+        print(f"the set has {len(archive)} images: measured are {taken}")
     for name, logits in networks.items():
         found = analysis.shift_consistency(logits, batches, shifts=shifts)
         rows[name] = found._asdict()
         moving, kink = (100 * s / found.among for s in (found.moving, found.kink))
         print(f"{name}: moving {moving:.3f} %, kink {kink:.4f} %", flush=True)
     if out:
-        report = {"images": count, "lowpass": D.lowpass, "networks": rows}
+        report = {"images": taken, "lowpass": D.lowpass, "networks": rows}
         atomic.write_json(out, report)
