@@ -117,6 +117,11 @@ def test_an_import_upwards_is_found(module, line):
     assert violations(module, f"def f():\n    {line}") != []
 
 
+def test_no_file_hides_behind_a_folder_of_its_name():
+    files = list((ROOT / "afgan_jax").rglob("*.py"))
+    assert files and not [f for f in files if f.with_suffix("").is_dir()]
+
+
 def test_every_source_file_reaches_a_clone():
     files = [
         p
