@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from afgan_jax import errors, streams, xla_flags
+from afgan_jax import errors, places, streams, xla_flags
 from afgan_jax.cli import command
 
 # verb: (module, what it does in one line)
@@ -46,10 +46,21 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError, errors.Stopped) as error:
-        if os.environ.get("AFGAN_TRACEBACK", "0") not in ("", "0"):
+        if _wants_traceback():
             raise
         return _fail(error)
+    except (RuntimeError, AssertionError) as error:
+        from afgan_jax import jax_settings  # here: --help must not wait for JAX
+
+        refusal = jax_settings.refusal(error)
+        if refusal is None or _wants_traceback():
+            raise
+        return _fail(ValueError(refusal))
     return 0
+
+
+def _wants_traceback() -> bool:
+    return os.environ.get("AFGAN_TRACEBACK", "0") not in ("", "0")
 
 
 def _fail(error: Exception) -> int:
@@ -70,6 +81,7 @@ def _dispatch(argv: list[str]) -> None:
         raise ValueError(f"unknown verb {verb!r}; {hint}")
     module = importlib.import_module(VERBS[verb][0])
     xla_flags.check(os.environ.get("XLA_FLAGS", ""))
+    places.spare_matplotlib()
     command.run(module, verb, rest)
 
 

@@ -68,10 +68,10 @@ def naming(section: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing(path: str | os.PathLike) -> Iterator[None]:
-    """Makes an OSError of the block, which writes `path` and reads no file, name it.
+def accessing(path: str | os.PathLike) -> Iterator[None]:
+    """Makes an OSError of the block, which uses no other file than `path`, name it.
 
-    The system names a temporary file, or none at all if the disk is full.
+    The system names a temporary file, or none at all for a file that is open.
     """
     try:
         yield

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings, places
 from afgan_jax.interop import snapshot
 from afgan_jax.networks import generator
 from afgan_jax.runs import run_directory, saved_networks, set_records
@@ -30,6 +29,7 @@ LISTED = 20  # names of classes in an error
 FLOAT32 = {"dtype": "float32", "remat": "none"}
 
 
+@jax_settings.fixed()
 def load(source: str | os.PathLike) -> "Model":
     """The averaged generator of a run, of RUN@STEP, or of a published snapshot (.pkl).
 
@@ -37,8 +37,8 @@ def load(source: str | os.PathLike) -> "Model":
     this program cannot read it.
     """
     path, step = saved_networks.split_step(os.fspath(source))
-    if Path(path).expanduser().is_file():
-        return _from_snapshot(Path(path).expanduser())
+    if places.local(path).is_file():
+        return _from_snapshot(places.local(path))
     with run_directory.Run.open(path) as run:
         settings = saved_networks.settings_of(run, "generator")
         names, empty = run.class_names(), set_records.empty_classes(run.path)
@@ -46,23 +46,25 @@ def load(source: str | os.PathLike) -> "Model":
     return Model(G, variables, settings, names, f"{path}@{step}", empty)
 
 
+@jax_settings.fixed()
 def untrained(settings: dict[str, Any], *, has_weights: bool = True) -> "Model":
     """A generator of these settings, arguments of make_generator, before training.
 
     has_weights: False leaves them out, for what looks at the layers alone.
     """
     G = generator.make_generator(**generator.changed(settings, **FLOAT32))
-    variables = jax.jit(G.initialize)(jax.random.key(0)) if has_weights else {}
+    variables = jax.jit(G.initialize)(jax_settings.key(0)) if has_weights else {}
     return Model(G, variables, dict(settings), None, "untrained")
 
 
 def _from_snapshot(path: Path) -> "Model":
     settings, arrays = snapshot.read(path, ("G_ema",))["G_ema"]
     G = generator.make_generator(**generator.changed(settings, **FLOAT32))
-    shapes = jax.eval_shape(G.initialize, jax.random.key(0))
+    shapes = jax.eval_shape(G.initialize, jax_settings.key(0))
     if jax.tree.map(np.shape, arrays) != jax.tree.map(lambda x: x.shape, shapes):
         raise ValueError(f"{path}: G_ema has other tensors than its settings say")
-    variables = jax.tree.map(lambda x, s: jnp.asarray(x, s.dtype), arrays, shapes)
+    variables = jax.tree.map(lambda x, s: np.asarray(x, s.dtype), arrays, shapes)
+    variables = jax.device_put(variables)
     return Model(G, variables, settings, None, str(path))
 
 
@@ -153,6 +155,7 @@ class Model:
             raise errors.SettingError("label", given, why)
         return np.broadcast_to(vector, (count, self.c_dim))
 
+    @jax_settings.fixed()
     def ws(
         self,
         seeds: Sequence[int] | None = None,
@@ -169,10 +172,11 @@ class Model:
         """
         if (seeds is None) == (z is None):
             raise ValueError("give either seeds or z")
-        z = jnp.asarray(self.z(seeds) if z is None else z, jnp.float32)
-        c = self.c(label, len(z))
-        return self._map(self.variables, z, c, jnp.float32(psi), cutoff)
+        z = np.float32(self.z(seeds) if z is None else jax.device_get(z))
+        drawn = jax.device_put((z, self.c(label, len(z)), np.float32(psi)))
+        return self._map(self.variables, *drawn, cutoff)
 
+    @jax_settings.fixed()
     def synthesize(
         self,
         ws: Float[np.ndarray | Array, "N L w_dim"],
@@ -194,15 +198,17 @@ class Model:
                     f"rotate={rotate}, translate={tuple(translate)}: this is a"
                     " StyleGAN2 generator, whose input cannot be moved: leave them out"
                 )
-            options["transform"] = affine.user_transform(rotate, *translate)
-        ws = np.asarray(ws, np.float32)
+            with jax_settings.transfers():
+                options["transform"] = affine.user_transform(rotate, *translate)
+        ws = np.float32(jax.device_get(ws))
         size = min(batch, len(ws))
         found = []
         for start in range(0, len(ws), batch):
             part = ws[start : start + batch]
             full = np.resize(part, (size, *part.shape[1:]))  # one shape, compiled once
+            full = jax.device_put(full)
             images = self._synthesize(self.variables, full, **options)
-            found.append(np.asarray(images)[: len(part)])
+            found.append(jax.device_get(images)[: len(part)])
         shape = (
             0,
             self.resolution,

@@ -78,7 +78,7 @@ def test_errors_of_disks_name_path_and_remedy(monkeypatch, capsys):
     for number, remedy in errors.REMEDIES.items():
 
         def fail(*_, number=number):
-            with errors.writing("/some/where"):
+            with errors.accessing("/some/where"):
                 raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(__main__, "_dispatch", fail)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Float64
 
+from afgan_jax import jax_settings
 from afgan_jax.signal import warp
 
 Images = Float[Array | np.ndarray, "N H W C"]
@@ -38,6 +39,7 @@ def grid_of_shifts(count: int, reach: float = 0.5) -> Shifts:
     return np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
 
 
+@jax_settings.fixed()
 def shift_consistency(
     discriminator: Callable[[Images, Any], Float[Array, " N"]],
     batches: Iterable[tuple[Images, Any]],
@@ -61,7 +63,7 @@ def logits(
     rows = []
     for right, down in shifts:
         moved, _ = warp.translate_mirrored(images, right / width, down / height)
-        rows.append(np.asarray(discriminator(moved, labels), np.float64))
+        rows.append(np.float64(jax.device_get(discriminator(moved, labels))))
     return np.stack(rows)
 
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from afgan_jax import jax_settings
 from afgan_jax.networks import alias_free, generator, half_precision, p4, plan
 from afgan_jax.signal import fourier
 
@@ -80,7 +81,7 @@ def isolated(G: generator.Generator, specs: Sequence[plan.LayerSpec]) -> Callabl
         for spec in specs:
             own = {part: variables[part]["synthesis"][spec.name] for part in variables}
             place = places[spec.name]
-            x = _waves(jax.random.key(place + 1), spec, transform)
+            x = _waves(jax_settings.key(place + 1), spec, transform)
             x = x * jnp.sqrt(2 * own["buffers"]["magnitude_ema"])
             x = p4.replicate(x, spec.symmetry)
             x = jnp.broadcast_to(x, (len(z), *x.shape[1:]))
@@ -98,8 +99,9 @@ def plain_waves(G: generator.Generator, variables: dict) -> np.ndarray:
     first, drawn = G.synthesis.layers[0], variables["buffers"]["synthesis"]["input"]
     band = first.in_band
     waves = drawn["freqs"][None], drawn["phases"][None]
-    found = fourier.evaluate_waves(*waves, first.in_size, band.rate, band.cutoff)
-    return np.asarray(found[0])
+    with jax_settings.transfers():
+        found = fourier.evaluate_waves(*waves, first.in_size, band.rate, band.cutoff)
+        return jax.device_get(found[0])
 
 
 def _waves(key, spec, transform):

@@ -97,7 +97,7 @@ def choose_ws(
     Seed i has label i, modulo their number.
     """
     c = labels[np.asarray(seeds) % len(labels)] if model.c_dim else None
-    ws = np.asarray(model.ws(seeds, label=c, psi=psi))
+    ws = jax.device_get(model.ws(seeds, label=c, psi=psi))
     images = model.synthesize(ws)
     # Images of the very highest contrast are often defective.
     colours = np.clip(images[..., 0] - images[..., -1], -1, 1)

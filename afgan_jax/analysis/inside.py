@@ -16,10 +16,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings
 from afgan_jax.analysis import feature_maps, layer_report, tables
 from afgan_jax.model import Label, Model
 from afgan_jax.networks import layered
@@ -127,6 +126,7 @@ class Layers:
                 )
                 raise errors.SettingError("channels", self.channels, why)
 
+    @jax_settings.fixed()
     @jax.default_matmul_precision("highest")
     def draw(self, part: str) -> Drawn:
         """Draws a part. Raises ValueError as `check`."""
@@ -141,7 +141,7 @@ class Layers:
     def latent(self):
         """(z [1 z_dim], c [1 c_dim] or None)."""
         c = self.model.c(self.label, 1)
-        return self.model.z([self.seed]), None if c is None else jnp.asarray(c)
+        return jax.device_put((self.model.z([self.seed]), c))
 
 
 def staircase(shown: Layers) -> Drawn:
@@ -159,7 +159,7 @@ def waves(shown: Layers) -> Drawn:
     found = layer_report.waves(G, variables)
     channels = shown.shown(len(found["use"]))
     mix = jax.jit(lambda *a: feature_maps.in_network(G)(*a, None)[0])
-    mixed = np.moveaxis(np.asarray(mix(variables, *shown.latent())[0]), -1, 0)
+    mixed = np.moveaxis(jax.device_get(mix(variables, *shown.latent())[0]), -1, 0)
     plain = np.moveaxis(feature_maps.plain_waves(G, variables), -1, 0)
     arrays = plain[channels], mixed[channels], channels
     return Drawn(found, lambda: layer_figures.waves(found, *arrays))
@@ -168,7 +168,7 @@ def waves(shown: Layers) -> Drawn:
 def spectrum(shown: Layers) -> Drawn:
     specs = shown.activated
     found = jax.jit(layer_report.powers(shown.model.network, specs))
-    powers = found(shown.model.variables, *shown.latent())
+    powers = jax.device_get(found(shown.model.variables, *shown.latent()))
     rows = layer_report.spectra(specs, powers)
     return Drawn(rows, lambda: layer_figures.spectra(rows))
 
@@ -181,8 +181,7 @@ def maps(shown: Layers) -> Drawn:
         found = feature_maps.by_name(shown.model.network)(variables, z, c)
         return {k: found[k][0][..., np.array(v)] for k, v in chosen.items()}
 
-    found = find(shown.model.variables, *shown.latent())
-    found = {name: np.asarray(found[name]) for name in chosen}
+    found = jax.device_get(find(shown.model.variables, *shown.latent()))
     rows = [
         layer_report.feature_map(s.name, s.rate, found[s.name], chosen[s.name])
         for s in shown.specs

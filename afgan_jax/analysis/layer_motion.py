@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float64
 from scipy import special
 
+from afgan_jax import jax_settings
 from afgan_jax.signal import affine, filters
 
 Maps = Float[Array, "N H W C"]
@@ -63,10 +64,12 @@ def measure(
     rng = np.random.default_rng(seed)
     sums = 0.0
     step = jax.jit(lambda *draws: _sums(render, layers, *draws))
+    variables = jax.device_put(variables)
     for start in range(0, num_samples, batch_size):
-        numbers = jnp.arange(start, start + batch_size)
-        found = step(variables, numbers, *_draw(rng, reach))
-        sums = sums + np.asarray(found, np.float64)  # [kinds layers 2]
+        numbers = np.arange(start, start + batch_size, dtype=np.int32)
+        drawn = jax.device_put((numbers, *_draw(rng, reach)))
+        found = jax.device_get(step(variables, *drawn))
+        sums = sums + np.float64(found)  # [kinds layers 2]
     finite = np.isfinite(sums).all(axis=(0, 2))
     if not finite.all():
         name = layers[int(np.argmin(finite))].name
@@ -112,19 +115,21 @@ def look_up(
 ) -> Float[Array, "N P C"]:
     """Low-pass filtered maps at points (x, y), in canvas widths from the centre."""
     height, width = maps.shape[1:3]
-    centre = jnp.array([width - 1, height - 1]) / 2
+    centre = jnp.float32([width - 1, height - 1]) / 2
     grid, table = _FILTER
 
     def at(point):
         x, y = point * rate + centre
         cols, rows = (
-            jnp.floor(v).astype(int) + jnp.arange(1 - RADIUS, RADIUS + 1)
+            jnp.floor(v).astype(jnp.int32)
+            + jnp.arange(1 - RADIUS, RADIUS + 1, dtype=jnp.int32)
             for v in (x, y)
         )
-        distances = jnp.hypot(rows[:, None] - y, cols - x)
+        offsets = (rows[:, None].astype(y.dtype) - y, cols[None].astype(x.dtype) - x)
+        distances = jnp.hypot(*offsets)
         weights = jnp.interp(distances, grid, table, right=0.0)
         weights = weights / jnp.sum(weights)  # a flat map stays flat
-        near = maps[:, rows[:, None], cols]  # [N taps taps C]
+        near = maps[:, rows[:, None], cols[None]]  # [N taps taps C]
         return jnp.einsum("nyxc,yx->nc", near, weights, precision="highest")
 
     return jnp.moveaxis(jax.lax.map(at, points, batch_size=16), 0, 1)
@@ -136,7 +141,8 @@ def _sums(render, layers, variables, numbers, transforms, points):
     sources = points @ jnp.swapaxes(transforms[1:], 1, 2)
     # Unmoved maps where the moved ones look, and moved maps.
     places = jnp.stack([sources, points])[..., :2]  # [2 kinds P 2]
-    which = jnp.stack([jnp.zeros(len(KINDS), int), jnp.arange(1, 1 + len(KINDS))])
+    moved = np.arange(1, 1 + len(KINDS), dtype=np.int32)
+    which = jnp.stack([np.zeros_like(moved), moved])
 
     def sums(layer, maps):
         expected, moved = jax.lax.map(
@@ -148,7 +154,9 @@ def _sums(render, layers, variables, numbers, transforms, points):
         return jnp.stack(totals, axis=-1)
 
     found = [
-        sums(layer, maps) if _span(layer) > 0 else jnp.zeros((len(KINDS), 2))
+        sums(layer, maps)
+        if _span(layer) > 0
+        else jnp.zeros((len(KINDS), 2), jnp.float32)
         for layer, maps in zip(layers, all_maps, strict=True)
     ]
     return jnp.stack(found, axis=1)
@@ -159,18 +167,19 @@ def _draw(rng, reach: float):
     limit = min(MAX_SHIFT, reach / 2)
     shift = rng.uniform(-limit, limit, size=2)
     angle = rng.uniform(-np.pi, np.pi)
-    transforms = [
-        affine.translation(0.0, 0.0),
-        affine.user_transform(0.0, *shift),
-        affine.user_transform(angle),
-    ]
+    with jax_settings.transfers():
+        transforms = [
+            affine.translation(0.0, 0.0),
+            affine.user_transform(0.0, *np.float32(shift)),
+            affine.user_transform(np.float32(angle)),
+        ]
     square = rng.uniform(limit - reach, reach - limit, size=(POINTS, 2))
     radius = reach * np.sqrt(rng.random(POINTS))
     phase = rng.uniform(0, 2 * np.pi, POINTS)
     disc = radius[:, None] * np.stack([np.cos(phase), np.sin(phase)], axis=1)
     points = np.stack([square, disc])
     points = np.append(points, np.ones((*points.shape[:2], 1)), axis=2)
-    return jnp.stack(transforms), jnp.asarray(points, jnp.float32)
+    return np.stack(jax.device_get(transforms)), np.float32(points)
 
 
 def _reach(layers) -> float:
@@ -203,4 +212,4 @@ def _radial_filter():
     return r, np.append(np.pi / 16, jinc) * window
 
 
-_FILTER = _radial_filter()
+_FILTER = np.float32(_radial_filter())

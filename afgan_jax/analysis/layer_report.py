@@ -70,7 +70,7 @@ def _filter(spec, taps, factor: int, band: plan.Band, radial: bool) -> dict | No
 
 def _response(taps, frequencies, rate: float, angle: float) -> list[float]:
     gains = filters.response(taps, frequencies, rate, angle)
-    return np.round(filters.decibels(gains), 3).tolist()
+    return (np.round(filters.decibels(gains), 3) + 0.0).tolist()  # not -0.0
 
 
 def waves(G: generator.Generator, variables: dict) -> dict:
@@ -158,7 +158,7 @@ def spectra(specs: Sequence[plan.LayerSpec], found: Sequence[dict]) -> list[dict
             level = 10 * np.log10(np.maximum(y / max(top, TINY), LEAST))
             row[name] = {
                 "frequencies": x.round(4).tolist(),
-                "level": level.round(2).tolist(),
+                "level": (level.round(2) + 0.0).tolist(),
             }
         rows.append(row)
     return rows

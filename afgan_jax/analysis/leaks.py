@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from afgan_jax import jax_settings
 from afgan_jax.analysis import feature_maps, layer_motion, tables
 from afgan_jax.analysis.layer_motion import KINDS, Layer
 from afgan_jax.metrics import samples as drawing
@@ -67,6 +68,7 @@ class LayerEquivariance:
         return tables.aligned(lines, digits=1)
 
 
+@jax_settings.fixed()
 @jax.default_matmul_precision("highest")
 def layer_equivariance(
     model: Model,
@@ -153,4 +155,4 @@ def _rounded(value: float | None) -> float | None:
     """To a hundredth; None, as JSON has no infinity or NaN."""
     if value is None or not math.isfinite(value):
         return None
-    return round(float(value), 2)
+    return round(float(value), 2) + 0.0  # not -0.0

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64, Int, UInt8
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings, places
 from afgan_jax.metrics import cache
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.metrics.sharding import BatchSharding
@@ -86,6 +86,7 @@ def stats(batches: Iterable[Images]) -> Stats:
     return Stats(count, mean, np.sqrt(np.maximum(square - mean**2, 0)))
 
 
+@jax_settings.fixed()
 def mean_power(
     batches: Iterable[Images],
     mean: Float64[np.ndarray, " K"],
@@ -110,9 +111,9 @@ def mean_power(
                 f"mean and std have {len(mean)} channels, the images {images.shape[3]}:"
                 " compare sets with the same channels"
             )
-        scale = np.float32(mean), np.float32(std)
-        found = _power(jnp.asarray(images), *scale, beta=beta, interp=interp)
-        total = total + len(images) * np.asarray(found, np.float64)
+        scale = (np.float32(a)[None, None, None] for a in (mean, std))
+        found = _power(*jax.device_put((images, *scale)), beta=beta, interp=interp)
+        total = total + len(images) * np.float64(jax.device_get(found))
         count += len(images)
     if not count:
         raise ValueError("there are no images")
@@ -166,9 +167,10 @@ def short_names(files: Sequence[str]) -> dict[str, str]:
 
 def read(path: str, part: str, wanted: tuple) -> dict:
     """The arrays of an npz. Raises ValueError unless `spectra PART` wrote it."""
+    path = places.local(path)
     problem = f"{path} is not a file that `spectra {part}` wrote"
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{problem}: {'no npz' if Path(path).exists() else 'missing'}")
+        raise ValueError(f"{problem}: {'no npz' if path.exists() else 'missing'}")
     try:
         with np.load(path) as data:
             if set(wanted) <= set(data):
@@ -182,9 +184,9 @@ def read(path: str, part: str, wanted: tuple) -> dict:
 @functools.partial(jax.jit, static_argnames=("beta", "interp"))
 def _power(images, mean, std, *, beta, interp):
     def add(total, image):  # one at a time, as padded images of 1024 pixels are large
-        white = (image[None] - mean) / std
+        white = (image[None].astype(jnp.float32) - mean) / std
         return total + spectrum.power(white, beta=beta, interp=interp), None
 
     size = [interp * n for n in images.shape[1:3]]
-    total, _ = jax.lax.scan(add, jnp.zeros(size), images)
+    total, _ = jax.lax.scan(add, jnp.zeros(size, jnp.float32), images)
     return total / len(images)

@@ -28,7 +28,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Float64, UInt8
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings
 from afgan_jax.analysis import image_equivariance
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.model import Label, Model
@@ -53,6 +53,7 @@ class Shares(NamedTuple):
         return self.stays / (self.stays + self.follows)
 
 
+@jax_settings.fixed()
 def texture_sticking(
     model: Model,
     samples: int = 16,
@@ -70,6 +71,7 @@ def texture_sticking(
     show, ws = _rendering(model, batch), _latents(model, samples, labels)
 
     def render(numbers, transform):
+        transform = jax.device_get(transform)
         moves = np.broadcast_to(transform, (len(numbers), 3, 3))
         return show(ws[numbers], moves)
 
@@ -90,6 +92,7 @@ class Film(NamedTuple):
     row: int
 
 
+@jax_settings.fixed()
 def film(
     model: Model,
     *,
@@ -140,7 +143,8 @@ def _latents(model: Model, count: int, labels) -> Float[np.ndarray, "count L w_d
     """ws of samples 0, 1, ..."""
     network = drawing.of_model(model, labels)
     with jax.default_matmul_precision("highest"):
-        return np.asarray(jax.jit(network.ws)(network.variables, np.arange(count)))
+        drawn = jax.device_put((network.variables, np.arange(count, dtype=np.int32)))
+        return jax.device_get(jax.jit(network.ws)(*drawn))
 
 
 def _rendering(model: Model, batch: int) -> Callable:
@@ -156,8 +160,9 @@ def _rendering(model: Model, batch: int) -> Callable:
         for start in range(0, len(ws), batch):
             at = np.arange(start, min(start + batch, len(ws)))
             full = np.resize(at, batch)  # one shape, compiled once
-            images = draw(model.variables, ws[full], np.asarray(transforms)[full])
-            found.append(np.asarray(images)[: len(at), row])
+            put = jax.device_put((ws[full], np.asarray(transforms)[full]))
+            images = jax.device_get(draw(model.variables, *put))
+            found.append(images[: len(at), row])
         return np.concatenate(found)
 
     return show
@@ -184,6 +189,7 @@ def measure(
     return shares(sums)
 
 
+@jax_settings.transfers()
 def shift(pixels: float, resolution: int) -> Float[Array, "3 3"]:
     """The user transform that moves the image right by so many pixels."""
     return affine.user_transform(0.0, pixels / resolution)

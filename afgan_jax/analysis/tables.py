@@ -24,10 +24,10 @@ def aligned(rows: Sequence[Sequence[Cell]], digits: int = 2) -> str:
 
 def decimals(values: Real | np.ndarray) -> str:
     """A number, or numbers of channels, to three decimals."""
-    return " ".join(f"{v:.3f}".removesuffix(".000") for v in np.atleast_1d(values))
+    return " ".join(f"{v:z.3f}".removesuffix(".000") for v in np.atleast_1d(values))
 
 
 def _text(cell: Cell, digits: int) -> str:
     if cell is None:
         return "-"
-    return cell if isinstance(cell, str) else f"{cell:.{digits}f}"
+    return cell if isinstance(cell, str) else f"{cell:z.{digits}f}"

@@ -9,12 +9,11 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings, places
 from afgan_jax.assembly import settings as assembled
 from afgan_jax.data import archive as archives
 from afgan_jax.data import files, identity, paths, sets
 from afgan_jax.data import labels as tables
-from afgan_jax.metrics import weights
 from afgan_jax.model import Model
 from afgan_jax.networks import discriminator
 from afgan_jax.runs import run_directory, saved_networks, set_records
@@ -100,8 +99,10 @@ def untrained_discriminators(
     with errors.naming("discriminator"):
         D = discriminator.make_discriminator(**settings["discriminator"])
     data = settings["data"] | {"mirror": False}
-    opened = sets.open_set(cache_dir=weights.cache_folder() / "sets", **data)
-    networks = {f"seed {s}": D.initialize(jax.random.key(s)) for s in seeds}
+    opened = sets.open_set(
+        cache_dir=(places.cache() or places.temporary()) / "sets", **data
+    )
+    networks = {f"seed {s}": D.initialize(jax_settings.key(s)) for s in seeds}
     return D, opened, {name: _logits(D, v) for name, v in networks.items()}
 
 

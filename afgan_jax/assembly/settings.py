@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from afgan_jax import errors
+from afgan_jax import errors, places
 from afgan_jax.augment import control
 from afgan_jax.data import sets
 from afgan_jax.metrics import evaluation
@@ -54,7 +53,7 @@ def of_run(
     lines = fill_in(settings)
     is_transfer = source is not None
     if run_directory.Run.has_begun(workdir):
-        is_transfer = (Path(workdir) / init_from.RECORD).exists()
+        is_transfer = (places.local(workdir) / init_from.RECORD).exists()
     if is_transfer:
         settings = init_from.adapt(settings, changes or {})
     return settings, lines
@@ -69,7 +68,7 @@ def fill_in(settings: dict) -> list[str]:
     gamma = losses.usual_r1_gamma(resolution, batch)
     settings["losses"]["r1_gamma"] = gamma
     return [
-        f"losses.r1_gamma={gamma:.4g}, as none is given: {losses.GAMMA_0} x"
+        f"losses.r1_gamma={gamma:z.4g}, as none is given: {losses.GAMMA_0} x"
         f" {resolution}^2 pixels / batch {batch} (StyleGAN3 paper, appendix F)"
     ]
 

@@ -1,5 +1,6 @@
 """Training from a config: all that its settings name is opened, made and run."""
 
+import contextlib
 import functools
 import json
 import os
@@ -9,14 +10,14 @@ from typing import Any
 
 import jax
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings
 from afgan_jax.assembly import model_sets
 from afgan_jax.assembly import settings as assembled
 from afgan_jax.augment import control
 from afgan_jax.augment import pipeline as augmentation
 from afgan_jax.bench import memory
 from afgan_jax.data import identity, label_files, labels, left_out, pipeline, sets
-from afgan_jax.metrics import cache, evaluation, evaluator, sharding, weights
+from afgan_jax.metrics import cache, evaluation, evaluator, sharding
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.networks import generator
 from afgan_jax.runs import atomic, retention, run_directory, set_records
@@ -36,6 +37,7 @@ from afgan_jax.training import preview as previews
 Changes = Mapping[str, Any] | None
 
 
+@jax_settings.fixed()
 def train(
     config: str,
     workdir: str | os.PathLike,
@@ -106,6 +108,7 @@ def dry_run(
     yield from memory.report(setup.G, setup.D, program, batch_size)
 
 
+@jax_settings.fixed()
 def preview(
     config: str,
     workdir: str | os.PathLike,
@@ -209,6 +212,7 @@ def _write_facts(run, G, archive) -> None:
     """Writes the plan of the layers, and the names of the classes if they have any."""
     if jax.process_index():
         return
+    compare_jax_settings(run.path / "jax_settings.json")
     layers = json.dumps(G.synthesis.rows(), indent=2)
     atomic.write(run.path / "plan.json", layers + "\n")
     if archive.labels.class_names is not None:
@@ -229,6 +233,18 @@ def _compare_sets(run, archive) -> None:
         )
     if changed or not set_records.read(run.path):
         set_records.add(run.path, step, found)
+
+
+def compare_jax_settings(file: Path) -> None:
+    """Tells what changed since the file was written, and writes it."""
+    now = jax_settings.recorded()
+    before = {}
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        before = json.loads(file.read_text())
+    for name, value in now.items():
+        if name in before and before[name] != value:
+            _say(f"{name} was {before[name]}, now it is {value}: results differ")
+    atomic.write_json(file, now)
 
 
 def _make_batches(archive, batch_size: int, seed: int):
@@ -252,9 +268,9 @@ def _make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
     exact = generator.changed(settings["generator"], dtype="float32")
     G = generator.make_generator(**exact)
     once = archive.labels.values[: archive.mirrored]  # each image once, as in `reals`
-    fakes = drawing.of_generator(G, {}, once, jax.random.key(0))
+    fakes = drawing.of_generator(G, {}, once, jax_settings.key(0))
     over = sharding.BatchSharding.over(settings["metrics"]["batch"])
-    store = cache.Store(weights.cache_folder() / "metrics")
+    store = cache.Store(cache.usual_folder)
     subject = evaluator.Subject(over, reals, fakes, {}, store)
     return evaluation.make_evaluate(metrics, subject)
 

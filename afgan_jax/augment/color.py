@@ -14,24 +14,36 @@ from jaxtyping import Array, Float
 from afgan_jax.augment import draws
 
 CHANNELS = (1, 3)
+
+
+def _constant(matrix) -> np.ndarray:
+    """[1 4 4]."""
+    return np.float32(matrix)[None]
+
+
 _V = np.array([1, 1, 1, 0]) / np.sqrt(3)
-_GREY = np.outer(_V, _V)  # keeps only the brightness
-_CROSS = np.array([[0, -1, 1, 0], [1, 0, -1, 0], [-1, 1, 0, 0], [0] * 4]) / np.sqrt(3)
-_HOMOGENEOUS = np.diag([0, 0, 0, 1])
-_COLOUR = np.eye(4) - _GREY - _HOMOGENEOUS  # keeps all but the brightness
+_ONE = _constant(np.eye(4))
+_HOMOGENEOUS = _constant(np.diag([0, 0, 0, 1]))
+_SHIFT = _constant(np.outer([1, 1, 1, 0], [0, 0, 0, 1]))
+_GREY = _constant(np.outer(_V, _V))  # keeps only the brightness
+_NOT_GREY = _constant(np.eye(4) - np.outer(_V, _V))
+_COLOUR = _constant(np.diag([1, 1, 1, 0]) - np.outer(_V, _V))
+_CROSS = _constant(
+    np.array([[0, -1, 1, 0], [1, 0, -1, 0], [-1, 1, 0, 0], [0] * 4]) / np.sqrt(3)
+)
 
 
 # Functions of a value, in the order in which they act on a colour.
 STEPS = {
-    "brightness": lambda b: np.eye(4) + b * np.outer([1, 1, 1, 0], [0, 0, 0, 1]),
-    "contrast": lambda c: c * (np.eye(4) - _HOMOGENEOUS) + _HOMOGENEOUS,
-    "lumaflip": lambda i: np.eye(4) - 2 * _GREY * i,
+    "brightness": lambda b: _ONE + b * _SHIFT,
+    "contrast": lambda c: c * (_ONE - _HOMOGENEOUS) + _HOMOGENEOUS,
+    "lumaflip": lambda i: _ONE - 2 * _GREY * i,
     # Rotation by theta about v (Rodrigues).
     "hue": lambda theta: (
         _GREY + (jnp.cos(theta) * _COLOUR + jnp.sin(theta) * _CROSS) + _HOMOGENEOUS
     ),
     # Scales the last entry too, as published; nothing reads it.
-    "saturation": lambda s: _GREY + (np.eye(4) - _GREY) * s,
+    "saturation": lambda s: _GREY + _NOT_GREY * s,
 }
 OF_COLOURED = ("hue", "saturation")
 

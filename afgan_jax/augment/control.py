@@ -46,7 +46,7 @@ class Control:
 
     def initial(self) -> State:
         """The state at the beginning of training."""
-        return {"p": jnp.float32(self.p), "signs": jnp.zeros(2)}
+        return {"p": jnp.float32(self.p), "signs": jnp.zeros(2, jnp.float32)}
 
     def adapt(self, state: State, step: Array, batch_size: int) -> State:
         """The state after `step` iterations; p changes in every `interval`-th."""

@@ -34,10 +34,10 @@ def band_gains(factors: Float[Array, "N 4"]) -> Float[Array, "N 4"]:
 
     After each, all bands are scaled so that a natural image keeps its power.
     """
-    gains = jnp.ones_like(factors)
+    gains, share = jnp.ones_like(factors), jnp.asarray(_POWER[None], factors.dtype)
     for i in range(factors.shape[1]):
         scaled = jnp.ones_like(factors).at[:, i].set(factors[:, i])
-        power = jnp.sum(_POWER * jnp.square(scaled), axis=1, keepdims=True)
+        power = jnp.sum(share * jnp.square(scaled), axis=1, keepdims=True)
         gains = gains * scaled / jnp.sqrt(power)
     return gains
 
@@ -63,11 +63,16 @@ def cut_out(images: Images, center: Float[Array, "N 2"]) -> Images:
     """Images with a square hole of zeros around center (x, y), in image sizes."""
     h, w = images.shape[1:3]
     x, y = (
-        jnp.abs((jnp.arange(n) + 0.5) / n - c[:, None])
+        jnp.abs((_numbers(n, c.dtype) + 0.5) / n - c[:, None])
         for n, c in zip((w, h), center.T)
     )
     hole = (y < HOLE / 2)[:, :, None] & (x < HOLE / 2)[:, None, :]
     return jnp.where(hole[..., None], 0, images)
+
+
+def _numbers(count: int, dtype):
+    """0 to count - 1, [1 count]."""
+    return jnp.arange(count, dtype=jnp.int32).astype(dtype)[None]
 
 
 def _sliding(taps, size: int):
@@ -75,4 +80,4 @@ def _sliding(taps, size: int):
     k = taps.shape[1]
     offset = np.arange(size + k - 1) - np.arange(size)[:, None]
     inside = (offset >= 0) & (offset < k)
-    return jnp.where(inside, taps[:, np.clip(offset, 0, k - 1)], 0)
+    return jnp.where(inside[None], taps[:, np.clip(offset, 0, k - 1)], 0)

@@ -8,6 +8,7 @@ replayed.
 Source: Training Generative Adversarial Networks with Limited Data, App. B.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -60,7 +61,8 @@ class Transform(NamedTuple):
     probability: Callable = lambda p: p
 
 
-_u, _n = jax.random.uniform, jax.random.normal
+_u = functools.partial(jax.random.uniform, dtype=jnp.float32)
+_n = functools.partial(jax.random.normal, dtype=jnp.float32)
 
 # In the order in which they act. Shifts and the hole's centre are (x, y), relative to
 # the image's sides.
@@ -101,9 +103,9 @@ def sample(
     for row, t in active(multipliers).items():
         keys = jax.random.split(jax.random.fold_in(key, rows.index(row)), 3)
         values[row] = t.draw(keys[0], (shape[0], t.shape[0]))
-        gates[row] = jax.random.uniform(keys[1], (shape[0], t.shape[1]))
+        gates[row] = _u(keys[1], (shape[0], t.shape[1]))
         if row == "noise":
-            noise = jax.random.normal(keys[2], shape)
+            noise = _n(keys[2], shape)
     return Draws(values, gates, noise)
 
 
@@ -111,7 +113,8 @@ def decide(draws: Draws, multipliers: Multipliers, p: float | Array) -> Values:
     """Values of all active transforms at strength p; identities where none happens."""
     values = {}
     for row, t in active(multipliers).items():
-        strength = t.probability(jnp.asarray(multipliers[t.name]) * p)
+        multiplier = np.atleast_2d(np.float32(multipliers[t.name]))
+        strength = t.probability(multiplier * p)
         happens = draws.gates[row] < strength
         values[row] = jnp.where(happens, t.value(draws.values[row]), t.identity)
     return values

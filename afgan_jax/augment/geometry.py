@@ -60,7 +60,8 @@ def warp_images(
     # One below the other: a row and a column address any of the four.
     kinds = [(False, False), (False, True), (True, False), (True, True)]
     x = jnp.concatenate([_upsample(images, kind) for kind in kinds], axis=1)
-    rows = rows + (2 * mirrored_y + mirrored_x) * (2 * h)
+    kind = 2 * mirrored_y.astype(jnp.int32) + mirrored_x.astype(jnp.int32)
+    rows = rows + (kind * (2 * h)).astype(rows.dtype)
     x = warp.sample_bilinear(x, jnp.where(beyond_y | beyond_x, -9, rows), cols)
     return resample.upfirdn(x, low_pass()[::-1], down=2, pad=-1)
 
@@ -82,9 +83,11 @@ def _positions(matrix, size: Size):
         before, affine.scaling(2, 2), matrix, affine.scaling(0.5, 0.5), after
     )
     margin = low_pass().size // 2
-    y, x = (jnp.arange(-margin, 2 * n + margin) + 0.5 - n for n in size)
+    numbers = (jnp.arange(-margin, 2 * n + margin, dtype=jnp.int32) for n in size)
+    y, x = (i.astype(doubled.dtype) + 0.5 - n for i, n in zip(numbers, size))
     m = doubled[:, :2, :, None, None]
-    cols, rows = (m[:, i, 0] * x + m[:, i, 1] * y[:, None] + m[:, i, 2] for i in (0, 1))
+    x, y = x[None, None], y[None, :, None]
+    cols, rows = (m[:, i, 0] * x + m[:, i, 1] * y + m[:, i, 2] for i in (0, 1))
     return rows + size[0] - 0.5, cols + size[1] - 0.5
 
 

@@ -8,12 +8,12 @@ Source: Training Generative Adversarial Networks with Limited Data, App. B.
 
 from collections.abc import Mapping
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from afgan_jax import errors
 from afgan_jax.augment import color, corruption, draws, geometry
+from afgan_jax.signal import precision
 
 _BLIT = ("xflip", "rotate90", "xint")
 _GEOM = ("scale", "rotate", "aniso", "xfrac")
@@ -60,7 +60,7 @@ def apply(
 ) -> Float[Array, "N H W C"]:
     """Images augmented at strength p with the draws `chance`; p = 0 resamples only."""
     values = draws.decide(chance, multipliers, p)
-    images = images.astype(jnp.promote_types(images.dtype, jnp.float32))
+    images = images.astype(precision.wide(images.dtype))
     matrix = geometry.look_up_matrix(values, images.shape[1:3])
     if matrix is not None:
         images = geometry.warp_images(images, matrix)

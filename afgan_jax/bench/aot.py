@@ -56,14 +56,14 @@ class Report(memory.Row):
 
     def line(self) -> str:
         moved = ", ".join(
-            f"{count} {kind} {size / 1e6:.1f} MB"
+            f"{count} {kind} {size / 1e6:z.1f} MB"
             for kind, (count, size) in sorted(self.collectives.items())
         )
         return (
-            f"{self.name:16}{self.argument_bytes / 1e9:8.2f} GB"
-            f"{self.temporary_bytes / 1e9:8.2f} GB{self.seconds * 1e3:7.1f} ms"
-            f"{self.seconds / self.images * 1e3:8.1f} ms{self.uncounted:11}"
-            f"{self.compile_seconds:7.0f} s  {moved or 'nothing'}"
+            f"{self.name:16}{self.argument_bytes / 1e9:z8.2f} GB"
+            f"{self.temporary_bytes / 1e9:z8.2f} GB{self.seconds * 1e3:z7.1f} ms"
+            f"{self.seconds / self.images * 1e3:z8.1f} ms{self.uncounted:11}"
+            f"{self.compile_seconds:z7.0f} s  {moved or 'nothing'}"
         )
 
 

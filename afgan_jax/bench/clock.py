@@ -38,18 +38,18 @@ class Row:
     def line(self) -> str:
         rate = ratio = memory = compiled = against = ""
         if self.gflop:
-            rate = f"{self.gflop / self.seconds:.1f}"
+            rate = f"{self.gflop / self.seconds:z.1f}"
         if self.naive_seconds is not None:
-            ratio = f"{self.naive_seconds / self.seconds:.2f}"
+            ratio = f"{self.naive_seconds / self.seconds:z.2f}"
         if self.peak_bytes is not None:
-            memory = f"{self.peak_bytes / 1e6:.0f} MB"
+            memory = f"{self.peak_bytes / 1e6:z.0f} MB"
         if self.compile_seconds is not None:
-            compiled = f"{self.compile_seconds:.1f} s"
+            compiled = f"{self.compile_seconds:z.1f} s"
         if self.against_seconds is not None:
-            against = f"  pytorch/this {self.against_seconds / self.seconds:.2f}"
+            against = f"  pytorch/this {self.against_seconds / self.seconds:z.2f}"
         return (
             f"{self.name:28}{format_seconds(self.seconds):>10}"
-            f"{self.images / self.seconds:10.2f}{rate:>9}{ratio:>11}"
+            f"{self.images / self.seconds:z10.2f}{rate:>9}{ratio:>11}"
             f"{memory:>9}{compiled:>9}{against}"
         )
 
@@ -131,5 +131,5 @@ def format_seconds(seconds: float) -> str:
     """12.3 s, 12.3 ms or 12.3 us."""
     for scale, unit in ((1, "s"), (1e-3, "ms")):
         if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} us"
+            return f"{seconds / scale:z.3g} {unit}"
+    return f"{seconds / 1e-6:z.3g} us"

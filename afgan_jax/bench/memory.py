@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from afgan_jax import jax_settings
 from afgan_jax.bench import clock
 
 HEADER = (
@@ -30,13 +31,13 @@ class Row:
 
     def line(self) -> str:
         sizes = (self.argument_bytes, self.temporary_bytes)
-        columns = "".join(f"{size / 1e6:9.1f} MB" for size in (*sizes, sum(sizes)))
-        return f"{self.name:16}{columns}{self.compile_seconds:7.0f} s"
+        columns = "".join(f"{size / 1e6:z9.1f} MB" for size in (*sizes, sum(sizes)))
+        return f"{self.name:16}{columns}{self.compile_seconds:z7.0f} s"
 
 
 def arguments(program, D, batch: int) -> tuple:
     """(state, batch, key) of an update of training.step's Program: shapes, sharded."""
-    key = jax.eval_shape(jax.random.key, 0)
+    key = jax.eval_shape(lambda: jax_settings.key(0))
     state = jax.eval_shape(program.init, key)
     size = (batch, D.resolution, D.resolution, D.img_channels)
     data = {
@@ -54,7 +55,7 @@ def arguments(program, D, batch: int) -> tuple:
 
 def report(G, D, program, batch: int) -> Iterator[str]:
     """Lines of G's layers, the parameters of both networks, and every update."""
-    state = jax.eval_shape(program.init, jax.random.key(0))
+    state = jax.eval_shape(program.init, jax_settings.key(0))
     yield G.synthesis.describe()
     yield f"parameters: G {count(state.G['params']):,}, D {count(state.D['params']):,}"
     devices = program.replicated.mesh.devices

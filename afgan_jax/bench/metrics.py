@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
+from afgan_jax import jax_settings
 from afgan_jax.bench import clock
 from afgan_jax.metrics import (
     cache,
@@ -86,7 +87,7 @@ def _clock_motion(G, kind: str, batch: int, repeats: int) -> tuple[int, float]:
     """(images, median seconds) of two batches."""
     over = sharding.BatchSharding.over(batch)
     # A new network, so that it is traced with the current wishes.
-    subject = evaluator.Subject(over, None, _network(G), {}, cache.Store(None))
+    subject = evaluator.Subject(over, None, _network(G), {}, cache.Store(lambda: None))
     images = 2 * over.batch
     run = functools.partial(subject.motion_errors, kind, images)
     return images, clock.median_seconds(run, repeats)
@@ -95,11 +96,13 @@ def _clock_motion(G, kind: str, batch: int, repeats: int) -> tuple[int, float]:
 def _network(G) -> samples.Network:
     c_dim = G.mapping.c_dim
     labels = np.arange(c_dim, dtype=np.int32) if c_dim else np.zeros((1, 0), np.float32)
-    variables = jax.jit(G.initialize)(jax.random.key(0))
-    return samples.of_generator(G, variables, labels, jax.random.key(1))
+    variables = jax.jit(G.initialize)(jax_settings.key(0))
+    return samples.of_generator(G, variables, labels, jax_settings.key(1))
 
 
 @functools.cache
 def _params(net: str) -> dict:
     images = np.zeros((1, 32, 32, 3), np.uint8)
-    return jax.jit(features.NETS[net].module.init)(jax.random.key(0), images)["params"]
+    return jax.jit(features.NETS[net].module.init)(jax_settings.key(0), images)[
+        "params"
+    ]

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from afgan_jax import jax_settings
 from afgan_jax.bench import clock, memory
 from afgan_jax.networks import (
     alias_free,
@@ -44,7 +45,7 @@ def operations(
             continue
         seen.add(key)
         x, *rest = shapes
-        keys = jax.random.split(jax.random.key(0), len(shapes))
+        keys = jax.random.split(jax_settings.key(0), len(shapes))
         arrays = [jax.random.normal(k, s) for k, s in zip(keys, ((batch, *x), *rest))]
         arrays = (half_precision.cast(arrays[0], dtype), *arrays[1:])
         whole = functools.partial(_with_gradients, function)
@@ -117,9 +118,9 @@ def synthesis(
     G, batch: int, *, wishes: Wishes = None, **options
 ) -> Iterator[clock.Row]:
     """The row of synthesis from ws."""
-    variables = jax.jit(G.initialize)(jax.random.key(0))
+    variables = jax.jit(G.initialize)(jax_settings.key(0))
     shape = (batch, G.synthesis.num_ws, G.mapping.w_dim)
-    ws = jax.random.normal(jax.random.key(1), shape)
+    ws = jax.random.normal(jax_settings.key(1), shape)
 
     def run(variables, ws):
         return G.apply(variables, ws, method=type(G).synthesize)
@@ -160,13 +161,13 @@ def updates(program, naive_program, D, batch, place, **options) -> Iterator[cloc
     naive_program: the same with implementation "naive". place(host arrays): puts a
     batch on the devices.
     """
-    state = program.init(jax.random.key(0))
+    state = program.init(jax_settings.key(0))
     _, shapes, _ = memory.arguments(program, D, batch)
     data = {name: np.zeros(s.shape, s.dtype) for name, s in shapes.items()}
     size = data["image"].shape
     data["image"] = np.random.RandomState(0).randint(0, 256, size).astype(np.uint8)
     data = place(data)
-    key = jax.device_put(jax.random.key(1), program.replicated)
+    key = jax.device_put(jax_settings.key(1), program.replicated)
 
     def fresh():  # an update donates its state
         return jax.tree.map(jnp.copy, state), data, key

@@ -9,11 +9,10 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-from afgan_jax import errors
+from afgan_jax import errors, places
 from afgan_jax.bench import clock
 from afgan_jax.interop import names
 
@@ -36,7 +35,7 @@ def open_checkout(path: str) -> None:
 
     Raises ValueError if the folder or PyTorch is missing.
     """
-    if not (Path(path) / "training" / "networks_stylegan3.py").is_file():
+    if not (places.local(path) / "training" / "networks_stylegan3.py").is_file():
         why = (
             "holds no training/networks_stylegan3.py: give the folder of the published"
             " StyleGAN3 program"

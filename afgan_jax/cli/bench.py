@@ -96,7 +96,7 @@ def main(
     seconds = {row["name"]: row["seconds"] for row in rows}
     if {"step", "data"} <= seconds.keys():
         content["step_over_data"] = ratio = seconds["step"] / seconds["data"]
-        print(f"images are read {ratio:.1f} times as fast as they are trained on")
+        print(f"images are read {ratio:z.1f} times as fast as they are trained on")
     if plot:
         networks.draw_scaling(plot, rows, config.spec)
     if out:

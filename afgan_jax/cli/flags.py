@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from afgan_jax import places
+
 MOST_NUMBERS = 100_000  # in one flag
 MAX_SHIFT = 1000.0  # image widths; beyond, rounding is all there is to see
 
@@ -152,8 +154,8 @@ def _filled(text: str) -> str:
 
 
 def expanded(path: str | os.PathLike) -> Path:
-    """The path with ~ and variables, such as $HOME, filled in."""
-    return Path(os.path.expandvars(path)).expanduser()
+    """`places.expanded`, on this machine."""
+    return Path(places.expanded(path))
 
 
 def writable(folder: str | os.PathLike) -> Path:

@@ -74,8 +74,8 @@ def main(
     ):
         results |= found.values
         rate = metric.samples / seconds
-        values = "  ".join(f"{name} {x:.4f}" for name, x in found.values.items())
-        print(f"{values}  ({seconds:.1f} s, {rate:.1f} images/s)", flush=True)
+        values = "  ".join(f"{name} {x:z.4f}" for name, x in found.values.items())
+        print(f"{values}  ({seconds:z.1f} s, {rate:z.1f} images/s)", flush=True)
         if opened is not None:
             opened.append_metric(metric.name, found.values, step=at, seconds=seconds)
         if out:

@@ -88,7 +88,7 @@ def _labels(findings: Findings) -> Iterator[str]:
         if empty:
             yield f"! {empty} class numbers below {findings.label_dim} have no image"
         if many > IMBALANCE * few:
-            times = f"{many / few:.0f} times"
+            times = f"{many / few:z.0f} times"
             yield f"! the largest class has {times} as many images as the smallest"
 
 
@@ -108,7 +108,7 @@ def suggest(findings: Findings) -> list[str]:
     config, batch, own = CONFIGS[min(limits, default=max(CONFIGS))]
     gamma = GAMMA_0 * resolution**2 / batch
     low, high = (g / GAMMA_0 * gamma for g in GAMMA_RANGE)
-    changes = {"data.path": findings.path, "losses.r1_gamma": f"{gamma:.3g}"}
+    changes = {"data.path": findings.path, "losses.r1_gamma": f"{gamma:z.3g}"}
     for section in ("generator.synthesis", "discriminator"):
         if modes[0] == "L":
             changes[f"{section}.img_channels"] = 1
@@ -124,7 +124,7 @@ def suggest(findings: Findings) -> list[str]:
     return [
         "to train:",
         f"  python -m afgan_jax train --config={config} --workdir=runs/NAME{flags}",
-        f"  R1 gamma {gamma:.3g} = {GAMMA_0} x {resolution}^2 pixels / batch {batch}"
-        f" (StyleGAN3 paper, appendix F); best searched from {low:.2g} to {high:.2g}",
+        f"  R1 gamma {gamma:z.3g} = {GAMMA_0} x {resolution}^2 pixels / batch {batch}"
+        f" (StyleGAN3 paper, appendix F); best searched from {low:z.2g} to {high:z.2g}",
         "  --config.data.mirror=False for text and other images not to be flipped",
     ]

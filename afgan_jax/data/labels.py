@@ -8,7 +8,6 @@ one-hot vectors would fill the memory.
 
 import collections
 import dataclasses
-import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32
 
+from afgan_jax import json_files
 from afgan_jax.data import label_files
 from afgan_jax.data.files import Files
 
@@ -122,8 +122,8 @@ def read_table(files: Files) -> Table | None:
         return None
     where = f"{files.path}: {found}"
     below = found.removesuffix(label_files.TABLE)
+    content = json_files.parse(files.read(found), where)
     try:
-        content = json.loads(files.read(found))
         rows = content["labels"]
         names = content.get("class_names")
         if not isinstance(names, list | None):
@@ -217,13 +217,13 @@ def describe(labels: Labels) -> str:
         counts = _counts(labels)
         single = labels.values.ndim == 1 or (labels.values.sum(axis=1) == 1).all()
         kind = f"{dim} classes" if single else f"any of {dim} classes"
-        facts = [f"{n:.0f}" for n in counts[:LISTED]]
+        facts = [f"{n:z.0f}" for n in counts[:LISTED]]
         kind += "; images of each"
     else:
         kind = f"vectors of {dim}; mean of each number (least to largest)"
         rows = labels.values[:, :LISTED]
         columns = zip(rows.mean(axis=0), rows.min(axis=0), rows.max(axis=0))
-        facts = ["{:.3g} ({:.3g} to {:.3g})".format(*column) for column in columns]
+        facts = ["{:z.3g} ({:z.3g} to {:z.3g})".format(*column) for column in columns]
     listed = ", ".join(f"{t}: {f}" for t, f in zip(titles, facts, strict=True))
     more = f", and {dim - LISTED} more" if dim > LISTED else ""
     empty = len(labels.empty_classes)

@@ -4,13 +4,15 @@ import os
 
 from etils import epath
 
+from afgan_jax import places
+
 # The library for each kind of bucket; epath finds them through fsspec.
 LIBRARIES = {"gs": "gcsfs", "s3": "s3fs", "az": "adlfs", "hf": "huggingface_hub"}
 
 
 def resolve(path: str | os.PathLike) -> epath.Path:
-    """The path; ValueError if its library is not installed."""
-    path = epath.Path(path)
+    """The path as `places.named` reads it; ValueError if its library is missing."""
+    path = epath.Path(places.named(path))
     scheme = str(path).partition("://")[0]
     if is_remote(path):
         try:

@@ -1,10 +1,14 @@
 """Image sets by name or path: the section `data` of a config."""
 
+import errno
 import os
 import pathlib
+from collections.abc import Callable
 
+from afgan_jax import places
 from afgan_jax.data import archive, earth
 
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 SETS = {"earth": earth.build}  # name -> build(cache_dir, resolution) -> path
 
 
@@ -24,6 +28,16 @@ def open_set(
     """
     of_archive = {k: v for k, v in locals().items() if k not in ("path", "cache_dir")}
     if path in SETS:
-        pathlib.Path(cache_dir).mkdir(parents=True, exist_ok=True)
-        path = SETS[path](cache_dir, resolution or 64)
+        path = _built(SETS[path], pathlib.Path(cache_dir), resolution or 64)
     return archive.Archive.open(path, **of_archive)
+
+
+def _built(build: Callable, folder: pathlib.Path, resolution: int) -> pathlib.Path:
+    """The set in `folder`, or for this process alone if it cannot be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return build(folder, resolution)
+    except OSError as error:
+        if error.errno not in CLOSED:
+            raise
+        return build(places.temporary(), resolution)

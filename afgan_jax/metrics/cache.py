@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from afgan_jax import places
 from afgan_jax.metrics import sharding
 
 _log = logging.getLogger(__name__)
@@ -26,27 +27,33 @@ DAMAGED += zipfile.BadZipFile, zlib.error
 
 @dataclasses.dataclass(frozen=True)
 class Store:
-    """Arrays by key in a folder that several processes may share; None: no store."""
+    """Arrays by key in folder(), which processes may share; None: nothing is kept."""
 
-    folder: Path | None
+    folder: Callable[[], Path | None]
 
     def get(self, key: tuple, compute: Callable[[], Arrays]) -> Arrays:
         """The arrays of `key`, read if they are stored, else computed and stored.
 
         Every process of a job must call it: all of them compute, or none.
         """
-        if self.folder is None:
-            return compute()
+        folder = self.folder()
         name = hashlib.sha256(repr(key).encode()).hexdigest()[:32]
-        path = self.folder / f"{name}.npz"
-        found = _read(path)
+        path = None if folder is None else folder / f"{name}.npz"
+        found = None if path is None else _read(path)
         if not sharding.all_processes(found is not None):
-            found = {name: np.asarray(a) for name, a in compute().items()}
+            found = jax.device_get(compute())
             try:
-                _write(path, found)
+                if path is not None:
+                    _write(path, found)
             except OSError as error:
                 _log.warning("%s: not stored: %s", path, error)
         return found
+
+
+def usual_folder() -> Path | None:
+    """That of all runs."""
+    folder = places.cache()
+    return None if folder is None else folder / "metrics"
 
 
 def digest_of(tree: Any) -> str:

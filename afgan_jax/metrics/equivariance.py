@@ -27,7 +27,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings
 from afgan_jax.metrics.samples import Network
 from afgan_jax.metrics.sharding import BatchSharding, compiled
 from afgan_jax.signal import affine, warp
@@ -107,6 +107,7 @@ def amounts(
     }
 
 
+@jax_settings.fixed()
 @jax.default_matmul_precision("highest")
 def sample_errors(
     render: Render, amounts: Mapping[str, Sequence], *, batch_size: int
@@ -118,11 +119,12 @@ def sample_errors(
     for start in range(0, count, batch_size):
         # The last batch is padded with the first samples: one shape, compiled once.
         numbers = np.arange(start, start + batch_size) % count
-        orig = np.asarray(render(numbers, still))
+        orig = jax.device_get(render(numbers, still))
         for kind, values in amounts.items():
             chosen = [values[i] for i in numbers]
-            transforms = np.asarray(_transforms(kind, np.array(chosen)))
-            moved = np.asarray(render(numbers, transforms))
+            put = jax.device_put(np.array(chosen, np.float32))
+            transforms = jax.device_get(_transforms(kind, put))
+            moved = jax.device_get(render(numbers, transforms))
             for i in range(min(batch_size, count - start)):
                 one = slice(i, i + 1)
                 found = KINDS[kind].errors(orig[one], moved[one], chosen[i])
@@ -185,7 +187,7 @@ def rotation_errors(orig: Images, moved: Images, angle: Real) -> Errors:
 
 
 def _masked_errors(reference, mask, moved) -> Errors:
-    difference = np.asarray(reference, np.float64) - np.asarray(moved, np.float64)
+    difference = np.float64(jax.device_get(reference)) - np.float64(moved)
     error = np.sum(difference**2 * mask, axis=(1, 2, 3))
     count = float(mask.sum()) * difference.shape[3]
     return error, np.full_like(error, count)

@@ -9,7 +9,6 @@ import jax
 
 from afgan_jax import errors
 from afgan_jax.metrics import cache, registry, samples, sharding
-from afgan_jax.metrics import weights as files
 from afgan_jax.metrics.evaluator import Subject
 
 
@@ -56,7 +55,7 @@ def measure(
     Raises ValueError, before computing, if a metric cannot be measured.
     """
     over = sharding.BatchSharding.over(batch)
-    store = cache.Store(files.cache_folder() / "metrics")
+    store = cache.Store(cache.usual_folder)
     subject = Subject(over, reals, fakes, dict(weights or {}), store)
     for metric in metrics:
         metric.check(subject)

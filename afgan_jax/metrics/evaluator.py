@@ -101,7 +101,7 @@ def of_paths(pairs, mapping, synthesize) -> Callable:
             functools.partial(synthesize, variables, numbers=jnp.tile(numbers, 2)),
             functools.partial(_apply, "lpips", params),
             *pairs(variables, numbers),
-            jnp.zeros(len(numbers)),
+            jnp.zeros(len(numbers), jnp.float32),
         )
 
     return run

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings
 from afgan_jax.metrics import efficientnet, inception, vgg, weights
 
 Images = Num[Array | np.ndarray, "N H W C"]
@@ -73,7 +73,7 @@ def from_state(name: str, state: Mapping[str, np.ndarray], what: str) -> dict:
     """Parameters of the net `name`, from a state dict."""
     net = NETS[name]
     images = jax.ShapeDtypeStruct((1, 32, 32, 3), np.uint8)
-    shapes = jax.eval_shape(net.module.init, jax.random.key(0), images)["params"]
+    shapes = jax.eval_shape(net.module.init, jax_settings.key(0), images)["params"]
     return weights.to_params(state, shapes, net.norm_of, what)
 
 
@@ -96,6 +96,7 @@ def extractor(
         outputs = apply(name, params, images)
         return tuple(outputs[tap] for tap in taps or (NETS[name].tap,))
 
+    @jax_settings.fixed()
     def run(images: Images) -> Any:
         size, parts = batch_size or len(images), []
         for start in range(0, len(images), size):

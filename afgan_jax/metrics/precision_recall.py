@@ -15,12 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from afgan_jax import jax_settings
+
 NEIGHBOURS = 3
 BLOCK = 4096  # points on either side of a block of distances: 64 MB
 
 Features = Float[np.ndarray, "_ d"]
 
 
+@jax_settings.fixed()
 def precision_recall(
     real: Features, fake: Features, *, k: int = NEIGHBOURS, block: int = BLOCK
 ) -> tuple[float, float]:
@@ -41,7 +44,9 @@ def _radii(points: Features, k: int, block: int) -> Float[np.ndarray, " N"]:
     for rows in _blocks(points, block):
         nearest = np.full((len(rows), k + 1), np.inf, np.float32)
         for columns in _blocks(points, block):
-            nearest = np.asarray(_keep_nearest(nearest, rows, columns))
+            nearest = jax.device_get(
+                _keep_nearest(*jax.device_put((nearest, rows, columns)))
+            )
         radii.append(nearest[:, k])
     return np.concatenate(radii).astype(np.float16).astype(np.float32)
 
@@ -52,7 +57,8 @@ def _share_inside(centres: Features, radii, probes: Features, block: int) -> flo
     for rows in _blocks(probes, block):
         found = np.zeros(len(rows), bool)
         for columns, radius in zip(_blocks(centres, block), _blocks(radii, block)):
-            found |= np.asarray(_any_inside(rows, columns, radius))
+            put = jax.device_put((rows, columns, radius))
+            found |= jax.device_get(_any_inside(*put))
         inside += int(found.sum())
     return inside / len(probes)
 
@@ -69,7 +75,7 @@ def _keep_nearest(nearest, rows, columns):
 
 @jax.jit
 def _any_inside(rows, columns, radius):
-    return (_distances(rows, columns) <= radius).any(axis=1)
+    return (_distances(rows, columns) <= radius[None]).any(axis=1)
 
 
 def _distances(a: Float[jax.Array, "n d"], b: Float[jax.Array, "m d"]):

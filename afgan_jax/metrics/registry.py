@@ -194,7 +194,7 @@ def _precision_recall(metric: Metric, subject: Subject) -> Found:
 def _inception_score(metric: Metric, subject: Subject) -> Found:
     net, count = metric.row.net, metric.samples
     logits = subject.of_fakes(net, count, evaluator.stacked)["features"]
-    mean, std = inception_score.score(np.asarray(jax.nn.softmax(logits)))
+    mean, std = inception_score.score(jax.device_get(jax.nn.softmax(logits)))
     return Found({f"{metric.name}_mean": mean, f"{metric.name}_std": std})
 
 

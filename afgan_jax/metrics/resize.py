@@ -15,7 +15,7 @@ def as_rgb(images: Num[Array | np.ndarray, "N H W C"]) -> Float[Array, "N H W 3"
     channels = images.shape[-1]
     if channels not in (1, 3):
         raise ValueError(f"images have {channels} channels; features take 1 or 3")
-    x = jnp.asarray(images, jnp.float32)
+    x = images.astype(jnp.float32)
     return jnp.broadcast_to(x, (*x.shape[:-1], 3))
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
+from afgan_jax import jax_settings
 from afgan_jax.metrics.sharding import BatchSharding, Numbers
 
 Draw = Callable[[Any, Numbers, Any], Float[Array, "n H W C"]]
@@ -78,7 +79,7 @@ def of_generator(
     constants = {"G": variables, "labels": labels, "key": jax.random.key_data(key)}
 
     def keys(constants, numbers, purpose):
-        own = jax.random.fold_in(jax.random.wrap_key_data(constants["key"]), purpose)
+        own = jax.random.fold_in(jax_settings.wrapped(constants["key"]), purpose)
         return jax.vmap(jax.random.fold_in, (None, 0))(own, numbers)
 
     def with_noise(constants, numbers):
@@ -86,10 +87,13 @@ def of_generator(
 
     def inputs(constants, numbers, purpose):
         own = keys(constants, numbers, purpose)
-        z = jax.vmap(lambda k: jax.random.normal(k, (G.mapping.z_dim,)))(own)
+        size = (G.mapping.z_dim,)
+        z = jax.vmap(lambda k: jax.random.normal(k, size, jnp.float32))(own)
         count = len(constants["labels"])
         pick = jax.vmap(
-            lambda k: jax.random.randint(jax.random.fold_in(k, 1), (), 0, count)
+            lambda k: jax.random.randint(
+                jax.random.fold_in(k, 1), (), 0, count, jnp.int32
+            )
         )
         c = constants["labels"][pick(own)]
         return z, jax.nn.one_hot(c, c_dim, dtype=jnp.float32) if c.ndim == 1 else c
@@ -130,7 +134,7 @@ def of_model(
     many = np.ndim(labels) == 2 or model.are_classes(labels)
     rows = labels if many else model.c(labels, 1)
     rows = np.zeros((1, 0), np.float32) if rows is None else np.asarray(rows)
-    key = jax.random.key(seed)
+    key = jax_settings.key(seed)
     return of_generator(model.network, model.variables, rows, key)
 
 
@@ -154,7 +158,7 @@ def _draw_noise(variables: dict, keys: Array) -> dict:
 
     def drawn(layer, size):
         own = jax.vmap(jax.random.fold_in, (0, None))(keys, layer)
-        return jax.vmap(lambda key: jax.random.normal(key, size))(own)
+        return jax.vmap(lambda key: jax.random.normal(key, size, jnp.float32))(own)
 
     found = [
         drawn(i, leaf.shape) if path[-1].key == "noise_const" else leaf

@@ -16,6 +16,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Int
 
+from afgan_jax import jax_settings
 from afgan_jax.signal.backends import dispatch
 
 Numbers = Int[np.ndarray, " n"]
@@ -54,7 +55,8 @@ class BatchSharding:
         def run(constants, *arguments):
             replicated, parts = arguments[:-rows], arguments[-rows:]
             parts = [jax.make_array_from_process_local_data(split, a) for a in parts]
-            return jitted(constants, *replicated, *parts)
+            with jax_settings.fixed():
+                return jitted(constants, *replicated, *parts)
 
         jitted = jax.jit(call, out_shardings=self._replicated)
         return run
@@ -81,10 +83,10 @@ class BatchSharding:
             numbers = np.arange(start, start + self.batch) % count
             found = function(constants, _agreed(read, numbers[self.mine]))
             if pending is not None:
-                yield np.asarray(pending.addressable_data(0))
+                yield jax.device_get(pending.addressable_data(0))
             pending = found
         if pending is not None:
-            yield np.asarray(pending.addressable_data(0))[: count - start]
+            yield jax.device_get(pending.addressable_data(0))[: count - start]
 
     @property
     def mine(self) -> slice:

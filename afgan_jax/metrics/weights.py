@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from afgan_jax import errors
+from afgan_jax import errors, places
 from afgan_jax.interop import persistence, tensors
 
 EPSILON = 1e-3  # of batch normalisation, in all networks here
@@ -81,11 +81,12 @@ def locate(name: str, path: str | os.PathLike | None = None) -> pathlib.Path:
     variable = _variable(name)
     given = path or os.environ.get(variable)
     if given:
-        if not os.path.isfile(given):
+        found = places.local(given)
+        if not found.is_file():
             setting = ("weights", f"{name}={given}") if path else (variable, given)
             why = "names a file that does not exist: give another path"
             raise errors.SettingError(*setting, why)
-        return pathlib.Path(given)
+        return found
     found = _place(name)
     if found is None or not found.is_file():
         raise ValueError(_advice(name))
@@ -99,9 +100,14 @@ def prepare(name: str) -> pathlib.Path:
     Raises ValueError if it cannot be fetched.
     """
     source, place = SOURCES[name], _place(name)
-    if source.package or os.environ.get(_variable(name)) or place.is_file():
+    given = source.package or os.environ.get(_variable(name))
+    if given or (place is not None and place.is_file()):
         return locate(name)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    if place is None or not places.is_open(place.parent):
+        raise ValueError(
+            f"there is no place for weights: {places.CACHE}=FOLDER names one, or set"
+            f" {_variable(name)} to a file"
+        )
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=place.parent) as folder:
         partial = pathlib.Path(folder) / source.file
         try:
@@ -140,7 +146,7 @@ def _variable(name: str) -> str:
 
 
 def _place(name: str) -> pathlib.Path | None:
-    """The file's path once it is installed or fetched; None without the package."""
+    """The file's path once it is installed or fetched; None without a place for it."""
     source = SOURCES[name]
     if source.package:
         try:
@@ -148,14 +154,8 @@ def _place(name: str) -> pathlib.Path | None:
         except importlib.metadata.PackageNotFoundError:
             return None
         return pathlib.Path(os.fspath(package.locate_file(source.file)))
-    return cache_folder() / source.file
-
-
-def cache_folder() -> pathlib.Path:
-    """The cache that all runs share: AFGAN_CACHE, or a folder of the user's."""
-    home = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    cache = os.environ.get("AFGAN_CACHE", os.path.join(home, "afgan_jax"))
-    return pathlib.Path(cache).expanduser()
+    folder = places.cache()
+    return None if folder is None else folder / source.file
 
 
 def _advice(name: str) -> str:

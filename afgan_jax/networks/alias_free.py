@@ -9,6 +9,7 @@ import inspect
 import math
 
 import flax.linen as nn
+import jax.numpy as jnp
 
 from afgan_jax import errors
 from afgan_jax.networks import (
@@ -48,8 +49,10 @@ class SynthesisLayer(nn.Module):
             "weight",
             nn.initializers.normal(1.0),
             (*kernel, spec.in_channels, spec.out_channels),
+            jnp.float32,
         )
-        bias = self.param("bias", nn.initializers.zeros, (spec.out_channels,))
+        shape = (spec.out_channels,)
+        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
         if spec.is_rgb:
             styles = styles / math.sqrt(math.prod(weight.shape[:-1]))
         x = modulation.modulated_conv(

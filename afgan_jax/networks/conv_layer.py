@@ -7,6 +7,7 @@ import math
 import operator
 
 import flax.linen as nn
+import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax.signal import activations, conv_resample, precision
@@ -36,7 +37,7 @@ class ConvLayer(nn.Module):
 def convolve(layer: nn.Module, x, f: np.ndarray | None):
     """(x convolved and resampled with filter f, bias or None), as `layer` declares."""
     shape = (layer.conv_kernel, layer.conv_kernel, x.shape[-1], layer.features)
-    weight = layer.param("weight", nn.initializers.normal(1.0), shape)
+    weight = layer.param("weight", nn.initializers.normal(1.0), shape, jnp.float32)
     y = conv_resample.conv_resample(
         x,
         weight / math.sqrt(math.prod(shape[:3])),
@@ -48,7 +49,8 @@ def convolve(layer: nn.Module, x, f: np.ndarray | None):
     )
     if not layer.bias:
         return y, None
-    return y, layer.param("bias", nn.initializers.zeros, (layer.features,))
+    bias = layer.param("bias", nn.initializers.zeros, shape[3:], jnp.float32)
+    return y, bias
 
 
 def activation(name: str, gain: float, clamp: float | None) -> activations.Activation:

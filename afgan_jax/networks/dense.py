@@ -28,10 +28,10 @@ class Dense(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*N I"]) -> Float[Array, "*N O"]:
         init = nn.initializers.normal(1 / self.lr_multiplier)
-        weight = self.param("weight", init, (x.shape[-1], self.features))
-        bias = self.param(
-            "bias", nn.initializers.constant(self.bias_init), (self.features,)
-        )
+        shape = (x.shape[-1], self.features)
+        weight = self.param("weight", init, shape, jnp.float32)
+        constant = nn.initializers.constant(self.bias_init)
+        bias = self.param("bias", constant, shape[1:], jnp.float32)
         return dense(x, weight, bias, self.activation, self.lr_multiplier)
 
 
@@ -41,7 +41,8 @@ def dense(x, weight, bias=None, activation="linear", lr_multiplier=1.0):
     # Full precision: Fourier features and styles depend on these small products.
     y = jnp.matmul(x, weight, precision="highest")
     if bias is not None:
-        y = y + bias * lr_multiplier
+        bias = bias * lr_multiplier
+        y = y + jnp.expand_dims(bias, range(y.ndim - 1))
     return activations.Activation(activation)(y)
 
 

@@ -136,8 +136,9 @@ class Discriminator(nn.Module):
 
     def initialize(self, key: Array) -> dict:
         """Fresh variables {"params"}."""
-        images = jnp.zeros((1, self.resolution, self.resolution, self.img_channels))
-        c = jnp.zeros((1, self.c_dim)) if self.c_dim else None
+        shape = (1, self.resolution, self.resolution, self.img_channels)
+        images = jnp.zeros(shape, jnp.float32)
+        c = jnp.zeros((1, self.c_dim), jnp.float32) if self.c_dim else None
         return dict(jax.jit(self.init)(key, images, c))
 
     @nn.compact

@@ -38,9 +38,14 @@ class FourierInput(nn.Module):
         freqs = self.variable("buffers", "freqs", lambda: drawn[0]).value
         phases = self.variable("buffers", "phases", lambda: drawn[1]).value
         weight = self.param(
-            "weight", nn.initializers.normal(1.0), (self.channels, self.channels)
+            "weight",
+            nn.initializers.normal(1.0),
+            (self.channels, self.channels),
+            jnp.float32,
         )
-        matrix = self._matrix(w) if self.is_learned else jnp.eye(3)[None]
+        matrix = (
+            self._matrix(w) if self.is_learned else jnp.eye(3, dtype=jnp.float32)[None]
+        )
         if transform is not None:
             matrix = affine.compose(matrix, jnp.asarray(transform, matrix.dtype))
         freqs, phases = fourier.transform_waves(freqs, phases, matrix)
@@ -67,6 +72,8 @@ class FrameHead(nn.Module):
 
     @nn.compact
     def __call__(self, w: Float[Array, "N w_dim"]) -> Float[Array, "N 4"]:
-        weight = self.param("weight", nn.initializers.zeros, (w.shape[-1], 4))
-        bias = self.param("bias", lambda key: jnp.array([1.0, 0.0, 0.0, 0.0]))
+        weight = self.param(
+            "weight", nn.initializers.zeros, (w.shape[-1], 4), jnp.float32
+        )
+        bias = self.param("bias", lambda key: jnp.float32([1, 0, 0, 0]))
         return dense.dense(w, weight, bias)

@@ -48,8 +48,11 @@ class Generator(nn.Module):
 
     def initialize(self, key: jax.Array) -> dict:
         """Fresh variables {"params", "buffers"}."""
-        z = jnp.zeros((1, self.mapping.z_dim))
-        c = jnp.zeros((1, self.mapping.c_dim)) if self.mapping.c_dim else None
+        z, c = (
+            jnp.zeros((1, size), jnp.float32)
+            for size in (self.mapping.z_dim, self.mapping.c_dim)
+        )
+        c = c if self.mapping.c_dim else None
         keys = dict(zip(("params", "noise"), jax.random.split(key)))
         return dict(jax.jit(self.init)(keys, z, c))
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
 from jaxtyping import Array
 
 from afgan_jax import errors
+from afgan_jax.signal import precision
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -18,8 +18,7 @@ def dtype_at(rate: float, resolution: int, dtype: str, num_half_res: int) -> str
 
 def cast(x: Array, dtype: str) -> Array:
     """x in half precision, or in float32 at least."""
-    wide = jnp.promote_types(x.dtype, jnp.float32)
-    return x.astype(wide if dtype == "float32" else dtype)
+    return x.astype(precision.wide(x.dtype) if dtype == "float32" else dtype)
 
 
 def check(settings: Mapping[str, Any]) -> None:

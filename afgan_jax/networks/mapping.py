@@ -41,17 +41,20 @@ class Mapping(nn.Module):
             x = dense.Dense(self.w_dim, "lrelu", self.lr_multiplier, name=f"fc{i}")(x)
         if self.num_ws is None:
             return x
-        w_avg = self.variable("buffers", "w_avg", jnp.zeros, (self.w_dim,))
+        w_avg = self.variable("buffers", "w_avg", jnp.zeros, (self.w_dim,), jnp.float32)
         if update_emas and not self.is_initializing():
             mean = jnp.mean(x, axis=0)
             w_avg.value = mean + self.w_avg_beta * (w_avg.value - mean)
         ws = jnp.broadcast_to(x[:, None, :], (x.shape[0], self.num_ws, self.w_dim))
         if isinstance(psi, int | float) and psi == 1:
             return ws
-        near = w_avg.value + psi * (ws - w_avg.value)
+        centre = w_avg.value[None, None]
+        near = centre + psi * (ws - centre)
         if cutoff is None:
             cutoff = self.num_ws
-        return jnp.where((jnp.arange(self.num_ws) < cutoff)[None, :, None], near, ws)
+        return jnp.where(
+            (jnp.arange(self.num_ws, dtype=jnp.int32) < cutoff)[None, :, None], near, ws
+        )
 
     def _join(self, z, c):
         parts = []

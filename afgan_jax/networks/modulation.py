@@ -65,9 +65,9 @@ def input_gain(
     The mean is the module's buffer `magnitude_ema`, 1 at first; an `update` takes
     effect in the same call.
     """
-    magnitude = module.variable("buffers", "magnitude_ema", jnp.ones, ())
+    magnitude = module.variable("buffers", "magnitude_ema", jnp.ones, (), jnp.float32)
     if update and not module.is_initializing():
-        wide = jax.lax.stop_gradient(x.astype(jnp.promote_types(x.dtype, "f4")))
+        wide = jax.lax.stop_gradient(x.astype(precision.wide(x.dtype)))
         now = jnp.mean(jnp.square(wide))
         magnitude.value = now + beta * (magnitude.value - now)
     return jax.lax.rsqrt(magnitude.value)
@@ -79,11 +79,11 @@ def add_noise(module: nn.Module, x: Float[Array, "N H W C"], kind: str) -> Array
     `kind` "random" draws noise in every call, "const" uses the module's buffer
     noise_const, [H W] or [N H W], "none" adds nothing. The strength is learned, from 0.
     """
-    strength = module.param("noise_strength", nn.initializers.zeros, ())
+    strength = module.param("noise_strength", nn.initializers.zeros, (), jnp.float32)
     constant = module.variable(
         "buffers",
         "noise_const",
-        lambda: jax.random.normal(module.make_rng("params"), x.shape[1:3]),
+        lambda: jax.random.normal(module.make_rng("params"), x.shape[1:3], jnp.float32),
     )
     if kind == "none":
         return x

@@ -67,7 +67,7 @@ class LayerSpec:
     }
     heading = "name            rate  cutoff stopband  half  up/down  in -> out channels"
     line = (
-        "{name:14} {rate:5g} {cutoff:7.2f} {stopband:8.2f} {half_width:6.2f}"
+        "{name:14} {rate:5g} {cutoff:z7.2f} {stopband:z8.2f} {half_width:z6.2f}"
         "   {up}/{down}    {in_channels} -> {channels}"
     )
 
@@ -194,6 +194,6 @@ def _channels(bands: list[Band], channel_base: int, channel_max: int) -> list[in
     cutoffs = np.array([band.cutoff for band in bands])
     channels = np.rint(np.minimum(channel_base / 2 / cutoffs, channel_max))
     if channels.min() < 1:
-        why = f"leaves layers without channels: give at least {bands[-1].rate:.0f}"
+        why = f"leaves layers without channels: give at least {bands[-1].rate:z.0f}"
         raise errors.SettingError("channel_base", channel_base, why)
     return [int(count) for count in channels]

@@ -45,6 +45,7 @@ class SynthesisLayer(nn.Module):
             "weight",
             nn.initializers.normal(1.0),
             (size, size, spec.in_channels, spec.out_channels),
+            jnp.float32,
         )
         input_gain = None
         if spec.magnitude_ema_beta is not None:
@@ -66,7 +67,8 @@ class SynthesisLayer(nn.Module):
             y = spec.crop(y)
         if spec.noise:
             y = modulation.add_noise(self, y, noise)
-        bias = self.param("bias", nn.initializers.zeros, (spec.out_channels,))
+        shape = (spec.out_channels,)
+        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
         name = "linear" if spec.is_rgb else "lrelu"
         return conv_layer.activation(name, gain, self.clamp)(conv_layer.add(y, bias))
 
@@ -91,7 +93,8 @@ class Block(nn.Module):
         gain = math.sqrt(0.5) if residual else 1.0
         if x is None:
             shape = (*first.in_size, first.in_channels)
-            const = self.param("const", nn.initializers.normal(1.0), shape)
+            init = nn.initializers.normal(1.0)
+            const = self.param("const", init, shape, jnp.float32)
             x = jnp.broadcast_to(const, (ws[0].shape[0], *shape))
         y = x = half_precision.cast(x, first.dtype)
         for spec in convolutions:

@@ -12,6 +12,8 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from afgan_jax import places
+
 _numbers = itertools.count()
 
 
@@ -39,17 +41,17 @@ def find(spec: str) -> tuple[Path, str]:
     text, colon, arg = spec.partition(".py:")
     if not colon and not spec.endswith(".py"):
         text, _, arg = spec.partition(":")
-    path = Path(text.removesuffix(".py") + ".py").expanduser()
-    places = [path]
+    path = places.local(text.removesuffix(".py") + ".py")
+    candidates = [path]
     if path.parent == Path():
-        places.append(folder() / path)
+        candidates.append(folder() / path)
     elif path.parent == Path("configs"):
-        places.append(folder() / path.name)
-    for place in places:
+        candidates.append(folder() / path.name)
+    for place in candidates:
         if place.is_file():
             return place, arg
     others = [str(other) for other in path.parent.glob("*.py")]
-    if len(places) > 1:
+    if len(candidates) > 1:
         others += [other.stem for other in folder().glob("*.py")]
     raise ValueError(f"there is no config file {path}{nearest(str(path), others)}")
 

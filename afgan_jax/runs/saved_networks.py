@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from afgan_jax import jax_settings, places
 from afgan_jax.networks import discriminator, generator, mapping
 from afgan_jax.runs import config as config_lib
 from afgan_jax.runs import run_directory
@@ -22,7 +23,7 @@ SCHEMA = {
 def split_step(source: str) -> tuple[str, int | None]:
     """(RUN, STEP) of "RUN@STEP"; (RUN, None) of a path alone."""
     path, at, step = source.rpartition("@")
-    if not (at and step.isdecimal()) or Path(source).expanduser().exists():
+    if not (at and step.isdecimal()) or places.local(source).exists():
         return source, None
     return path, int(step)
 
@@ -69,7 +70,7 @@ def _restored(
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-        jax.eval_shape(network.initialize, jax.random.key(0)),
+        jax.eval_shape(network.initialize, jax_settings.key(0)),
     )
     with run:
         step, tree = run.restore({part: abstract}, step, partial=True)

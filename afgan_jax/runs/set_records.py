@@ -18,7 +18,7 @@ NAME = "sets.json"
 def read(run: Path) -> list[dict[str, Any]]:
     """The records of the run in this folder, the newest last."""
     try:
-        content = json_files.parse((run / NAME).read_bytes(), run / NAME)
+        content = json_files.parse(atomic.read(run / NAME), run / NAME)
         return [dict(record) for record in content["sets"]]
     except (OSError, KeyError, TypeError, ValueError):
         return []

@@ -16,7 +16,10 @@ Source: Alias-Free GAN, Sec. 3.2 (transformed Fourier features).
 import functools
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float
+
+from afgan_jax.signal import precision
 
 Matrix = Float[Array, "*batch 3 3"]
 
@@ -62,8 +65,12 @@ def user_transform(
 
 
 def _floats(*values):
-    values = jnp.broadcast_arrays(*map(jnp.asarray, values))
-    return [v.astype(jnp.result_type(*values, float)) for v in values]
+    """Arrays of one shape and dtype: float32, or wider if an array is."""
+    values = [jnp.asarray(v) for v in values]
+    floats = [v for v in values if jnp.issubdtype(v.dtype, jnp.floating)]
+    stated = [precision.wide(v.dtype) for v in floats if not v.weak_type]
+    dtype = max(stated, default=np.dtype(np.float32))
+    return jnp.broadcast_arrays(*(v.astype(dtype) for v in values))
 
 
 def _matrix(*rows) -> Matrix:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import batching
+from afgan_jax.signal import batching, precision
 from afgan_jax.signal.backends import dispatch, xla_convolution
 from afgan_jax.signal.operators import Convolution, Pads
 
@@ -68,7 +68,7 @@ def _weight_gradient(op: Convolution, x: jax.Array, ct: jax.Array) -> jax.Array:
 
 def _products(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
     """einsum, accumulated in float32 at least: half precision is rounded once."""
-    wide = jnp.promote_types(a.dtype, jnp.float32)
+    wide = precision.wide(a.dtype)
     y = jnp.einsum(subscripts, a, b, preferred_element_type=wide)
     return y.astype(a.dtype)
 

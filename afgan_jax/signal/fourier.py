@@ -14,11 +14,13 @@ def sample_waves(
     key: Array, channels: int, bandwidth: float
 ) -> tuple[Float[Array, "C 2"], Float[Array, " C"]]:
     """Frequencies uniform in the disc |f| < bandwidth, phases uniform in cycles."""
-    key_radius, key_angle, key_phase = jax.random.split(key, 3)
-    radius = bandwidth * jnp.sqrt(jax.random.uniform(key_radius, (channels,)))
-    angle = 2 * jnp.pi * jax.random.uniform(key_angle, (channels,))
+    radius, angle, phase = (
+        jax.random.uniform(k, (channels,), jnp.float32)
+        for k in jax.random.split(key, 3)
+    )
+    radius, angle = bandwidth * jnp.sqrt(radius), 2 * jnp.pi * angle
     freqs = radius[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
-    return freqs, jax.random.uniform(key_phase, (channels,)) - 0.5
+    return freqs, phase - 0.5
 
 
 def transform_waves(
@@ -29,7 +31,8 @@ def transform_waves(
     """Waves as seen through p -> matrix p: f' = f M, phase' = phase + f . t."""
     # Full precision: a rounded frequency moves a wave.
     exact = {"precision": jax.lax.Precision.HIGHEST}
-    phases = phases + jnp.einsum("ck,nk->nc", freqs, matrix[:, :2, 2], **exact)
+    moves = jnp.einsum("ck,nk->nc", freqs, matrix[:, :2, 2], **exact)
+    phases = phases[None] + moves
     return jnp.einsum("ck,nkl->ncl", freqs, matrix[:, :2, :2], **exact), phases
 
 
@@ -50,10 +53,12 @@ def evaluate_waves(
     nyquist = sampling_rate / 2
     fade = (norms - bandwidth) / max(nyquist - bandwidth, nyquist / 1000)
     amplitudes = jnp.clip(1 - fade, 0, 1)[:, None, :]
-    y, x = ((jnp.arange(n) + 0.5 - n / 2) / sampling_rate for n in size)
+    pixels = (jnp.arange(n, dtype=jnp.int32).astype(freqs.dtype) for n in size)
+    y, x = ((p + 0.5 - n / 2) / sampling_rate for p, n in zip(pixels, size))
     # sin(a + b) from the sines of columns and rows: no sine per pixel.
-    a = 2 * jnp.pi * freqs[:, None, :, 0] * x[:, None]  # [N W C]
-    b = 2 * jnp.pi * (freqs[:, None, :, 1] * y[:, None] + phases[:, None, :])  # [N H C]
+    a = 2 * jnp.pi * freqs[:, None, :, 0] * x[None, :, None]  # [N W C]
+    b = freqs[:, None, :, 1] * y[None, :, None] + phases[:, None, :]  # [N H C]
+    b = 2 * jnp.pi * b
     rows = amplitudes * jnp.cos(b), amplitudes * jnp.sin(b)
     columns = jnp.sin(a), jnp.cos(a)
     return sum(r[:, :, None] * c[:, None] for r, c in zip(rows, columns))

@@ -31,7 +31,8 @@ def power(
 ) -> Float[Array, "nH nW"]:
     """|F|^2 of x in windows of `beta`, averaged over images and channels."""
     h, w = x.shape[1:3]
-    x = x * jnp.asarray(np.outer(window(h, beta), window(w, beta)), x.dtype)[..., None]
+    shape = np.outer(window(h, beta), window(w, beta))[None, :, :, None]
+    x = x * jnp.asarray(shape, x.dtype)
     F = jnp.fft.fft2(x, s=(interp * h, interp * w), axes=(1, 2))
     mean = jnp.mean(F.real**2 + F.imag**2, axis=(0, 3))
     return jnp.fft.fftshift(mean)

@@ -1,11 +1,12 @@
 """The stages of a filtered nonlinearity, for analysis."""
 
+import operator
 from collections.abc import Callable
 from typing import NamedTuple
 
 from jaxtyping import Array, Float
 
-from afgan_jax.signal import resample
+from afgan_jax.signal import precision, resample
 
 Maps = Float[Array, "N H W C"]
 
@@ -27,7 +28,7 @@ def stages(
     function: Callable, x: Maps, bias, up_filter, down_filter, *, up=1, down=1, pad=0
 ) -> Stages:
     """The stages of `nonlinearity.filtered`, with its arguments."""
-    x = x if bias is None else x + bias
+    x = x if bias is None else precision.widened(operator.add)(x, bias)
     upsampled = resample.upfirdn(x, up_filter, up=up, pad=pad, gain=float(up * up))
     activated = function(upsampled)
     filtered = resample.upfirdn(activated, down_filter)

@@ -22,11 +22,14 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from afgan_jax import jax_settings
+
 Images = Float[Array | np.ndarray, "N H W C"]
 Moved = tuple[Float[Array, "N H W C"], Float[np.ndarray, "H W 1"]]
 Positions = Float[Array | np.ndarray, "*N Hout Wout"]
 
 
+@jax_settings.transfers()
 def translate_integer(x: Images, tx: Real, ty: Real) -> Moved:
     """x moved by whole pixels, round(t * size) half to even; zeros come in."""
     h, w = x.shape[1:3]
@@ -49,6 +52,7 @@ def translate_mirrored(x: Images, tx: Real, ty: Real) -> Moved:
     return _translate(x, tx, ty, _mirrored_shift)
 
 
+@jax_settings.transfers()
 def affine(
     x: Images,
     matrix: Float[np.ndarray, "3 3"],
@@ -67,6 +71,7 @@ def affine(
     border = taps.shape[0] // 2
     rows, cols = _look_up_positions(matrix, x.shape[1:3], up, border)
     mask = _clear_of_border((rows, cols), x.shape[1:3], up, border)
+    rows, cols = (p.astype(x.dtype) for p in (rows, cols))
     return _upsample_and_sample(x, taps, rows, cols, up=up), mask
 
 
@@ -75,6 +80,7 @@ def rotate(x: Images, angle: Real, **design) -> Moved:
     return affine(x, _rotation(angle), **design)
 
 
+@jax_settings.transfers()
 def pseudo_rotate(x: Images, angle: Real, **design) -> Moved:
     """x, not rotated, but filtered as `rotate` filters.
 
@@ -145,7 +151,7 @@ def _sample_one(x, rows, cols):
     top, left = jnp.floor(rows), jnp.floor(cols)
     down, right = ((a - b)[..., None] for a, b in ((rows, top), (cols, left)))
     down, right = down.astype(x.dtype), right.astype(x.dtype)
-    first = top.astype(int) * (w + 3) + left.astype(int)
+    first = top.astype(jnp.int32) * (w + 3) + left.astype(jnp.int32)
     pixels = x.reshape(-1, c)
 
     def at(offset):  # one flat index is faster than two, above all in the gradient
@@ -156,6 +162,7 @@ def _sample_one(x, rows, cols):
     return upper * (1 - down) + lower * down
 
 
+@jax_settings.transfers()
 def _translate(x, tx, ty, shift) -> Moved:
     """shift(size, pixels) -> (A [size size], mask [size]), for the lines of an axis."""
     h, w = x.shape[1:3]

@@ -134,7 +134,7 @@ def watch(
         if after[name].on and not status.on:
             span = "a tick" if alarm.ticks == 1 else f"{alarm.ticks} ticks"
             lines.append(
-                f"alarm {name}: {alarm.what} is {number:.3g}, above {alarm.limit:g} for"
-                f" {span}: {alarm.advice}"
+                f"alarm {name}: {alarm.what} is {number:z.3g}, above {alarm.limit:g}"
+                f" for {span}: {alarm.advice}"
             )
     return after, lines

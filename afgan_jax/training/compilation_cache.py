@@ -6,6 +6,8 @@ from pathlib import Path
 
 import jax
 
+from afgan_jax import places
+
 
 def keep(folder: Path) -> None:
     """Caches in `folder`, from now on, what takes a second or more to compile.
@@ -13,7 +15,10 @@ def keep(folder: Path) -> None:
     JAX_COMPILATION_CACHE_DIR names another folder; JAX_ENABLE_COMPILATION_CACHE=false
     turns the cache off.
     """
-    if jax.config.jax_compilation_cache_dir is not None:
+    given = jax.config.jax_compilation_cache_dir
+    if given is not None:
+        if "://" not in given and not places.is_open(Path(given)):
+            jax.config.update("jax_enable_compilation_cache", False)
         return
     # JAX's keys tell platforms and versions apart but not CPUs, and a run directory may
     # move to a CPU that lacks instructions.

@@ -14,7 +14,8 @@ def latents(
 ) -> dict[str, jax.Array]:
     """z and z_mix, [n z_dim] each, with the sharding `rows`."""
     shape = (n, setup.G.mapping.z_dim)
-    z, z_mix = (jax.random.normal(jax.random.fold_in(key, i), shape) for i in range(2))
+    keys = (jax.random.fold_in(key, i) for i in range(2))
+    z, z_mix = (jax.random.normal(k, shape, jnp.float32) for k in keys)
     constrain = jax.lax.with_sharding_constraint
     return {"z": constrain(z, rows), "z_mix": constrain(z_mix, rows)}
 
@@ -23,14 +24,14 @@ def inputs(setup: objectives.Setup, key: jax.Array, arrays: dict) -> objectives.
     """The Inputs of `arrays` (real, real_c, c, z, z_mix) and the other draws."""
     key_mix, key_coin, key_pl, key_rest = jax.random.split(key, 4)
     num_ws = setup.G.synthesis.num_ws
-    mixes = jax.random.uniform(key_coin) < setup.style_mixing_prob
-    mix_from = jax.random.randint(key_mix, (), 1, num_ws)
+    mixes = jax.random.uniform(key_coin, dtype=jnp.float32) < setup.style_mixing_prob
+    mix_from = jax.random.randint(key_mix, (), 1, num_ws, jnp.int32)
     n, *image = arrays["real"].shape
     count = n // setup.pl_batch_shrink if setup.pl_weight else 0
     return objectives.Inputs(
         **arrays,
         mix_from=jnp.where(mixes, mix_from, num_ws),
-        pl_normal=jax.random.normal(key_pl, (count, *image)),
+        pl_normal=jax.random.normal(key_pl, (count, *image), jnp.float32),
         key=key_rest,
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from afgan_jax import errors
+from afgan_jax import errors, jax_settings, places
 from afgan_jax.interop import snapshot
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.runs import atomic, run_directory, saved_networks
@@ -67,8 +67,8 @@ def find(text: str) -> Source:
     Raises ValueError if there is no such run or step, or it is of another version.
     """
     path, step = saved_networks.split_step(text)
-    if Path(path).is_file():
-        return _snapshot(Path(path))
+    if places.local(path).is_file():
+        return _snapshot(places.local(path))
     return _run(text, path, step)
 
 
@@ -119,7 +119,7 @@ def _describe(settings: config_lib.Config, where: str) -> tuple:
     G = generator.make_generator(**settings["generator"])
     D = discriminator.make_discriminator(**settings["discriminator"])
     initialize = functools.partial(states.initialize, G=G, D=D)
-    G_shapes, D_shapes = jax.eval_shape(initialize, jax.random.key(0))
+    G_shapes, D_shapes = jax.eval_shape(initialize, jax_settings.key(0))
     return settings, {"G": G_shapes, "D": D_shapes, "G_ema": G_shapes}
 
 
@@ -160,7 +160,7 @@ def check(
 
 def shapes_of(program) -> dict:
     """The tree of a program's networks, as `check` takes it."""
-    return _parts(jax.eval_shape(program.init, jax.random.key(0)))
+    return _parts(jax.eval_shape(program.init, jax_settings.key(0)))
 
 
 def begin(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from afgan_jax import ranges
+from afgan_jax import jax_settings, ranges
 from afgan_jax.training import preemption as stops
 from afgan_jax.training import report as reports
 from afgan_jax.training import rescue
@@ -96,7 +96,7 @@ def train(
                 report.restart_clock()
             if nimg < total:
                 run.save(index, states.to_tree(state))
-                report.say(f"stopping: saving at {nimg / 1000:.3f} kimg")
+                report.say(f"stopping: saving at {nimg / 1000:z.3f} kimg")
             run.checkpoints.wait()  # while one signal does not interrupt it
             if nimg < total:
                 report.say("saved: run the same command to resume")
@@ -139,7 +139,7 @@ def check(**settings: float) -> None:
 def keys(program: steps.Program, seed: int) -> tuple[jax.Array, jax.Array]:
     """Keys of the training and of the initial state, on all devices."""
     split = jax.jit(
-        lambda: tuple(jax.random.split(jax.random.key(seed))),
+        lambda: tuple(jax.random.split(jax_settings.key(seed))),
         out_shardings=program.replicated,
     )
     return split()

@@ -51,13 +51,15 @@ def path_lengths(
 def blur_sigma(nimg: Array, init_sigma: float, fade_kimg: float) -> Array:
     """Sigma in pixels after `nimg` images: a linear ramp from init_sigma to 0."""
     if init_sigma == 0 or fade_kimg == 0:
-        return jnp.zeros(())
-    return init_sigma * jnp.maximum(1 - nimg / (1000 * fade_kimg), 0)
+        return jnp.zeros((), jnp.float32)
+    return init_sigma * jnp.maximum(
+        1 - nimg.astype(jnp.float32) / (1000 * fade_kimg), 0
+    )
 
 
 def blur_taps(sigma: Array, radius: int) -> Float[Array, " taps"]:
     """2^-(k / sigma)^2 for |k| <= 3 sigma, of unit sum, in 2 radius + 1 taps."""
-    k = jnp.arange(-radius, radius + 1)
+    k = jnp.arange(-radius, radius + 1, dtype=jnp.int32).astype(sigma.dtype)
     taps = jnp.exp2(-jnp.square(k / jnp.maximum(sigma, 1e-6)))
     taps = jnp.where(jnp.abs(k) <= jnp.floor(3 * sigma), taps, 0)
     return taps / jnp.sum(taps)
@@ -77,7 +79,7 @@ def blur(
     def apply(images):
         taps = blur_taps(sigma, radius).astype(images.dtype)
         for axis, subscripts in ((1, "oh,nhwc->nowc"), (2, "ow,nhwc->nhoc")):
-            n = jnp.arange(images.shape[axis])
+            n = jnp.arange(images.shape[axis], dtype=jnp.int32)
             offset = n[:, None] - n[None, :]
             inside = jnp.abs(offset) <= radius
             index = jnp.clip(offset + radius, 0, 2 * radius)

@@ -190,7 +190,7 @@ def _ws(setup: Setup, variables: dict, inputs: Inputs, update_emas: bool):
     )
     if setup.style_mixing_prob > 0:
         other = setup.G.apply(variables, inputs.z_mix, c, method=method)
-        keep = jnp.arange(ws.shape[1]) < inputs.mix_from
+        keep = jnp.arange(ws.shape[1], dtype=jnp.int32) < inputs.mix_from
         ws = jnp.where(keep[None, :, None], ws, other)
     return ws, changed["buffers"]
 

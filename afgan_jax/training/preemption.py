@@ -52,7 +52,7 @@ class Stop:
         jax.block_until_ready(self._before)
         if self._is_single:
             return self._asked.is_set()
-        return self._before is not None and bool(self._before)
+        return self._before is not None and bool(jax.device_get(self._before))
 
     def is_asked(self) -> bool:
         """Whether any process has been asked to stop; all must call it together."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from afgan_jax import jax_settings
 from afgan_jax.augment import control
 from afgan_jax.signal import pixels
 from afgan_jax.viz import grid
@@ -33,10 +33,10 @@ def write(path: Path, augment: control.Control, archive, p: Sequence[float]) -> 
     columns = int(np.clip(1280 // archive.resolution, 4, 16))
     items = np.random.RandomState(0).permutation(len(archive))[:columns]
     real = np.stack([archive[int(i)][0] for i in items])
-    images = jnp.asarray(real, jnp.float32) / 127.5 - 1
+    images = jax.device_put(real.astype(np.float32)) / 127.5 - 1
     run = jax.jit(augment.augment)
-    keys = jax.random.split(jax.random.key(0), len(p))
-    seen = [run(key, images, jnp.float32(x)) for key, x in zip(keys, p)]
-    rows = [real, *(pixels.to_uint8(np.asarray(images)) for images in seen)]
+    keys = jax.random.split(jax_settings.key(0), len(p))
+    seen = [run(key, images, jax.device_put(np.float32(x))) for key, x in zip(keys, p)]
+    rows = [real, *(pixels.to_uint8(jax.device_get(images)) for images in seen)]
     captions = ["real images", *(f"what D sees at p = {x:g}" for x in p)]
     grid.save_png(path, grid.strip(rows, captions))

@@ -141,8 +141,8 @@ class Report:
 
     def metric(self, values: dict[str, float], nimg: int) -> None:
         """Show the results of a metric."""
-        found = "  ".join(f"{key} {value:.4g}" for key, value in values.items())
-        self.say(f"kimg {nimg / 1000:<8.2f} {found}")
+        found = "  ".join(f"{key} {value:z.4g}" for key, value in values.items())
+        self.say(f"kimg {nimg / 1000:<z8.2f} {found}")
         if self._is_main:
             scalars = {f"Metrics/{key}": value for key, value in values.items()}
             with self.optional("events"):
@@ -157,15 +157,15 @@ class Report:
     def _show(self, nimg: int, rate: float, left: float, means: dict) -> None:
         speed = "compiled"
         if self._has_compiled:
-            speed = f"{rate:.1f} img/s  {1000 / rate:.1f} s/kimg"
+            speed = f"{rate:z.1f} img/s  {1000 / rate:z.1f} s/kimg"
             speed += f"  left {format_time(left)}"
-        shown = [f"{k} {means[n]:.3g}" for k, n in SHOWN.items() if n in means]
+        shown = [f"{k} {means[n]:z.3g}" for k, n in SHOWN.items() if n in means]
         text = "  ".join([speed, *shown])
         if self._bar is not None:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(nimg / 1000 - self._bar.n)
         if not self._screen.is_terminal:
-            self.say(f"tick {self.tick:<4d} kimg {nimg / 1000:<8.2f} {text}")
+            self.say(f"tick {self.tick:<4d} kimg {nimg / 1000:<z8.2f} {text}")
 
 
 class Screen:

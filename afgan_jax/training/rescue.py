@@ -42,7 +42,7 @@ def _save(run, state: states.TrainState) -> str:
         return "nothing was trained yet"
     run.save(step, states.to_tree(state))
     run.checkpoints.wait()
-    return f"saved at {nimg / 1000:.3f} kimg: run the same command to resume"
+    return f"saved at {nimg / 1000:z.3f} kimg: run the same command to resume"
 
 
 def _told(error: Exception) -> str:

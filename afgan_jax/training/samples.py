@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax import ranges
@@ -59,12 +58,13 @@ class Snapshots:
             return None
         # On one device of this process, whatever the mesh of the training.
         variables = jax.tree.map(lambda x: x.addressable_data(0), variables)
+        device = jax.local_devices()[0]
         images = []
         for start in range(0, len(self._z), self._batch):
             rows = np.arange(start, start + self._batch) % len(self._z)
-            z = jnp.asarray(self._z[rows])
-            c = jnp.asarray(self._archive.labels.rows(self._items[rows]))
-            images.append(np.asarray(self._render(variables, z, c)))
+            c = self._archive.labels.rows(self._items[rows])
+            z, c = jax.device_put((self._z[rows], c), device)
+            images.append(jax.device_get(self._render(variables, z, c)))
         images = np.concatenate(images)[: len(self._z)]
         return self._save(name, pixels.to_uint8(images))
 

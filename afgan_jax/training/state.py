@@ -38,7 +38,7 @@ def create(key: jax.Array, G, D, optimizers: dict, augment=None) -> TrainState:
         G_ema=jax.tree.map(jnp.copy, G_vars),
         G_opt=optimizers["G"].init(G_vars["params"]),
         D_opt=optimizers["D"].init(D_vars["params"]),
-        pl_mean=jnp.zeros(()),
+        pl_mean=jnp.zeros((), jnp.float32),
         augment=None if augment is None else augment.initial(),
     )
 
@@ -119,9 +119,9 @@ def ema_beta(
     nimg: jax.Array, batch_size: int, ema_kimg: float, rampup: float | None
 ) -> jax.Array:
     """Decay per step for a half-life of `ema_kimg`, or `rampup` * nimg if shorter."""
-    half_life = 1000.0 * ema_kimg
+    half_life = jnp.float32(1000.0 * ema_kimg)
     if rampup is not None:
-        half_life = jnp.minimum(half_life, rampup * nimg)
+        half_life = jnp.minimum(half_life, rampup * nimg.astype(jnp.float32))
     return 0.5 ** (batch_size / jnp.maximum(half_life, 1e-8))
 
 

@@ -17,7 +17,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from afgan_jax import errors, ranges
+from afgan_jax import errors, jax_settings, ranges
 from afgan_jax.augment import control, pipeline
 from afgan_jax.signal.backends import cpu_convolution, dispatch
 from afgan_jax.training import draws, implementations, objectives, phases
@@ -199,9 +199,9 @@ def apply_gradients(
 ) -> states.TrainState:
     """One optimiser step on the phase's network with cleaned gradients."""
     network, opt = getattr(state, phase.network), getattr(state, phase.network + "_opt")
-    updates, new_opt = optimizer.update(
-        states.clean_gradients(grads), opt, network["params"]
-    )
+    grads = states.clean_gradients(grads)
+    with jax_settings.usual_promotion():
+        updates, new_opt = optimizer.update(grads, opt, network["params"])
     if phase.is_reg:
         new_opt = states.keep_reg_free(new_opt, opt)
     params = optax.apply_updates(network["params"], updates)

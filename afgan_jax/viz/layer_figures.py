@@ -100,7 +100,7 @@ def _attenuations(row: Mapping) -> str:
     parts = []
     for side in ("up", "down"):
         if row[side] and row[side]["attenuation"] is not None:
-            parts.append(f"{side} {row[side]['attenuation']:.0f} dB")
+            parts.append(f"{side} {row[side]['attenuation']:z.0f} dB")
     return f"reaches {', '.join(parts)}" if parts else ""
 
 
@@ -146,7 +146,7 @@ STAGES = {
 def _title(row: Mapping) -> str:
     if row["removed"] is None:
         return row["name"]
-    return f"{row['name']}: {row['removed']:.0f} dB removed beyond the stopband"
+    return f"{row['name']}: {row['removed']:z.0f} dB removed beyond the stopband"
 
 
 def waves(
@@ -210,7 +210,7 @@ def feature_maps(
         captions.append(
             f"{row['name']}, channels {', '.join(map(str, row['channels']))}:"
             f" {row['size'][1]}x{row['size'][0]} samples, canvas {row['rate']:g},"
-            f" rms {row['rms']:.2g}"
+            f" rms {row['rms']:z.2g}"
         )
     return grid.strip(lines, captions, gap=4)
 

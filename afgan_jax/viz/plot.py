@@ -38,7 +38,7 @@ def log_panels(
         axis.set_xscale("log", base=2)
         axis.set_yscale("log", base=2)
         axis.set_xticks(x, [f"{v:g}" for v in x], minor=False)
-        axis.yaxis.set_major_formatter(lambda v, _: f"{v:.3g}")
+        axis.yaxis.set_major_formatter(lambda v, _: f"{v:z.3g}")
         axis.set_xlabel(name)
         axis.legend()
     figure.suptitle(title)
@@ -78,11 +78,11 @@ def decibels(
         finite = values[np.isfinite(values)]
         axis.hist(finite, bins="auto", label="single images")
         if math.isfinite(results[name]):
-            label = f"pooled, {results[name]:.1f}"
+            label = f"pooled, {results[name]:z.1f}"
             axis.axvline(results[name], color="black", linestyle="--", label=label)
         low, high = (results.get(f"{name}_{end}", math.nan) for end in ("low", "high"))
         if math.isfinite(low) and math.isfinite(high):
-            label = f"95 %, {low:.1f} to {high:.1f}"
+            label = f"95 %, {low:z.1f} to {high:z.1f}"
             axis.axvspan(low, high, color="black", alpha=0.2, lw=0, label=label)
         axis.legend(fontsize="small")
         left = len(values) - len(finite)

@@ -326,7 +326,7 @@ def test_class_numbers_that_cannot_be_one_hot_are_refused(tmp_path):
 
 def test_labels_that_are_no_json_are_refused(tmp_path):
     files = {"0.png": encoded(), "dataset.json": b'{"labels": [['}
-    refused(folder(tmp_path, files), "dataset.json is malformed", use_labels=True)
+    refused(folder(tmp_path, files), "dataset.json is not valid JSON", use_labels=True)
 
 
 def recorded_archive(case, path):

@@ -98,7 +98,9 @@ def reals(count=40):
 def subject_of(fakes=NETWORK, real=None, batch=8, devices=1, store=None):
     sharding = BatchSharding.over(batch, jax.devices()[:devices])
     real = reals().source if real is None else real
-    return evaluator.Subject(sharding, lambda: real, fakes, {}, cache.Store(store))
+    return evaluator.Subject(
+        sharding, lambda: real, fakes, {}, cache.Store(lambda: store)
+    )
 
 
 def found_in(images):
@@ -280,7 +282,7 @@ def test_what_is_found_in_real_images_is_kept_by_content(nets, tmp_path):
 
 def test_no_flipped_bit_of_what_is_kept_changes_a_result(tmp_path):
     arrays = {"count": np.array(5), "total": np.arange(3.0)}
-    store = cache.Store(tmp_path)
+    store = cache.Store(lambda: tmp_path)
     store.get(("key",), lambda: arrays)
     (file,) = tmp_path.glob("*.npz")
     whole = file.read_bytes()

@@ -5,6 +5,7 @@ import pathlib
 import jax
 import numpy as np
 
+from afgan_jax import jax_settings
 from afgan_jax.assembly import training
 from afgan_jax.augment import control
 from afgan_jax.networks import discriminator, generator
@@ -40,7 +41,7 @@ def program(config) -> step.Program:
 def checkpoint(folder) -> dict:
     """Every array of the newest checkpoint, by path, on one device."""
     run = run_directory.Run.open(folder)
-    state = loop.restore(run, program(run.config), jax.random.key(0))
+    state = loop.restore(run, program(run.config), jax_settings.key(0))
     run.close()
     leaves = jax.tree_util.tree_leaves_with_path(vars(state))
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}

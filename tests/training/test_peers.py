@@ -90,6 +90,26 @@ def test_what_all_processes_compute_is_not_optional(tmp_path, monkeypatch, proce
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_process_does_not_wait_for_ever_for_others_to_start(index):
+    code = "from afgan_jax.training import peers; peers.MEET = 2\n"
+    code += f"with peers.joined('{free_address()}', 2, {index}): pass"
+    child = python(code)
+    (line,) = lines_of(child)
+    assert child.returncode == 134
+    assert line.startswith("not all processes of the job have met within 2 s: ")
+
+
+@pytest.mark.slow
+def test_a_process_that_cannot_be_reached_is_told_and_all_go_on(tmp_path):
+    code = CODE.replace("sys.argv[1:]", "[*sys.argv[1:], 'plain']")
+    code = code.replace("with peers", "peers._connect = lambda *_: None\nwith peers")
+    outs = python_twice(code, tmp_path, devices=1)
+    assert all(f"WEIGHT {counting.weight(STEPS)}" in out for out in outs), outs
+    assert "process 0 cannot reach port" in outs[0] and "cannot" not in outs[1]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_the_others_of_a_lost_process_end_and_can_go_on(tmp_path, number, victim):

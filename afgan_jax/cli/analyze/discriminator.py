@@ -45,7 +45,7 @@ def main(
         found = analysis.shift_consistency(logits, batches, shifts=shifts)
         rows[name] = found._asdict()
         moving, kink = (100 * s / found.among for s in (found.moving, found.kink))
-        print(f"{name}: moving {moving:.3f} %, kink {kink:.4f} %", flush=True)
+        print(f"{name}: moving {moving:z.3f} %, kink {kink:z.4f} %", flush=True)
     if out:
         report = {"images": taken, "lowpass": D.lowpass, "networks": rows}
         atomic.write_json(out, report)

@@ -50,10 +50,10 @@ def main(
         options = {"image": image, "frames": frames, "pace": pace, "drift": drift}
         film = showing.film(each, labels=labels, row=row, batch=batch, **options)
         row = film.row
-        films[f"{name}, score {found.score:.3f}"] = film
+        films[f"{name}, score {found.score:z.3f}"] = film
         report[name] = {"score": found.score} | found._asdict()
     atomic.write_json(outdir / "sticking.json", report)
     grid.save_png(outdir / "sticking.png", showing.strip(films))
     for name in models:
-        print(name, *(f"{key} {value:.4f}" for key, value in report[name].items()))
+        print(name, *(f"{key} {value:z.4f}" for key, value in report[name].items()))
     print(f"wrote sticking.png and sticking.json to {outdir}")

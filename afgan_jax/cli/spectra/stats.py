@@ -29,5 +29,5 @@ def main(
     atomic.write_arrays(out, found._asdict())
     numbers = (f"{k} {tables.decimals(v)}" for k, v in found._asdict().items())
     mean, std = found.overall()
-    print(f"{', '.join(numbers)}; of all channels --mean={mean:.3f} --std={std:.3f}")
+    print(f"{', '.join(numbers)}; of all channels --mean={mean:z.3f} --std={std:z.3f}")
     print(f"wrote {out}")

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from afgan_jax import jax_settings
 from afgan_jax.signal import filters, resample
 from afgan_jax.signal.activations import Activation
 from afgan_jax.signal.backends import dispatch, pallas_tpu
@@ -29,7 +30,7 @@ def fault() -> str | None:
             )
             to_coarse = resample.make_resampling(to_fine.size_out, down_filter, down=2)
             op = FilteredActivation(Activation(clamp=1.0), to_fine, to_coarse)
-            keys = jax.random.split(jax.random.key(0))
+            keys = jax.random.split(jax_settings.key(0))
             x = jax.random.normal(keys[0], (1, *to_fine.size_in, 260), dtype)
             ct = jax.random.normal(keys[1], (1, *to_coarse.size_out, 260), dtype)
             try:
@@ -43,5 +44,7 @@ def fault() -> str | None:
                 # In bfloat16 values near 0 may change slope: compare all at once.
                 off = float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b))
                 if not off < allowed:
-                    return f"{name} are off by {off:.2g} at up {up} in {dtype.__name__}"
+                    return (
+                        f"{name} are off by {off:z.2g} at up {up} in {dtype.__name__}"
+                    )
     return None
