@@ -214,7 +214,8 @@ def _end(line: str) -> None:
     late = threading.Timer(5, os._exit, [LOST])
     late.start()  # in case nobody reads the line
     with contextlib.suppress(OSError):
-        os.write(2, f"{line}\n".encode())
+        start = "\n" if os.isatty(2) else ""  # there may be a progress bar
+        os.write(2, f"{start}{line}\n".encode())
     os._exit(LOST)
 
 
