@@ -1,8 +1,8 @@
 """The command line: python -m afgan_jax VERB [flags].
 
-A verb is a module with main, a function whose typed arguments are its flags, or with
-PARTS, several of them by name. It is imported only when it is asked for, and imports
-JAX only inside its functions.
+A verb is a module with main, a function whose typed arguments are its flags, or a
+package with PARTS, such modules by name. It is imported only when it is asked for, and
+imports JAX only inside its functions.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 
-from afgan_jax import errors, places, xla_flags
-from afgan_jax.cli import command, streams
+from afgan_jax import errors, places, streams, xla_flags
+from afgan_jax.cli import command
 
 # verb: (module, what it does in one line)
 VERBS = {

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,6 +16,12 @@ REMEDIES = {
     errno.EACCES: "change its permissions, or name another place",
     errno.EPERM: "change its permissions, or name another place",
 }
+
+# What XLA's errors begin with when a process it computes with is gone.
+_OF_PEERS = re.compile(
+    "(UNKNOWN|INTERNAL|UNAVAILABLE|CANCELLED|ABORTED|DEADLINE_EXCEEDED"
+    "|FAILED_PRECONDITION): "
+)
 
 
 class Stopped(Exception):
@@ -61,10 +68,10 @@ def naming(section: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing(path: str | os.PathLike) -> Iterator[None]:
-    """Makes an OSError of the block, which writes `path` and reads no file, name it.
+def accessing(path: str | os.PathLike) -> Iterator[None]:
+    """Makes an OSError of the block, which uses no other file than `path`, name it.
 
-    The system names a temporary file, or none at all if the disk is full.
+    The system names a temporary file, or none at all for a file that is open.
     """
     try:
         yield
@@ -84,3 +91,10 @@ def in_one_line(error: BaseException) -> str:
         if error.errno in REMEDIES and error.strerror == os.strerror(error.errno):
             text = f"{text}: {REMEDIES[error.errno]}"
     return " ".join(text.split()) or type(error).__name__
+
+
+def may_be_of_peers(error: BaseException | None) -> bool:
+    """Whether an error can come from the loss of another process of a job."""
+    while error is not None and not _OF_PEERS.search(str(error)):
+        error = error.__cause__ or error.__context__
+    return error is not None

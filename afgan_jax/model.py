@@ -7,6 +7,7 @@ products in full precision, whatever the run was trained in.
 
 import dataclasses
 import functools
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +20,12 @@ from jaxtyping import Array, Float, UInt8
 from afgan_jax import errors, jax_settings, places
 from afgan_jax.interop import snapshot
 from afgan_jax.networks import generator
-from afgan_jax.runs import run_directory, saved_networks
+from afgan_jax.runs import run_directory, saved_networks, set_records
 from afgan_jax.signal import affine, pixels
 
 Label = int | np.integer | str | Sequence[float] | np.ndarray
+_log = logging.getLogger(__name__)
+LISTED = 20  # names of classes in an error
 FLOAT32 = {"dtype": "float32", "remat": "none"}
 
 
@@ -38,9 +41,9 @@ def load(source: str | os.PathLike) -> "Model":
         return _from_snapshot(places.local(path))
     with run_directory.Run.open(path) as run:
         settings = saved_networks.settings_of(run, "generator")
-        names = run.class_names()
+        names, empty = run.class_names(), set_records.empty_classes(run.path)
     G, variables, step = saved_networks.load_generator(path, step, **FLOAT32)
-    return Model(G, variables, settings, names, f"{path}@{step}")
+    return Model(G, variables, settings, names, f"{path}@{step}", empty)
 
 
 @jax_settings.fixed()
@@ -71,7 +74,8 @@ class Model:
 
     network: the Flax module; variables: its {"params", "buffers"}; settings: the
     arguments of make_generator; class_names: names of its classes, None if they have
-    none; source: where it comes from.
+    none; source: where it comes from; empty_classes: those it was shown no image of, as
+    far as is known, whose samples a warning tells of.
     """
 
     network: generator.Generator
@@ -79,6 +83,7 @@ class Model:
     settings: dict[str, Any]
     class_names: tuple[str, ...] | None
     source: str
+    empty_classes: frozenset[int] = frozenset()
 
     @property
     def z_dim(self) -> int:
@@ -124,7 +129,8 @@ class Model:
     def c(self, label: Label | None, count: int) -> Float[np.ndarray, "N c_dim"] | None:
         """Labels of `count` samples: one class (number or name) or vector for all.
 
-        An array [N c_dim] has one for each. None for a model without labels.
+        An array of integers [N] has the class of each, an array [N c_dim] the vector.
+        None for a model without labels.
         Raises ValueError for a label that the model does not take.
         """
         if self.c_dim == 0:
@@ -135,8 +141,11 @@ class Model:
         given = label
         if isinstance(label, str):
             label = self._class_of(label)
-        if isinstance(label, int | np.integer) and 0 <= label < self.c_dim:
-            label = np.eye(self.c_dim)[label]
+        if isinstance(label, int | np.integer) or self.are_classes(label):
+            classes = np.asarray(label)[..., None]
+            if np.all((0 <= classes) & (classes < self.c_dim)):
+                label = np.float32(classes == np.arange(self.c_dim))
+                self._warn_of_empty(classes.ravel().tolist())
         numbers = np.nan if label is None or isinstance(label, str) else label
         vector = np.asarray(numbers, np.float32)
         if vector.shape not in ((self.c_dim,), (count, self.c_dim)) or not np.all(
@@ -240,11 +249,20 @@ class Model:
         G = generator.make_generator(**generator.changed(settings, **FLOAT32))
         return dataclasses.replace(self, network=G, settings=settings)
 
+    @staticmethod
+    def are_classes(label: Any) -> bool:
+        """Whether it is an array of integers [N]: the classes of N samples."""
+        if not isinstance(label, np.ndarray | jax.Array):
+            return False
+        return label.ndim == 1 and np.issubdtype(label.dtype, np.integer)
+
     @property
     def known_classes(self) -> str:
         """The classes in words: their numbers, and their names if they have any."""
-        names = f" or {', '.join(self.class_names)}" if self.class_names else ""
-        return f"0 to {self.c_dim - 1}{names}"
+        names = ", ".join((self.class_names or ())[:LISTED])
+        more = len(self.class_names or ()) - LISTED
+        names += f" and {more} more names" if more > 0 else ""
+        return f"0 to {self.c_dim - 1}" + (f" or {names}" if names else "")
 
     def _class_of(self, name: str) -> int | str:
         """The number of a class: its name goes before what reads as a number."""
@@ -252,6 +270,18 @@ class Model:
         if name in names:
             return names.index(name)
         return int(name) if name.isdecimal() else name
+
+    def _warn_of_empty(self, classes: list[int]) -> None:
+        """Tells once of each class without images."""
+        for number in self.empty_classes.intersection(classes) - self._told:
+            names = f" ({self.class_names[number]})" if self.class_names else ""
+            why = "has no image in the set trained on: its samples are arbitrary"
+            _log.warning("class %d%s %s", number, names, why)
+            self._told.add(number)
+
+    @functools.cached_property
+    def _told(self) -> set[int]:
+        return set()
 
     @functools.cached_property
     def _map(self):

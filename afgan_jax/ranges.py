@@ -12,12 +12,14 @@ RANGES = {  # (smallest value, first value that is too large, in words): setting
     (0, math.inf, "at least 0"): "margin c_dim cmap_dim num_layers mapping_layers"
     " mbstd_num_channels num_half_res",
     (_ABOVE_0, math.inf, "above 0 and finite"): "total_kimg tick_kimg first_cutoff"
-    " first_stopband last_stopband_rel lr_multiplier adjust_kimg",
+    " first_stopband last_stopband_rel lr_multiplier adjust_kimg conv_clamp"
+    " output_scale",
     (1, math.inf, "at least 1"): "pl_batch_shrink G_reg_interval D_reg_interval"
     " rows columns batch checkpoint_ticks image_ticks img_channels channel_base"
     " channel_max conv_kernel filter_size act_up mbstd_group_size z_dim w_dim interval",
     (0, 1, "at least 0 and below 1"): "beta2",
-    (0, _ABOVE_1, "from 0 to 1"): "pl_decay style_mixing_prob",
+    (0, _ABOVE_1, "from 0 to 1"): "pl_decay style_mixing_prob w_avg_beta"
+    " magnitude_ema_beta",
     (0, 2**32, "from 0 to 2**32 - 1"): "seed",
     (0, math.inf, "at least 0 and finite (usual: to 1)"): "p",
     (math.nextafter(-1, 0), 1, "above -1 and below 1: a mean of signs"): "target",

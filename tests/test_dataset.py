@@ -87,7 +87,9 @@ def test_flags_may_stand_before_the_paths(tmp_path, capsys):
     source = numbered(tmp_path / "in", 2, names="{}/a.png")
     out = tmp_path / "out"
     assert typed("convert", "--labels=folders", source, out) == 0
-    assert "2 images, 2 classes" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{out}: 2 images\n" in said
+    assert "  labels: 2 classes; images of each: 0 (0): 1, 1 (1): 1\n" in said
 
 
 @pytest.mark.parametrize(

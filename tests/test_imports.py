@@ -9,18 +9,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
 EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "errors", "model"}
-EVERYTHING |= {"ranges", "json_files", "jax_settings", "places"}
+EVERYTHING |= {"ranges", "json_files", "jax_settings", "patience", "places"}
 PROCESS = {"jax_settings", "places"}
 MAY_IMPORT = {
     "signal": {"errors", "jax_settings"},
-    "data": {"places", "errors", "interop", "json_files", "locks"},
+    "data": {"errors", "interop", "json_files", "locks", "patience", "places"},
     "interop": set(),
     "networks": {"errors", "ranges", "signal"},
     "augment": {"errors", "ranges", "signal"},
     "viz": {"errors", "signal"},
     "metrics": PROCESS | {"errors", "signal", "interop"},
     "analysis": PROCESS | {"errors", "signal", "networks", "metrics", "model", "viz"},
-    "runs": PROCESS | {"errors", "json_files", "locks", "networks"},
+    "runs": PROCESS | {"errors", "json_files", "locks", "patience", "networks"},
     "training": PROCESS
     | {"errors", "ranges", "signal", "networks", "augment", "viz"}
     | {"runs", "interop"},
@@ -31,11 +31,13 @@ MAY_IMPORT = {
     "errors": set(),
     "ranges": {"errors"},
     "locks": set(),
+    "patience": set(),
+    "streams": set(),
     "json_files": set(),
     "jax_settings": set(),
     "places": set(),
     "xla_flags": set(),
-    "__main__": PROCESS | {"errors", "cli", "xla_flags"},
+    "__main__": PROCESS | {"errors", "cli", "streams", "xla_flags"},
     "__init__": set(),
 }
 ONLY_IN = {
@@ -113,6 +115,11 @@ def test_config_files_import_ml_collections_and_each_other_only():
 )
 def test_an_import_upwards_is_found(module, line):
     assert violations(module, f"def f():\n    {line}") != []
+
+
+def test_no_file_hides_behind_a_folder_of_its_name():
+    files = list((ROOT / "afgan_jax").rglob("*.py"))
+    assert files and not [f for f in files if f.with_suffix("").is_dir()]
 
 
 def test_every_source_file_reaches_a_clone():

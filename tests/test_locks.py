@@ -57,5 +57,5 @@ def test_conversion_needs_no_locks_and_then_removes_no_work(tmp_path, lockless, 
     second = writer.open_writer(out, "two")
     assert (tmp_path / f".{name}.one.partial").exists()  # may be another's
     second.add("00000/img00000000.png", b"content")
-    second.finish(b"{}")
+    second.finish({})
     assert out.exists() and "cannot be locked" in "".join(lockless())

@@ -1,5 +1,6 @@
 """The public API: what `afgan_jax.load` gives, from runs and published snapshots."""
 
+import dataclasses
 import math
 import shutil
 import subprocess
@@ -63,12 +64,34 @@ def test_images_do_not_depend_on_the_batch(model):
 def test_labels_are_numbers_names_vectors_or_one_a_sample(model):
     dog = model.ws([0, 1], label=1)
     each = np.eye(2)[[1, 1]]
-    for label in ("dog", np.int64(1), [0.0, 1.0], each):
+    for label in ("dog", np.int64(1), [0.0, 1.0], [0, 1], each, np.array([1, 1])):
         np.testing.assert_array_equal(model.ws([0, 1], label=label), dog)
-    assert np.abs(model.ws([0, 1], label="cat") - dog).max() > 1e-3
+    cat = model.ws([0, 1], label="cat")
+    assert np.abs(cat - dog).max() > 1e-3
+    mixed = model.ws([0, 1], label=np.array([1, 0]))
+    np.testing.assert_allclose(mixed, np.stack([dog[0], cat[1]]), atol=1e-6)
 
 
-@pytest.mark.parametrize("label", [None, 2, -1, "fish", [1.0], [1.0, math.nan]])
+def test_classes_without_images_are_told_of_once(model, caplog):
+    some = dataclasses.replace(model, empty_classes=frozenset({1}))
+    some.ws([0, 1], label="cat")
+    assert caplog.messages == []
+    for label in ("dog", 1, np.array([0, 1])):
+        some.ws([0, 1], label=label)
+    (said,) = caplog.messages
+    assert said.startswith("class 1 (dog) has no image in the set trained on")
+
+
+def test_only_so_many_names_of_classes_are_listed(model):
+    names = tuple(f"c{i}" for i in range(23))
+    many = dataclasses.replace(model, class_names=names)
+    assert many.known_classes.endswith("c18, c19 and 3 more names")
+
+
+WRONG = [None, 2, -1, "fish", [1.0], [1.0, math.nan], np.array([2]), np.array([0, 1])]
+
+
+@pytest.mark.parametrize("label", WRONG)
 def test_a_label_that_the_model_does_not_take_is_refused(model, label):
     with pytest.raises(ValueError, match="must be one of 0 to 1 or cat"):
         model.ws([0], label=label)

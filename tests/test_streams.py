@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afgan_jax import __main__, errors
-from afgan_jax.cli import streams
+from afgan_jax import __main__, errors, streams
 from afgan_jax.data import archive
 from afgan_jax.runs import atomic
 from afgan_jax.viz import grid
@@ -79,7 +78,7 @@ def test_errors_of_disks_name_path_and_remedy(monkeypatch, capsys):
     for number, remedy in errors.REMEDIES.items():
 
         def fail(*_, number=number):
-            with errors.writing("/some/where"):
+            with errors.accessing("/some/where"):
                 raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(__main__, "_dispatch", fail)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from afgan_jax.analysis import tables
 from afgan_jax.metrics import equivariance as metric
@@ -56,15 +56,15 @@ def equivariance(
     model: Model,
     samples: int = 1000,
     *,
-    labels: Label | Float[np.ndarray, "M c_dim"] | None = None,
+    labels: Label | None = None,
     batch: int = 16,
     seed: int = 0,
     kinds: Sequence[str] = tuple(NAMES),
 ) -> Equivariance:
     """EQ-T, EQ-T_frac and EQ-R of a model, the same for any batch and devices.
 
-    labels: one for all samples, or rows to draw from. Raises ValueError for a model
-    whose input cannot be moved, and for missing labels.
+    labels: as in `samples.of_model`. Raises ValueError for a model whose input cannot
+    be moved, and for missing labels.
     """
     check_moves(model)
     network = drawing.of_model(model, labels, seed=seed)
@@ -87,7 +87,7 @@ def with_and_without_filters(model: Model) -> dict[str, Model]:
 
 def choose_ws(
     model: Model,
-    labels: Float[np.ndarray, "M c_dim"],
+    labels: Int[np.ndarray, "M"] | Float[np.ndarray, "M c_dim"],
     *,
     seeds: Sequence[int] = tuple(range(32)),
     psi: float = 0.7,

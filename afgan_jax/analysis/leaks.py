@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
-from jaxtyping import Float
 
 from afgan_jax import jax_settings
 from afgan_jax.analysis import feature_maps, layer_motion, tables
@@ -76,13 +74,13 @@ def layer_equivariance(
     model: Model,
     samples: int = 16,
     *,
-    labels: Label | Float[np.ndarray, "M c_dim"] | None = None,
+    labels: Label | None = None,
     batch: int = 4,
 ) -> LayerEquivariance:
     """The layers of a model, measured on samples in whole batches that move alike.
 
-    labels: one for all samples, or rows to draw from. Raises ValueError for StyleGAN2,
-    whose layers have no plan, and for missing labels.
+    labels: as in `samples.of_model`. Raises ValueError for StyleGAN2, whose layers have
+    no plan, and for missing labels.
     """
     check_plan(model)
     specs = model.network.synthesis.layers

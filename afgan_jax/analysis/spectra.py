@@ -64,10 +64,10 @@ def drawn(
     model: Model,
     count: int,
     *,
-    labels: Label | Float64[np.ndarray, "M c_dim"] | None = None,
+    labels: Label | None = None,
     batch: int = 16,
 ) -> Iterator[Images]:
-    """Batches of `count` samples; labels: one for all, or rows to draw from."""
+    """Batches of `count` samples; labels: as in `samples.of_model`."""
     network = drawing.of_model(model, labels)
     return drawing.drawn(network, BatchSharding.over(batch), count, pixels.to_uint8)
 

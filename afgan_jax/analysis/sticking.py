@@ -58,13 +58,13 @@ def texture_sticking(
     model: Model,
     samples: int = 16,
     *,
-    labels: Label | Float[np.ndarray, "M c_dim"] | None = None,
+    labels: Label | None = None,
     batch: int = 4,
     reach: int | None = None,
 ) -> Shares:
     """The shares of a model's samples, whose input moves by up to `reach` pixels.
 
-    labels: one for all samples, or rows to draw from. reach: None for `usual_reach`.
+    labels: as in `samples.of_model`. reach: None for `usual_reach`.
     Raises ValueError for a model whose input cannot be moved.
     """
     image_equivariance.check_moves(model)
@@ -96,7 +96,7 @@ class Film(NamedTuple):
 def film(
     model: Model,
     *,
-    labels: Label | Float[np.ndarray, "M c_dim"] | None = None,
+    labels: Label | None = None,
     image: int = 0,
     row: int | None = None,
     frames: int = 64,

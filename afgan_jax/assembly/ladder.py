@@ -36,7 +36,7 @@ def climb(
     ladder.check_rows(rows)
     given = {"kimg": kimg, "samples": samples, "batch": batch, "config": dict(changes)}
     path = workdir / RECORD
-    found = json_files.parse(path.read_bytes(), path) if path.exists() else None
+    found = json_files.parse(atomic.read(path), path) if path.exists() else None
     record = ladder.resume(found, given)
     if found is not None:
         atomic.write_json(path, record)

@@ -1,20 +1,24 @@
 """The image sets and discriminators that belong to models, runs and configs."""
 
+import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from afgan_jax import errors, jax_settings, places
 from afgan_jax.assembly import settings as assembled
 from afgan_jax.data import archive as archives
-from afgan_jax.data import files, paths, sets
+from afgan_jax.data import files, identity, paths, sets
 from afgan_jax.data import labels as tables
 from afgan_jax.model import Model
 from afgan_jax.networks import discriminator
-from afgan_jax.runs import run_directory, saved_networks
+from afgan_jax.runs import run_directory, saved_networks, set_records
+
+_log = logging.getLogger(__name__)
 
 
 def run_of(model: Model):
@@ -24,9 +28,25 @@ def run_of(model: Model):
 
 
 def open_set(run, **changes):
-    """The set that a run was trained on, each image once."""
+    """The set that a run was trained on, each image once; a warning if it changed."""
     settings = run.config["data"] | {"mirror": False} | changes
-    return sets.open_set(cache_dir=run.path / ".cache", **settings)
+    found = sets.open_set(cache_dir=run.path / ".cache", **settings)
+    differing = unlike(run, identity.of_archive(found))
+    if differing:
+        _warn(f"{found.files.path} is not the set trained on: {', '.join(differing)}")
+    return found
+
+
+def unlike(run, facts: Mapping[str, Any]) -> list[str]:
+    """How the set of these facts differs from the last one the run was trained on."""
+    records = set_records.read(run.path)
+    return identity.differences(records[-1], facts) if records else []
+
+
+@functools.cache
+def _warn(text: str) -> None:
+    """Tells each text once."""
+    _log.warning("%s", text)
 
 
 def has_labels(data: str) -> bool:
@@ -34,8 +54,10 @@ def has_labels(data: str) -> bool:
     return tables.read_table(files.Files(paths.resolve(data))) is not None
 
 
-def labels_of(model: Model, data: str | None = None) -> Float[np.ndarray, "M c_dim"]:
-    """The labels of a set, by default of the one that the model was trained on.
+def labels_of(
+    model: Model, data: str | None = None
+) -> Int[np.ndarray, "M"] | Float[np.ndarray, "M c_dim"]:
+    """The classes or vectors of a set, by default of that the model was trained on.
 
     Raises ValueError if there are none, or not of the model's kind.
     """
@@ -53,12 +75,12 @@ def labels_of(model: Model, data: str | None = None) -> Float[np.ndarray, "M c_d
         raise ValueError(
             f"labels are drawn as in the set {path}, but: {error}"
         ) from None
-    if found.shape[1] != model.c_dim:
+    if found.dim != model.c_dim:
         raise ValueError(
-            f"labels of {path} are {found.shape[1]} numbers, the generator takes"
+            f"labels of {path} are {found.dim} numbers, the generator takes"
             f" {model.c_dim}"
         )
-    return found
+    return found.values
 
 
 def discriminator_of_run(run: str, step: int | None = None):
@@ -89,14 +111,15 @@ def _logits(D, variables) -> Callable:
     return lambda images, c: apply(variables, images, c if D.c_dim else None)
 
 
-def spread_over(archive, count: int, batch: int) -> list[tuple]:
+def spread_over(archive, count: int, batch: int, group: int | None) -> list[tuple]:
     """Batches of (images in [-1, 1], labels), spread evenly over a set.
 
-    `count` is a multiple of `batch`. Raises ValueError if the set has fewer images.
+    Of a set of fewer than `count` images, as many as make whole batches. batch: of a
+    set that has fewer, all images but for a part of a group of D's minibatch_stddev.
     """
-    if len(archive) < count:
-        why = f"is more than the set has, {len(archive)} images"
-        raise errors.SettingError("count", count, why)
+    if len(archive) < batch:
+        batch = len(archive) - len(archive) % min(group or 1, len(archive))
+    count = min(count, len(archive)) // batch * batch
     numbers = np.linspace(0, len(archive) - 1, count).astype(int)
     images, labels = (np.stack(a) for a in zip(*(archive[int(i)] for i in numbers)))
     images = images.astype(np.float32) / 127.5 - 1

@@ -11,15 +11,16 @@ from typing import Any
 import jax
 
 from afgan_jax import errors, jax_settings
+from afgan_jax.assembly import model_sets
 from afgan_jax.assembly import settings as assembled
 from afgan_jax.augment import control
 from afgan_jax.augment import pipeline as augmentation
 from afgan_jax.bench import memory
-from afgan_jax.data import label_files, labels, left_out, pipeline, sets
+from afgan_jax.data import identity, label_files, labels, left_out, pipeline, sets
 from afgan_jax.metrics import cache, evaluation, evaluator, sharding
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.networks import generator
-from afgan_jax.runs import atomic, retention, run_directory
+from afgan_jax.runs import atomic, retention, run_directory, set_records
 from afgan_jax.runs import config as configs
 from afgan_jax.training import (
     compilation_cache,
@@ -72,6 +73,7 @@ def train(
     ) as run:
         compilation_cache.keep(hidden / "compiled")
         _write_facts(run, setup.G, archive)
+        _compare_sets(run, archive)
         _save_beginning(run, beginning)
         del beginning
         loop.train(
@@ -213,8 +215,24 @@ def _write_facts(run, G, archive) -> None:
     compare_jax_settings(run.path / "jax_settings.json")
     layers = json.dumps(G.synthesis.rows(), indent=2)
     atomic.write(run.path / "plan.json", layers + "\n")
-    if archive.class_names is not None:
-        run.write_class_names(archive.class_names)
+    if archive.labels.class_names is not None:
+        run.write_class_names(archive.labels.class_names)
+
+
+def _compare_sets(run, archive) -> None:
+    """Tells whether the set is another than before, and records it then."""
+    if jax.process_index():
+        return
+    found = identity.of_archive(archive)
+    changed = model_sets.unlike(run, found)
+    step = run.latest_step() or 0
+    if changed and step:
+        _say(
+            f"WARNING: {archive.files.path} is not the set that this run was trained on"
+            f" before: {', '.join(changed)}; training continues on it"
+        )
+    if changed or not set_records.read(run.path):
+        set_records.add(run.path, step, found)
 
 
 def compare_jax_settings(file: Path) -> None:
@@ -249,7 +267,7 @@ def _make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
 
     exact = generator.changed(settings["generator"], dtype="float32")
     G = generator.make_generator(**exact)
-    once = archive.labels[: archive.mirrored]  # each image once, as `reals` has it
+    once = archive.labels.values[: archive.mirrored]  # each image once, as in `reals`
     fakes = drawing.of_generator(G, {}, once, jax_settings.key(0))
     over = sharding.BatchSharding.over(settings["metrics"]["batch"])
     store = cache.Store(cache.usual_folder)
@@ -263,7 +281,7 @@ def _introduce(archive) -> Iterator[str]:
     size = f"{archive.resolution} pixels"
     yield f"{archive.name}: {len(archive)} images of {size}; {devices}"
     if archive.label_dim:
-        yield labels.describe(archive.labels, archive.class_names)
+        yield labels.describe(archive.labels)
     else:
         warning = labels.unused(archive.files, archive.images)
         if warning is not None:

@@ -95,7 +95,7 @@ def _clock_motion(G, kind: str, batch: int, repeats: int) -> tuple[int, float]:
 
 def _network(G) -> samples.Network:
     c_dim = G.mapping.c_dim
-    labels = np.eye(c_dim, dtype=np.float32) if c_dim else np.zeros((1, 0), np.float32)
+    labels = np.arange(c_dim, dtype=np.int32) if c_dim else np.zeros((1, 0), np.float32)
     variables = jax.jit(G.initialize)(jax_settings.key(0))
     return samples.of_generator(G, variables, labels, jax_settings.key(1))
 

@@ -65,7 +65,7 @@ def text(name: str, help: str, metavar: str = "TEXT") -> Any:
     return flag(name, str | None, _filled, metavar, help)
 
 
-def positional(metavar: str, kind: type = str) -> Any:
+def positional(metavar: str, kind: Any = str) -> Any:
     """The type of a word without a flag, or of a tuple of them."""
     about = tyro.conf.arg(metavar=metavar, help="")
     return Annotated[kind, tyro.conf.Positional, about]

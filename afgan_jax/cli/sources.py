@@ -56,7 +56,9 @@ def label(model, class_: str | None, numbers: list[float] | None):
 
 
 def labels(model, class_: str | None, numbers: list[float] | None, data: str | None):
-    """Labels [M c_dim] to draw from: the one that flags name, or those of a set.
+    """Labels to draw from, as samples.of_model takes them.
+
+    The one that flags name, or those of a set: classes [M] or vectors [M c_dim].
 
     The set is `data`, by default that of the model's run. Raises ValueError if there
     are no labels that fit, and says how to give some.

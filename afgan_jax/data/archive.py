@@ -3,8 +3,8 @@
 Layout: image files (see formats) under any names, read in the order of their sorted
 names, all square, of one size, and all grey or all RGB with 8 bits a channel.
 `dataset.json` at the top holds {"labels": [[file name, label], ...]} or {"labels":
-null}; a label is a class (an int, read as a one-hot vector) or a list of numbers.
-Images are uint8 HWC here, labels float32 vectors of length c_dim (0: no labels).
+null}; a label is a class (an int) or a list of numbers; see `labels`. Images are uint8
+HWC here, and so are labels of a batch float32 vectors of length c_dim (0: no labels).
 """
 
 import dataclasses
@@ -39,12 +39,11 @@ class Archive:
     name: str
     resolution: int
     channels: int
-    labels: Float[np.ndarray, "N c_dim"]
+    labels: labels.Labels
     items: Int[np.ndarray, "N"]
     mirrored: int
     images: tuple[str, ...]
     files: Files
-    class_names: tuple[str, ...] | None = None
 
     @classmethod
     def open(
@@ -69,9 +68,9 @@ class Archive:
         files = Files(path)
         images = left_out.images_of(files)
         resolution, mode = _check_headers(files, images, resolution)
-        vectors, class_names = np.zeros([len(images), 0], np.float32), None
+        found = labels.Labels(np.zeros([len(images), 0], np.float32), 0)
         if use_labels:
-            vectors, class_names = _read_labels(files, images)
+            found = _read_labels(files, images)
         items = _choose(len(images), max_images, seed)
         mirrored = len(items)
         if mirror:
@@ -80,17 +79,16 @@ class Archive:
             name=path.stem,
             resolution=resolution,
             channels=CHANNELS[mode],
-            labels=vectors[items],
+            labels=found.of(items),
             items=items,
             mirrored=mirrored,
             images=images,
             files=files,
-            class_names=class_names,
         )
 
     @property
     def label_dim(self) -> int:
-        return self.labels.shape[1]
+        return self.labels.dim
 
     def __len__(self) -> int:
         return len(self.items)
@@ -99,6 +97,10 @@ class Archive:
         self, index: int
     ) -> tuple[UInt8[np.ndarray, "H W C"], Float[np.ndarray, "c_dim"]]:
         """The image and label at `index`; ValueError if the file is damaged."""
+        return self.image(index), self.labels.rows(index)
+
+    def image(self, index: int) -> UInt8[np.ndarray, "H W C"]:
+        """The image at `index`; ValueError if the file is damaged."""
         index = range(len(self))[index]
         name = self.images[self.items[index]]
         size, mode, image = self.files.read_image(name)
@@ -106,7 +108,7 @@ class Archive:
             raise _difference(self.files, name, size, mode, self.images[0])
         if index >= self.mirrored:
             image = np.ascontiguousarray(image[:, ::-1])
-        return image.reshape(*size, self.channels), self.labels[index]
+        return image.reshape(*size, self.channels)
 
     def digest(self, count: int | None = None) -> str:
         """A hash of the content of the first `count` images, by default all.
@@ -205,15 +207,11 @@ def _choose(count: int, keep: int | None, seed: int) -> Int[np.ndarray, "N"]:
     return np.sort(items[:keep])
 
 
-def _read_labels(
-    files: Files, images: Sequence[str]
-) -> tuple[Float[np.ndarray, "N c_dim"], tuple[str, ...] | None]:
-    """A label for each image, and the names of the classes if they have any."""
+def _read_labels(files: Files, images: Sequence[str]) -> labels.Labels:
     table = labels.read_table(files)
     if table is None:
         raise ValueError(
             f"{files.path}: dataset.json is missing or holds no labels: add it, or set "
             "use_labels=False"
         )
-    values = table.of(images, fix="add them, or set use_labels=False")
-    return labels.vectors(values, table.where), table.class_names
+    return table.of(images, fix="add them, or set use_labels=False")

@@ -21,6 +21,7 @@ from etils import epath
 from afgan_jax.data import (
     files,
     formats,
+    label_csv,
     labels,
     left_out,
     parallel,
@@ -31,7 +32,7 @@ from afgan_jax.data import (
 )
 from afgan_jax.data.sources import SEVERAL, Header, Source
 
-RECIPE = 1  # increase it when the same source and settings give other bytes
+RECIPE = 2  # increase it when the same source and settings give other bytes
 CHANNELS = {"auto": None, "1": 1, "3": 3}
 MAX_PIXELS = 2 * 89_478_485  # of an image; Pillow's own limit
 
@@ -53,15 +54,15 @@ class Report:
     """What was converted, and what not.
 
     converted: images, of which `resumed` from an interrupted attempt. skipped: (name,
-    reason). left_out: what else the source holds, in words. Of this attempt,
-    dark: images of 16 bits that came out nearly black (see transforms.is_dark);
-    several: those that are the first of several frames or pages.
+    reason). labels: of the images. left_out: what else the source holds, in words.
+    Of this attempt, dark: images of 16 bits that came out nearly black (see
+    transforms.is_dark); several: those that are the first of several frames or pages.
     """
 
     converted: int
     resumed: int
     skipped: tuple[tuple[str, str], ...]
-    table: labels.Table | None
+    labels: labels.Labels | None
     left_out: tuple[str, ...]
     dark: tuple[str, ...]
     several: tuple[str, ...]
@@ -108,12 +109,13 @@ def convert(
     images = source.images[:max_images]
     workers = workers or os.cpu_count() or 1
     table = _find_labels(source, images, label_source)
+    given = None
+    if table is not None:
+        given = table.of(images, fix="add them, or set labels=none")
     headers, broken = survey.headers(source, len(images), workers, max_pixels, depth)
     survey.check_sizes(source, headers, size, fit)
-    if CHANNELS[channels] is None:
-        modes = {mode for _, mode in headers.values()}
-        channels = str(max(transforms.channels_of(mode) for mode in modes))
-    settings = Settings(size, fit, filter, CHANNELS[channels], background, depth)
+    shown = _channels(channels, headers)
+    settings = Settings(size, fit, filter, shown, background, depth)
     target = writer.open_writer(out, _key(source, out, images, settings))
     resumed = len(target.names)
     try:
@@ -122,7 +124,9 @@ def convert(
         if not target.names:
             why = survey.some(source, broken)
             raise ValueError(f"{source.name}: no image is left, {why}")
-        target.finish(_label_file(target.names, images, table))
+        kept = [i for i in range(len(images)) if writer.image_name(i) in target.names]
+        given = None if given is None else given.of(kept)
+        target.finish(_label_file({i: images[i] for i in kept}, table, given))
     except ValueError:
         target.discard()
         raise
@@ -131,7 +135,7 @@ def convert(
         raise
     skipped = tuple((images[index], broken[index]) for index in sorted(broken))
     unused = tuple(left_out.of_source(source.files, source.images, label_source))
-    return Report(len(target.names), resumed, skipped, table, unused, dark, several)
+    return Report(len(target.names), resumed, skipped, given, unused, dark, several)
 
 
 def _checked(
@@ -154,7 +158,7 @@ def _checked(
 def _find_labels(
     source: Source, images: Sequence[str], label_source: str
 ) -> labels.Table | None:
-    """Labels for every one of `images`, or None."""
+    """The labels asked for, or None."""
     if label_source == "none" or (label_source == "auto" and source.table is None):
         return None
     if label_source == "auto":
@@ -164,9 +168,14 @@ def _find_labels(
             images, f"{source.name} by its folders", source.images
         )
     else:
-        table = labels.read_csv(paths.resolve(label_source), images)
-    labels.vectors(table.of(images, fix="add them, or set labels=none"), table.where)
+        table = label_csv.read(paths.resolve(label_source), images)
     return table
+
+
+def _channels(channels: str, headers: dict[int, Header]) -> int:
+    """1 or 3; of "auto" 1 if all images are grey."""
+    modes = {mode for _, mode in headers.values()}
+    return CHANNELS[channels] or max(map(transforms.channels_of, modes))
 
 
 def _key(source: Source, out: epath.Path, images: tuple, settings: Settings) -> str:
@@ -223,12 +232,14 @@ def _make(
 
 
 def _label_file(
-    names: set[str], images: Sequence[str], table: labels.Table | None
-) -> bytes:
-    rows, more = None, {}
-    if table is not None:
-        named = ((writer.image_name(index), name) for index, name in enumerate(images))
-        rows = [[new, table.rows[name]] for new, name in named if new in names]
-        if table.class_names is not None:
-            more = {"class_names": list(table.class_names)}
-    return json.dumps({"labels": rows} | more).encode()
+    kept: dict[int, str], table: labels.Table | None, given: labels.Labels | None
+) -> dict:
+    """dataset.json for images by number; vectors keep the digits they came with."""
+    if table is None:
+        return {"labels": None}
+    values = given.values.tolist()
+    if given.values.ndim == 2:
+        values = [table.rows[labels.canonical(name)] for name in kept.values()]
+    rows = [list(row) for row in zip(map(writer.image_name, kept), values, strict=True)]
+    more = {"class_names": given.class_names} if given.class_names is not None else {}
+    return {"labels": rows} | more

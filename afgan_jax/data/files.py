@@ -16,8 +16,11 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from afgan_jax.data import formats, patience
+from afgan_jax import patience
+from afgan_jax.data import formats
 from afgan_jax.data.listing import of_folder, of_zip
+
+SMALL, RATIO = 2**28, 100  # bytes, and times, beyond which a zip's member is a bomb
 
 
 class BrokenImage(ValueError):
@@ -58,7 +61,13 @@ class Files:
             raise FileNotFoundError(f"it is a link to {target}, which is not there")
         if self._is_folder:
             return (self.path / name).open("rb")
-        return self._zip().open(self._members[name])
+        member = self._zip().getinfo(self._members[name])
+        if member.file_size > max(SMALL, RATIO * member.compress_size):
+            size = f"{member.file_size / 1e9:.1f} GB"
+            raise ValueError(
+                f"it would unpack to {size}, more than {RATIO} times as much"
+            )
+        return self._zip().open(member)
 
     def read(self, name: str) -> bytes:
         """The content; BrokenImage if it cannot be read."""

@@ -135,10 +135,10 @@ def _labels(files: Files, names: tuple[str, ...]) -> dict:
         table = labels.read_table(files)
         if table is None:
             return none
-        values = table.of(names, fix="training with labels needs all")
-        vectors = labels.vectors(values, table.where)
+        found = table.of(names, fix="training with labels needs all")
     except ValueError as error:
         return none | {"label_fault": str(error)}
-    counts = collections.Counter(v for v in values if isinstance(v, int)) or None
-    found = {"classes": counts, "class_names": table.class_names}
-    return none | found | {"label_dim": vectors.shape[1]}
+    fields = {"class_names": found.class_names, "label_dim": found.dim}
+    if found.values.ndim == 1:
+        fields["classes"] = collections.Counter(found.values.tolist())
+    return none | fields

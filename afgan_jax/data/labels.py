@@ -2,45 +2,117 @@
 
 A label is a class (an int from 0) or a list of numbers. `dataset.json` holds
 {"labels": [[file name, label], ...]} or {"labels": null}, and may hold "class_names", a
-name for each class. A CSV has the file name in the first column and, in the others, a
-class by number or name, or the numbers of a vector. Named classes are numbered in
-sorted order.
+name for each class. Classes stay numbers until a batch is made of them: a table of
+one-hot vectors would fill the memory.
 """
 
-import csv
+import collections
 import dataclasses
-import json
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from etils import epath
-from jaxtyping import Float
+from jaxtyping import Float, Float32, Int, Int32
 
-from afgan_jax import errors
+from afgan_jax import json_files
 from afgan_jax.data import label_files
 from afgan_jax.data.files import Files
 
-MAX_CLASSES = 100_000  # each label becomes a vector of so many numbers
+MAX_CLASSES = 100_000  # each label of a batch becomes a vector of so many numbers
 LISTED = 20  # entries of labels that `describe` lists
+
+
+class Labels(NamedTuple):
+    """The labels of N images: classes 0 .. dim - 1, or vectors of dim numbers.
+
+    class_names: dim names, or None.
+    """
+
+    values: Int32[np.ndarray, "N"] | Float32[np.ndarray, "N dim"]
+    dim: int
+    class_names: tuple[str, ...] | None = None
+
+    def rows(self, items: Any) -> Float[np.ndarray, "*items dim"]:
+        """The vectors of some images, one-hot for classes, to make a batch of."""
+        values = self.values[items]
+        if self.values.ndim == 2:
+            return values
+        rows = np.zeros((*np.shape(values), self.dim), np.float32)
+        np.put_along_axis(rows, np.asarray(values)[..., None], 1, axis=-1)
+        return rows
+
+    def of(self, items: Sequence[int] | Int[np.ndarray, "M"]) -> "Labels":
+        """The labels of some images."""
+        return self._replace(values=self.values[items])
+
+    @property
+    def empty_classes(self) -> Int[np.ndarray, "K"]:
+        """The classes that no image has; of vectors none."""
+        counts = _counts(self) if self.values.ndim == 1 else np.ones(self.dim)
+        return np.flatnonzero(counts == 0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Labels by the names of images; `where` names their file in errors."""
+    """Labels by the names of images; `where` names their file in errors.
+
+    rows: by `canonical` name.
+    """
 
     where: str
     rows: dict
     class_names: tuple[str, ...] | None = None
 
-    def of(self, images: Sequence[str], *, fix: str) -> list:
-        """The label of each image; ValueError if some are missing."""
-        missing = [name for name in images if name not in self.rows]
+    @classmethod
+    def make(
+        cls,
+        where: str,
+        entries: Iterable[tuple[str, Any]],
+        class_names: tuple[str, ...] | None = None,
+        *,
+        places: Sequence[str] | None = None,
+    ) -> "Table":
+        """The table of (name, label) entries.
+
+        places: what to call each entry in errors. Raises ValueError if an image has two
+        labels.
+        """
+        rows, first = {}, {}
+        for index, (name, label) in enumerate(entries):
+            key = canonical(name)
+            before = first.setdefault(key, index)
+            if rows.setdefault(key, label) != label:
+                here, there = (
+                    f"entry {i}" if places is None else places[i]
+                    for i in (before, index)
+                )
+                raise ValueError(
+                    f"{where} has two labels of {name}: {rows[key]} in {here},"
+                    f" {label} in {there}: remove one"
+                )
+        return cls(where, rows, class_names)
+
+    def of(self, images: Sequence[str], *, fix: str) -> Labels:
+        """The labels of these images; ValueError if some are missing or malformed."""
+        keys = [canonical(name) for name in images]
+        missing = [n for n, key in zip(images, keys) if key not in self.rows]
         if missing:
+            other = ""
+            if self.rows and len(missing) == len(images):
+                other = f" (it has {next(iter(self.rows))})"
             raise ValueError(
                 f"{self.where} lacks the labels of {len(missing)} of {len(images)} "
-                f"images, first {missing[0]}: {fix}"
+                f"images, first {missing[0]}{other}: {fix}"
             )
-        return [self.rows[name] for name in images]
+        values = [self.rows[key] for key in keys]
+        return parse(values, self.where, self.class_names)
+
+
+def canonical(name: str) -> str:
+    """The name that tables of any system and program have for one image."""
+    name = unicodedata.normalize("NFC", name.strip().replace("\\", "/"))
+    return name.removeprefix("./")
 
 
 def read_table(files: Files) -> Table | None:
@@ -50,49 +122,24 @@ def read_table(files: Files) -> Table | None:
         return None
     where = f"{files.path}: {found}"
     below = found.removesuffix(label_files.TABLE)
+    content = json_files.parse(files.read(found), where)
     try:
-        content = json.loads(files.read(found))
         rows = content["labels"]
         names = content.get("class_names")
+        if not isinstance(names, list | None):
+            raise TypeError("class_names must be a list")
         names = None if names is None else tuple(map(str, names))
-        if below and rows is not None:
-            rows = [(below + name.removeprefix("./"), label) for name, label in rows]
-        return None if rows is None else Table(where, dict(rows), names)
+        if isinstance(rows, dict):
+            rows = rows.items()
+        if rows is None:
+            return None
+        entries = [(below + canonical(str(name)), label) for name, label in rows]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{where} is malformed ({type(error).__name__}: {error}): it must hold "
             '{"labels": [[file name, label], ...]} or {"labels": null}'
         ) from error
-
-
-def read_csv(path: epath.Path, images: Sequence[str]) -> Table:
-    """The labels in a CSV; a first row that names none of `images` is a header."""
-    try:
-        rows = [row for row in csv.reader(path.read_text().splitlines()) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise errors.SettingError("labels", str(path), f"is no CSV: {error}") from error
-    if rows and rows[0][0] not in set(images):
-        rows = rows[1:]
-    widths = {len(row) for row in rows}
-    if len(widths) != 1 or widths == {1}:
-        why = "must have a file name and equally many labels in every row"
-        raise errors.SettingError("labels", str(path), why)
-    names = [row[0] for row in rows]
-    values, class_names = _parse([row[1:] for row in rows], path)
-    return Table(str(path), dict(zip(names, values, strict=True)), class_names)
-
-
-def _parse(cells: list[list[str]], path: epath.Path) -> tuple[list, tuple | None]:
-    single = len(cells[0]) == 1
-    if single and all(cell.isdecimal() for (cell,) in cells):
-        return [int(cell) for (cell,) in cells], None
-    try:
-        return [[float(cell) for cell in row] for row in cells], None
-    except ValueError as error:
-        if not single:
-            why = f"must have numbers in vectors: {error}"
-            raise errors.SettingError("labels", str(path), why) from error
-    return _number([cell for (cell,) in cells])
+    return Table.make(where, entries, names)
 
 
 def from_folders(
@@ -100,25 +147,55 @@ def from_folders(
 ) -> Table:
     """A class for each top folder, or for each below a folder around all `among`."""
     folders = label_files.class_folders(images, among)
-    values, class_names = _number(list(folders.values()))
-    return Table(where, dict(zip(folders, values, strict=True)), class_names)
+    values, class_names = number(list(folders.values()))
+    return Table.make(where, zip(folders, values, strict=True), class_names)
 
 
-def _number(names: list[str]) -> tuple[list[int], tuple[str, ...]]:
+def number(names: list[str]) -> tuple[list[int], tuple[str, ...]]:
+    """Classes by name, in sorted order, and their names."""
     class_names = tuple(sorted(set(names)))
     numbers = {name: number for number, name in enumerate(class_names)}
     return [numbers[name] for name in names], class_names
 
 
-def vectors(values: Sequence, where: str) -> Float[np.ndarray, "N c_dim"]:
-    """One row per label: one-hot for classes, as written for vectors."""
-    if all(type(value) is int and value >= 0 for value in values):
-        if max(values) >= MAX_CLASSES:
+def parse(
+    values: Sequence, where: str, class_names: tuple[str, ...] | None = None
+) -> Labels:
+    """Labels as they are written: all classes, or all vectors.
+
+    There are as many classes as names, or as the largest number says. Raises ValueError
+    for labels of other kinds, and for too few, too many or equal names.
+    """
+    if values and all(_is_class(value) for value in values):
+        least = int(max(values)) + 1
+        dim = least if class_names is None else len(class_names)
+        if max(least, dim) > MAX_CLASSES:
             raise ValueError(
-                f"{where} has class {max(values)}: number the classes from 0, at most"
-                f" {MAX_CLASSES} of them"
+                f"{where} has class {max(least, dim) - 1}: number the classes from 0,"
+                f" at most {MAX_CLASSES} of them"
             )
-        return np.eye(max(values) + 1, dtype=np.float32)[values]
+        found = Labels(np.array(values).astype(np.int32), dim, class_names)
+    else:
+        found = _vectors(values, where, class_names)
+        least = dim = found.values.shape[1]
+    names = class_names or ()
+    if class_names is not None and not least <= len(names) <= dim:
+        raise ValueError(
+            f"{where} has {len(names)} class_names for {least} classes: give each class"
+            " a name"
+        )
+    if len(set(names)) < len(names):
+        ((twice, _),) = collections.Counter(names).most_common(1)
+        raise ValueError(f"{where} has two classes of the name {twice!r}: rename one")
+    return found
+
+
+def _is_class(value: Any) -> bool:
+    """Whether it is a whole number from 0, also as 1.0, which pandas writes."""
+    return type(value) in (int, float) and value >= 0 and value == value // 1
+
+
+def _vectors(values: Sequence, where: str, class_names: tuple | None) -> Labels:
     try:
         rows = np.array(values, np.float32)
     except (TypeError, ValueError):
@@ -128,28 +205,37 @@ def vectors(values: Sequence, where: str) -> Float[np.ndarray, "N c_dim"]:
             f"{where} is malformed: labels must be all classes (int, 0 or more) "
             "or all lists of equally many finite numbers"
         )
-    return rows
+    return Labels(rows, rows.shape[1], class_names)
 
 
-def describe(
-    rows: Float[np.ndarray, "N c_dim"], class_names: Sequence[str] | None = None
-) -> str:
+def describe(labels: Labels) -> str:
     """One line on the labels: the images of each class, or the range of each number."""
-    dim = rows.shape[1]
-    names = class_names or ()
-    titles = [f"{i} ({names[i]})" if i < len(names) else str(i) for i in range(dim)]
-    if np.isin(rows, (0, 1)).all():
-        single = (rows.sum(axis=1) == 1).all()
+    dim, names = labels.dim, labels.class_names
+    numbers = range(min(dim, LISTED))
+    titles = [f"{i} ({names[i]})" if names else str(i) for i in numbers]
+    if labels.values.ndim == 1 or np.isin(labels.values, (0, 1)).all():
+        counts = _counts(labels)
+        single = labels.values.ndim == 1 or (labels.values.sum(axis=1) == 1).all()
         kind = f"{dim} classes" if single else f"any of {dim} classes"
-        facts = [f"{n:z.0f}" for n in rows.sum(axis=0)]
+        facts = [f"{n:z.0f}" for n in counts[:LISTED]]
         kind += "; images of each"
     else:
         kind = f"vectors of {dim}; mean of each number (least to largest)"
+        rows = labels.values[:, :LISTED]
         columns = zip(rows.mean(axis=0), rows.min(axis=0), rows.max(axis=0))
         facts = ["{:z.3g} ({:z.3g} to {:z.3g})".format(*column) for column in columns]
-    listed = [f"{t}: {f}" for t, f in zip(titles, facts, strict=True)]
+    listed = ", ".join(f"{t}: {f}" for t, f in zip(titles, facts, strict=True))
     more = f", and {dim - LISTED} more" if dim > LISTED else ""
-    return f"labels: {kind}: {', '.join(listed[:LISTED])}{more}"
+    empty = len(labels.empty_classes)
+    none = f"; {empty} of all have no image" if more and empty else ""
+    return f"labels: {kind}: {listed}{more}{none}"
+
+
+def _counts(labels: Labels) -> np.ndarray:
+    """How many images have each class."""
+    if labels.values.ndim == 2:
+        return labels.values.sum(axis=0)
+    return np.bincount(labels.values, minlength=labels.dim)
 
 
 def unused(files: Files, images: Sequence[str]) -> str | None:
@@ -158,7 +244,7 @@ def unused(files: Files, images: Sequence[str]) -> str | None:
         table = read_table(files)
         if table is None:
             return None
-        dim = vectors(table.of(images, fix="labels need all"), table.where).shape[1]
+        dim = table.of(images, fix="labels need all").dim
     except ValueError as error:
         return f"WARNING: labels are not used, and could not be: {error}"
     return (

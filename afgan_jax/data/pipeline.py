@@ -45,12 +45,11 @@ def batches(
     mine = slice(process_index * share, (process_index + 1) * share)
 
     def load(step: int, order: Int[np.ndarray, "B"]) -> dict[str, np.ndarray]:
-        images, labels = zip(*(archive[int(i)] for i in order[mine]), strict=True)
         drawn = _rng(seed, _LABELS, step).integers(len(archive), size=(2, batch_size))
         return {
-            "image": np.stack(images),
-            "label": np.stack(labels),
-            "gen_label": archive.labels[drawn[:, mine]],
+            "image": np.stack([archive.image(int(i)) for i in order[mine]]),
+            "label": archive.labels.rows(order[mine]),
+            "gen_label": archive.labels.rows(drawn[:, mine]),
         }
 
     order = grain.MapDataset.range(len(archive)).shuffle(_shuffle_seed(seed)).repeat()

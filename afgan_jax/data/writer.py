@@ -13,6 +13,7 @@ complete.
 import concurrent.futures
 import glob
 import io
+import json
 import os
 import pathlib
 import re
@@ -26,7 +27,7 @@ from collections.abc import Iterator
 from etils import epath
 from PIL import Image
 
-from afgan_jax import locks
+from afgan_jax import json_files, locks
 from afgan_jax.data import paths
 
 IMAGE_NAME = re.compile(r"\d{5}/img\d{8}\.png")
@@ -131,9 +132,9 @@ class ZipWriter(_Writer):
         add(self._zip, name, content)
         self.names.add(name)
 
-    def finish(self, table: bytes) -> None:
-        """Add dataset.json and move the zip to its place."""
-        add(self._zip, "dataset.json", table)
+    def finish(self, table: dict) -> None:
+        """Add dataset.json, the table, and move the zip to its place."""
+        add(self._zip, "dataset.json", json.dumps(table).encode())
         self._zip.close()
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -194,9 +195,9 @@ class FolderWriter(_Writer):
         unfinished.write_bytes(content)
         os.replace(unfinished, path)
 
-    def finish(self, table: bytes) -> None:
-        """Add dataset.json and move the folder to its place."""
-        self._put("dataset.json", table)
+    def finish(self, table: dict) -> None:
+        """Add dataset.json, the table with a seal, and move the folder to its place."""
+        self._put("dataset.json", json.dumps(json_files.seal(table)).encode())
         if paths.is_remote(self._out):
             _upload_all(self._partial, self._out)
             _remove(self._partial)

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import jax
+
 from afgan_jax import errors
 from afgan_jax.metrics import cache, registry, samples, sharding
 from afgan_jax.metrics.evaluator import Subject
@@ -86,5 +88,7 @@ def _result(metric: registry.Metric, subject: Subject) -> Result:
     try:
         values = metric.find(subject).values
     except Exception as error:  # no error of a metric may end the training
+        if jax.process_count() > 1 and errors.may_be_of_peers(error):
+            raise
         fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return Result(metric, values, time.perf_counter() - start, fault)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from afgan_jax import jax_settings
 from afgan_jax.metrics.sharding import BatchSharding, Numbers
@@ -61,13 +61,21 @@ def of_archive(archive) -> ImageSource:
 
 
 def of_generator(
-    G, variables: dict, labels: Float[np.ndarray, "N c_dim"], key: jax.Array
+    G,
+    variables: dict,
+    labels: Int[np.ndarray, "N"] | Float[np.ndarray, "N c_dim"],
+    key: jax.Array,
 ) -> Network:
-    """A networks.generator.Generator, with labels drawn from the rows of `labels`.
+    """A networks.generator.Generator, with labels drawn from `labels`.
 
+    labels: classes, or vectors. Raises ValueError for classes that G does not have.
     Sample i has its own latents, label and noise, drawn from `key` and i.
     """
-    conditional = G.mapping.c_dim > 0
+    c_dim = G.mapping.c_dim
+    conditional = c_dim > 0
+    if labels.ndim == 1 and not 0 <= labels.min() <= labels.max() < c_dim:
+        why = f"{labels.min()} to {labels.max()}, the generator takes 0 to {c_dim - 1}"
+        raise ValueError(f"labels are classes {why}")
     constants = {"G": variables, "labels": labels, "key": jax.random.key_data(key)}
 
     def keys(constants, numbers, purpose):
@@ -87,7 +95,8 @@ def of_generator(
                 jax.random.fold_in(k, 1), (), 0, count, jnp.int32
             )
         )
-        return z, constants["labels"][pick(own)]
+        c = constants["labels"][pick(own)]
+        return z, jax.nn.one_hot(c, c_dim, dtype=jnp.float32) if c.ndim == 1 else c
 
     def draw(constants, numbers, transform):
         z, c = inputs(constants, numbers, 0)
@@ -114,14 +123,16 @@ def of_generator(
 
 
 def of_model(
-    model, labels: Any | Float[np.ndarray, "M c_dim"] | None = None, *, seed: int = 0
+    model, labels: Any | np.ndarray | None = None, *, seed: int = 0
 ) -> Network:
     """The samples of an afgan_jax.Model, by number.
 
-    labels: one for all samples, as in Model.c, or rows to draw from; None for a model
-    without labels. Raises ValueError for labels that the model does not take.
+    labels: one for all samples, as in Model.c, or those to draw from: classes, an array
+    of integers [M], or vectors [M c_dim]; None for a model without labels. Raises
+    ValueError for labels that the model does not take.
     """
-    rows = labels if np.ndim(labels) == 2 else model.c(labels, 1)
+    many = np.ndim(labels) == 2 or model.are_classes(labels)
+    rows = labels if many else model.c(labels, 1)
     rows = np.zeros((1, 0), np.float32) if rows is None else np.asarray(rows)
     key = jax_settings.key(seed)
     return of_generator(model.network, model.variables, rows, key)

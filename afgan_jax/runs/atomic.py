@@ -1,4 +1,4 @@
-"""Atomic writes: a file is either complete or not there."""
+"""Small files: complete or not there, read again after errors that pass."""
 
 import io
 import json
@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from afgan_jax import errors
+from afgan_jax import errors, patience
+
+
+def read(path: Path) -> bytes:
+    """The content; OSError, which names the file, if it cannot be read."""
+    with errors.accessing(path):
+        return patience.patiently(str(path), Path(path).read_bytes)
 
 
 def write(path: Path, data: str | bytes) -> None:
@@ -20,7 +26,7 @@ def write(path: Path, data: str | bytes) -> None:
     if isinstance(data, str):
         data = data.encode(errors="surrogateescape")  # names of files are bytes
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with errors.writing(path):
+    with errors.accessing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(unfinished, "wb") as file:

@@ -9,6 +9,7 @@ several processes every process calls every function here.
 """
 
 import errno
+import functools
 import gc
 import logging
 import shutil
@@ -22,8 +23,8 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from afgan_jax import errors
-from afgan_jax.runs import checksums, orbax_logging, orbax_path, step_folder
+from afgan_jax import errors, patience
+from afgan_jax.runs import atomic, checksums, orbax_logging, orbax_path, step_folder
 from afgan_jax.runs import retention as retentions
 
 Tree = Any
@@ -171,8 +172,12 @@ class Checkpoints:
     def _try_restore(self, step: int, abstract: Tree, partial: bool):
         """(tree, None), or (None, why the checkpoint is damaged)."""
         with orbax_logging.silenced():
+            restore = functools.partial(self._restore, step, abstract, partial)
             try:
-                tree, reason = self._restore(step, abstract, partial)
+                if jax.process_count() > 1:  # which restore in step with each other
+                    tree, reason = restore()
+                else:
+                    tree, reason = patience.patiently(f"checkpoint {step}", restore)
             except (checksums.Mismatch, MemoryError, jax.errors.JaxRuntimeError):
                 raise
             except Exception as error:  # a damaged file can raise anything
@@ -190,7 +195,7 @@ class Checkpoints:
     def _restore(self, step: int, abstract: Tree, partial: bool):
         """(tree, None or what does not match its checksum)."""
         file = self.folder / str(step) / "checksums" / "metadata"
-        saved = checksums.unseal(file.read_text())
+        saved = checksums.unseal(atomic.read(file))
         where = f"checkpoint {step} of {self.folder}"
         checksums.compare(saved, abstract, partial, where)
         arguments = ocp.args.PyTreeRestore(

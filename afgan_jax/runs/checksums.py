@@ -44,7 +44,7 @@ def seal(leaves: Records) -> dict:
     return {"leaves": leaves, "crc32": zlib.crc32(text.encode())}
 
 
-def unseal(text: str) -> Records:
+def unseal(text: str | bytes) -> Records:
     """The records that seal() sealed; ValueError if they changed."""
     sealed = json.loads(text)
     if sealed != seal(sealed["leaves"]):

@@ -79,7 +79,7 @@ class Best:
 
 def _read(file: Path) -> dict[str, dict]:
     try:
-        best = json_files.parse(file.read_bytes(), file)
+        best = json_files.parse(atomic.read(file), file)
         return {
             str(metric): {"step": int(entry["step"]), "value": float(entry["value"])}
             for metric, entry in best.items()

@@ -2,7 +2,7 @@
 
 config.json      every setting of the run
 checkpoints/     see checkpoints.py
-classes.json     names of the classes, if the set has them
+classes.json     names of the classes, if the set has them; sets.json: set_records.py
 stats.jsonl      one JSON object a tick, with "nimg" and "timestamp"
 metric-*.jsonl   one JSON object a measurement of a metric
 Training writes further files (events, reals.png, fakes*.png). In a run of several
@@ -165,7 +165,7 @@ class Run:
         file = self.path / CLASSES
         if not file.is_file():
             return None
-        content = json_files.parse(file.read_bytes(), file)
+        content = json_files.parse(atomic.read(file), file)
         names = content.get("class_names") if isinstance(content, dict) else None
         if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
             raise ValueError(f"{file} holds no names of classes; the run needs them")
@@ -199,7 +199,7 @@ class Run:
             return
         left = json.dumps({**line, "timestamp": time.time()}).encode() + b"\n"
         path = self.path / name
-        with errors.writing(path), open(path, "ab", buffering=0) as file:
+        with errors.accessing(path), open(path, "ab", buffering=0) as file:
             start = file.tell()
             try:
                 while left:
@@ -216,7 +216,7 @@ class Run:
         kept = []
         path = self.path / "stats.jsonl"
         if jax.process_index() == 0 and path.exists():
-            lines = path.read_bytes().splitlines(keepends=True)
+            lines = atomic.read(path).splitlines(keepends=True)
             kept = [line for line in lines if _nimg_of(line) <= nimg]
             if kept != lines:
                 atomic.write(path, b"".join(kept))
@@ -266,7 +266,7 @@ def _read_config(path: Path) -> config_lib.Config:
         raise ValueError(
             f"{path} is not a run (it has no config.json); name a new or empty folder"
         )
-    return config_lib.from_json(file.read_bytes(), file)
+    return config_lib.from_json(atomic.read(file), file)
 
 
 def _compare_configs(

@@ -1,11 +1,13 @@
 """The folder of a checkpoint, <step>/, as Orbax leaves it on the disk."""
 
+import stat
 from pathlib import Path
 
 import jax
 import orbax.checkpoint as ocp
 
-from afgan_jax.runs import checksums, orbax_path
+from afgan_jax import patience
+from afgan_jax.runs import atomic, checksums, orbax_path
 
 # Without one of these files nothing of the step can be read.
 NEEDED = ("checksums/metadata", "state/_METADATA", "state/manifest.ocdbt")
@@ -22,7 +24,7 @@ def complete(folder: Path) -> list[int]:
     """The steps that are completely saved, in ascending order."""
 
     def has_all(step: int) -> bool:
-        return all((folder / str(step) / name).is_file() for name in NEEDED)
+        return all(_exists(folder / str(step) / name) for name in NEEDED)
 
     return list(filter(has_all, numbers(folder)))
 
@@ -41,10 +43,10 @@ def check(step: Path, records: checksums.Records) -> None:
 
     The structure is read: names, shapes and types of all arrays, not their values.
     """
-    missing = [name for name in NEEDED if not (step / name).is_file()]
+    missing = [name for name in NEEDED if not _exists(step / name)]
     if missing:
         raise ValueError(f"{', '.join(missing)} missing")
-    if checksums.unseal((step / NEEDED[0]).read_text()) != records:
+    if checksums.unseal(atomic.read(step / NEEDED[0])) != records:
         raise ValueError("its list of checksums is another one")
     if _forms(step / "state") != {name: _form(r) for name, r in records.items()}:
         raise ValueError("its arrays are others")
@@ -54,6 +56,14 @@ def reason_of(error: Exception) -> str:
     """An error of Orbax in one line."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return text.partition(" [tensorstore_spec")[0][:300]
+
+
+def _exists(file: Path) -> bool:
+    """Whether the file is there; OSError if the disk does not say."""
+    try:
+        return stat.S_ISREG(patience.patiently(str(file), file.stat).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _forms(state: Path) -> dict[str, tuple]:

@@ -43,14 +43,8 @@ class Hub:
     def __init__(self, processes: int, silence: float):
         self.processes, self.silence = processes, silence
         self.members: dict[int, Member] = {}
-        self._is_over = False
-
-    def is_empty(self) -> bool:
-        """Whether nobody is connected but those that are silent."""
-        return all(
-            member.state == "silent" or member.writer.is_closing()
-            for member in self.members.values()
-        )
+        self._is_over = False  # whether one was lost or failed
+        self._end = asyncio.Event()
 
     async def serve(self, reader, writer) -> None:
         """Hears one process until it closes the connection."""
@@ -65,13 +59,17 @@ class Hub:
             if member.state in ("here", "done"):
                 self._lose(member, "lost")
         writer.close()
+        if 0 in self.members and self.members[0].writer.is_closing():
+            self._end_if_empty()
 
     async def watch(self) -> None:
-        """Exchanges signs of life until process 0 and then the others are gone."""
+        """Exchanges signs of life until nobody needs this process any more."""
         parent, beat = os.getppid(), time.monotonic()
         gone = None  # since when process 0 is
-        while gone is None or not (self.is_empty() or beat > gone + LINGER):
-            await asyncio.sleep(min(1, self.silence / 10))
+        while gone is None or beat < gone + LINGER:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._end.wait(), min(1, self.silence / 10))
+                return
             now, before = time.monotonic(), beat
             beat = now
             if now - before > self.silence / 2:  # this process was stopped
@@ -82,8 +80,15 @@ class Hub:
                 if is_silent and member.state in ("here", "done"):
                     self._lose(member, "silent")
             self._tell("")
-            if gone is None and os.getppid() != parent:
-                gone = now
+            if os.getppid() != parent:
+                gone = gone or now
+                self._end_if_empty()
+
+    def _end_if_empty(self) -> None:
+        """Ends if nobody is connected but those that are silent."""
+        members = self.members.values()
+        if all(m.state == "silent" or m.writer.is_closing() for m in members):
+            self._end.set()
 
     def _hear(self, member: Member, word: str) -> None:
         if word == "failed":
@@ -91,8 +96,10 @@ class Hub:
         elif word:
             member.state = word
         states = [member.state for member in self.members.values()]
-        if word == "done" and states.count("done") == self.processes:
+        if word and states.count("done") == self.processes:
             self._tell("done")
+        if states.count("bye") == self.processes:
+            self._end.set()
 
     def _lose(self, member: Member, how: str) -> None:
         member.state = how

@@ -116,18 +116,18 @@ def draw(report, snapshots, state: states.TrainState, name: str, nimg: int) -> N
 def record(run, report, results: Iterator, step: int, nimg: int, stop) -> None:
     """Records the results of metrics, and which checkpoint is the best by each.
 
-    A run of one process that is asked to stop skips the metrics that remain.
+    A run that is asked to stop skips the metrics that remain.
     """
     for metric, values, seconds, fault in results:
         if fault is not None:
             report.say(f"metric {metric.name} failed, training continues: {fault}")
-            continue
-        with report.optional("record of metrics"):
-            run.append_metric(metric.name, values, step=step, seconds=seconds)
-        report.metric(values, nimg)
-        value, higher = next(iter(values.values())), not metric.row.lower
-        run.checkpoints.record_metric(step, metric.name, value, higher=higher)
-        if jax.process_count() == 1 and stop.is_due():
+        else:
+            with report.optional("record of metrics"):
+                run.append_metric(metric.name, values, step=step, seconds=seconds)
+            report.metric(values, nimg)
+            value, higher = next(iter(values.values())), not metric.row.lower
+            run.checkpoints.record_metric(step, metric.name, value, higher=higher)
+        if stop.is_asked():
             return
 
 

@@ -12,7 +12,6 @@ import atexit
 import contextlib
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -26,12 +25,14 @@ import jax
 from jax._src import distributed
 from jax._src.lib import _jax
 
+from afgan_jax import errors
 from afgan_jax.training import coordinator
 
 LOST = 134  # exit code of a process that ends because another has
 SILENCE = 30.0  # seconds without a sign of life after which a process is lost
 GRACE = 5.0  # seconds to end by an error of its own, when another process ended so
 WAIT = 10.0  # seconds to connect; and to hear whether a peer is why XLA failed
+MEET = 300  # seconds for all to start
 ADDRESS, UNREACHABLE = "afgan_jax/peers/address", "afgan_jax/peers/unreachable/"
 
 WHY = {
@@ -40,10 +41,6 @@ WHY = {
     "failed": "{} ended by an error, see its last line",
 }
 AGAIN = "run the same command on all processes to go on from the last checkpoint"
-_FROM_XLA = re.compile(
-    "(UNKNOWN|INTERNAL|UNAVAILABLE|CANCELLED|ABORTED|DEADLINE_EXCEEDED"
-    "|FAILED_PRECONDITION): "
-)
 
 
 @contextlib.contextmanager
@@ -58,9 +55,9 @@ def joined(
     When another process is lost inside the block, this one ends with exit code LOST.
     Raises ValueError if the others cannot be met.
     """
-    watch = _join(address, num_processes, process_id)
-    # JAX would only take note of SIGTERM.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with _meeting():
+        service = _initialize(address, num_processes, process_id)
+        watch = _watch(service)
     try:
         yield
     except BaseException as error:
@@ -69,38 +66,59 @@ def joined(
         raise
     if watch is not None:
         watch.leave()
+        if service is not None:
+            service.wait()
 
 
-def _join(*arguments) -> "Watch | None":
-    """The watch over the job; None, on all processes, if one cannot take part."""
-    port = None
+@contextlib.contextmanager
+def _meeting() -> Iterator[None]:
+    """Raises ValueError if the others cannot be met; ends this process after MEET."""
+    why = f"not all processes of the job have met within {MEET} s"
+    end = threading.Timer(MEET, _end, [f"{why}: start the same command on all"])
+    end.daemon = True
+    end.start()
+    try:
+        yield
+    except RuntimeError as error:
+        raise ValueError(f"cannot meet the other processes: {error}") from error
+    finally:
+        end.cancel()
+
+
+def _initialize(*arguments) -> "_Service | None":
+    """Joins JAX's job; returns its coordinator, which process 0 starts."""
+    service = None
 
     def start(*arguments, **options):
-        nonlocal port
+        nonlocal service
         service = _Service(arguments, options)
-        port = service.port
         return service
 
     original = _jax.get_distributed_runtime_service
     _jax.get_distributed_runtime_service = start
     try:
-        jax.distributed.initialize(*arguments)
-    except RuntimeError as error:
-        raise ValueError(f"cannot meet the other processes: {error}") from error
+        # JAX would abort, with a C++ stack: not before this process ends by itself.
+        jax.distributed.initialize(*arguments, initialization_timeout=2 * MEET)
     finally:
         _jax.get_distributed_runtime_service = original
+    # JAX would only take note of SIGTERM.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return service
 
+
+def _watch(service: "_Service | None") -> "Watch | None":
+    """The watch over the job; None, on all processes, if one cannot take part."""
     state = distributed.global_state
     client, index, count = state.client, state.process_id, state.num_processes
     if index == 0:
         host = state.coordinator_address.rpartition(":")[0].strip("[]")
-        client.key_value_set(ADDRESS, f"{host} {port}")
-    host, port = client.blocking_key_value_get(ADDRESS, 60_000).split(" ")
+        client.key_value_set(ADDRESS, f"{host} {service.port if service else 0}")
+    host, port = client.blocking_key_value_get(ADDRESS, 30_000).split(" ")
     name = f"process {index} of {count} (pid {os.getpid()} on {socket.gethostname()})"
     connection = _connect(host, int(port), index, name)
     if connection is None:
         client.key_value_set(f"{UNREACHABLE}{index}", str(index))
-    client.wait_at_barrier("afgan_jax/peers", 60_000)
+    client.wait_at_barrier("afgan_jax/peers", 30_000)
     missing = client.key_value_dir_get(UNREACHABLE)
     if not missing:
         return Watch(connection, name)
@@ -138,7 +156,7 @@ class Watch:
 
         An error of XLA may come from the loss of a peer, which ends this process here.
         """
-        if _is_from_xla(error):
+        if errors.may_be_of_peers(error):
             time.sleep(WAIT)
         self._is_leaving = True
         self._send("failed")
@@ -171,7 +189,7 @@ class Watch:
             if received or now - before > SILENCE / 2:  # or this process was stopped
                 heard = now
             if received == b"" or now - heard > SILENCE:
-                self._end("lost", "process 0")
+                self._end("lost", "the coordinator beside process 0")
             *lines, rest = (rest + (received or b"")).split(b"\n")
             for line in filter(None, lines):
                 how, _, name = line.decode().partition(" ")
@@ -181,25 +199,23 @@ class Watch:
                     self._end(how, name)
 
     def _end(self, how: str, name: str) -> None:
-        """Ends this process in one line, which must not wait for anything else."""
+        """Ends this process in one line, unless it ends by itself."""
         if how == "failed":
             time.sleep(GRACE)
         if self._is_leaving:
             return
         if name == self._name:
             name = f"this process, {name},"
-        line = f"{WHY[how].format(name, SILENCE)}; {AGAIN}\n"
-        late = threading.Timer(5, os._exit, [LOST])
-        late.start()  # in case nobody reads the line
-        with contextlib.suppress(OSError):
-            os.write(2, line.encode())
-        os._exit(LOST)
+        _end(f"{WHY[how].format(name, SILENCE)}; {AGAIN}")
 
 
-def _is_from_xla(error: BaseException | None) -> bool:
-    while error is not None and not _FROM_XLA.search(str(error)):
-        error = error.__cause__ or error.__context__
-    return error is not None
+def _end(line: str) -> None:
+    """Ends this process, which must not wait for anything."""
+    late = threading.Timer(5, os._exit, [LOST])
+    late.start()  # in case nobody reads the line
+    with contextlib.suppress(OSError):
+        os.write(2, f"{line}\n".encode())
+    os._exit(LOST)
 
 
 def _exit_alone() -> None:
@@ -245,3 +261,8 @@ class _Service:
 
     def shutdown(self) -> None:
         """Does nothing: others may need it longer."""
+
+    def wait(self) -> None:
+        """Waits until it has ended: who comes then begins a new job."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(coordinator.LINGER)

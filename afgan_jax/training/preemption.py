@@ -11,6 +11,7 @@ import threading
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
 from afgan_jax.training import state as states
 from afgan_jax.training import step as steps
@@ -52,6 +53,13 @@ class Stop:
         if self._is_single:
             return self._asked.is_set()
         return self._before is not None and bool(jax.device_get(self._before))
+
+    def is_asked(self) -> bool:
+        """Whether any process has been asked to stop; all must call it together."""
+        mine = np.array(self._asked.is_set())
+        return bool(
+            mine if self._is_single else multihost_utils.process_allgather(mine).any()
+        )
 
     def end_step(self, state: states.TrainState, stats: list) -> states.TrainState:
         """The state for the next step; `stats` are this step's."""

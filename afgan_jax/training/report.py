@@ -120,10 +120,15 @@ class Report:
 
     @contextlib.contextmanager
     def optional(self, what: str, kind: type[Exception] = Exception) -> Iterator[None]:
-        """Training goes on whatever fails in the block; the first time it is told."""
+        """Training goes on whatever fails in the block; the first time it is told.
+
+        But not without the other processes of a job.
+        """
         try:
             yield
         except kind as error:
+            if jax.process_count() > 1 and errors.may_be_of_peers(error):
+                raise
             if what not in self._failed:
                 self._failed.add(what)
                 reason = errors.in_one_line(error)

@@ -41,7 +41,7 @@ class Snapshots:
             np.random.RandomState(0).permutation(len(archive)), count
         )
         z = np.random.RandomState(0).randn(count, G.mapping.z_dim)
-        self._z, self._c = z.astype(np.float32), archive.labels[self._items]
+        self._z = z.astype(np.float32)
         self._batch = min(batch, count)
         self._render = jax.jit(
             lambda variables, z, c: G.apply(variables, z, c if c.shape[1] else None)
@@ -49,7 +49,7 @@ class Snapshots:
 
     def reals(self) -> Path | None:
         """Write reals.png and return its path; None from all processes but 0."""
-        images = np.stack([self._archive[int(i)][0] for i in self._items])
+        images = np.stack([self._archive.image(int(i)) for i in self._items])
         return self._save("reals.png", images)
 
     def fakes(self, variables: dict, name: str) -> Path | None:
@@ -62,7 +62,8 @@ class Snapshots:
         images = []
         for start in range(0, len(self._z), self._batch):
             rows = np.arange(start, start + self._batch) % len(self._z)
-            z, c = jax.device_put((self._z[rows], self._c[rows]), device)
+            c = self._archive.labels.rows(self._items[rows])
+            z, c = jax.device_put((self._z[rows], c), device)
             images.append(jax.device_get(self._render(variables, z, c)))
         images = np.concatenate(images)[: len(self._z)]
         return self._save(name, pixels.to_uint8(images))

@@ -75,7 +75,7 @@ def write(path: str | os.PathLike, save: Callable[[Path], Any]) -> None:
     """save(temporary path), which then becomes `path`: complete, or not at all."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with errors.writing(path):
+    with errors.accessing(path):
         try:
             save(temporary)
             os.replace(temporary, path)

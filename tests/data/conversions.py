@@ -14,7 +14,8 @@ def made(source, out, **settings):
 def read(path, **options):
     """Pixels and labels of an archive."""
     found = archive.Archive.open(path, **options)
-    return np.stack([image for image, _ in found]), found.labels
+    images, rows = zip(*found, strict=True)
+    return np.stack(images), np.stack(rows)
 
 
 def content(path):

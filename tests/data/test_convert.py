@@ -11,6 +11,7 @@ from data.conversions import broken_set, content, made, read
 from data.images import encoded, folder, noise, numbered, png16
 from PIL import Image
 
+from afgan_jax import json_files
 from afgan_jax.data import inspect
 
 
@@ -124,8 +125,8 @@ def test_labels_of_folders_keep_their_names(tmp_path):
         read(tmp_path / "a.zip", use_labels=True)[1], [[1, 0], [0, 1], [0, 1]]
     )
     made(tmp_path / "a.zip", tmp_path / "again")  # names are kept on
-    again = json.loads((tmp_path / "again/dataset.json").read_text())
-    assert again == table
+    again = (tmp_path / "again/dataset.json").read_text()
+    assert json_files.parse(again, "again") == table
 
 
 def test_labels_of_a_csv_and_of_dataset_json(tmp_path):
@@ -140,7 +141,8 @@ def test_labels_of_a_csv_and_of_dataset_json(tmp_path):
     np.testing.assert_array_equal(vectors, [[2, 3], [0.5, 1]])
     classes = read(tmp_path / "json", use_labels=True)[1]
     np.testing.assert_array_equal(classes, [[1, 0], [0, 1]])
-    assert json.loads((tmp_path / "none/dataset.json").read_text()) == {"labels": None}
+    none = (tmp_path / "none/dataset.json").read_text()
+    assert json_files.parse(none, "none") == {"labels": None}
 
 
 def refused(message, source, out, **settings):

@@ -42,7 +42,7 @@ def test_mnist_gets_a_black_frame_and_its_digits(tmp_path):
     assert images.shape == (3, 32, 32, 1)
     np.testing.assert_array_equal(images[:, 2:-2, 2:-2, 0], digits)
     assert images.sum() == digits.sum()
-    np.testing.assert_array_equal(found.labels, np.eye(8)[[7, 0, 7]])
+    assert found.labels.values.tolist() == [7, 0, 7] and found.label_dim == 10
 
 
 @pytest.mark.parametrize("harm", ["cut", "labels", "text"])

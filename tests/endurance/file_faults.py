@@ -105,13 +105,13 @@ class _Task:
             found.append(f"code {code} and {lines or text[-300:]!r}")
         if code == 0 and self.result(place) != self.expected:
             found.append("it ends with 0 and another result")
-        found += trainings.half_written(place)
         if not found:
             code, text, _ = self._call(place, faults, -1, 0, errno.EIO)
             if code:
                 found.append(f"then {code}: {text[-300:]!r}")
             elif self.result(place) != self.expected:
                 found.append("the same command then comes to another result")
+            found += trainings.half_written(place)
         if not found:
             shutil.rmtree(place)
         return found

@@ -1,7 +1,11 @@
 """Images by number: their bytes, their noise, and what names a set of them."""
 
+import types
+
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from metrics import test_evaluator
 
 from afgan_jax.data import archive
@@ -17,6 +21,23 @@ def test_noise_is_drawn_for_each_image_and_is_its_own_in_any_batch():
     flat = np.asarray(found).reshape(5, -1)
     assert np.abs(np.corrcoef(flat) - np.eye(5)).max() < 5 / test_evaluator.R
     np.testing.assert_allclose(flat.std(axis=1), 1, atol=5 / test_evaluator.R)
+
+
+def test_classes_are_drawn_as_their_one_hot_vectors_are():
+    G = types.SimpleNamespace(mapping=types.SimpleNamespace(c_dim=3, z_dim=2))
+    G.synthesis = test_evaluator.Noisy.synthesis
+    classes, numbers, key = np.array([2, 0, 2, 2]), np.arange(9), jax.random.key(0)
+    drawn = samples.of_generator(G, {}, classes, key)
+    expected = samples.of_generator(G, {}, np.eye(3, dtype="f4")[classes], key)
+    for a, b in zip(
+        drawn.pairs(drawn.variables, numbers),
+        expected.pairs(expected.variables, numbers),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b, strict=True)
+    for wrong in ([0, 3], [-1, 0]):
+        with pytest.raises(ValueError, match="the generator takes 0 to 2"):
+            samples.of_generator(G, {}, np.array(wrong), key)
 
 
 def test_bytes_are_cut_not_rounded():

@@ -12,7 +12,7 @@ from afgan_jax.runs import run_directory
 from afgan_jax.training import loop
 
 
-def train(folder, steps: int, batches=counting.batches, **program):
+def train(folder, steps: int, batches=counting.batches, options=None, **program):
     """Trains in this process, on one device; returns the state in the end."""
     with run_directory.Run.create_or_open(folder, {"counting": {}}) as run:
         return loop.train(
@@ -22,6 +22,7 @@ def train(folder, steps: int, batches=counting.batches, **program):
             counting.NoSamples(),
             batch_size=counting.BATCH,
             total_kimg=steps * counting.BATCH / 1000,
+            **(options or {}),
         )
 
 
@@ -141,6 +142,35 @@ def test_a_signal_to_one_of_two_processes_stops_both_at_one_step(tmp_path):
     assert steps_of(tmp_path)[-1] == 7
     state = train(tmp_path, 9)  # goes on, on one device of one process
     assert float(state.G["params"]["w"]) == counting.weight(9)
+
+
+MEASURING = """
+import os, signal, sys, time, types
+from afgan_jax.cli import train
+folder, index, address = sys.argv[1:]
+import jax
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+from training import test_preemption
+measured = 0
+def evaluate(G_ema):
+    global measured
+    row = types.SimpleNamespace(lower=True)
+    for number in range(200):
+        measured += 1
+        if index == "1" and number == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield types.SimpleNamespace(name=f"m{number}", row=row), {"m": 1.0}, 0.1, None
+options = {"evaluate": evaluate, "tick_kimg": 0.04, "checkpoint_ticks": 1}
+with train.join(address, 2, int(index)):
+    test_preemption.train(folder, 100, options=options, devices=None)
+print("MEASURED", measured)
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_two_processes_leaves_out_further_metrics(tmp_path):
+    outs = python_twice(MEASURING, tmp_path)
+    assert all("MEASURED 4\n" in out for out in outs), "\n".join(outs)
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ KIMG = counting.BATCH / 1000
 STEPS = 12
 
 
-class Pictures(counting.NoPictures):
+class Pictures(counting.NoSamples):
     """Draws nothing, and fails if told so."""
 
     def __init__(self, fault: Exception | None = None):

@@ -8,6 +8,8 @@ discriminator of a run, or of untrained ones of a config, by --seeds.
 
 from afgan_jax.cli import flags
 
+COUNT = "real images, in whole batches; all there are of a smaller set"
+
 
 def main(
     *,
@@ -15,7 +17,7 @@ def main(
     step: flags.Step = None,
     config: flags.OptionalConfig = None,
     seeds: flags.Seeds = (0, 1, 2),
-    count: flags.count("count", "real images, in whole batches", 2) = 64,
+    count: flags.count("count", COUNT, 2) = 64,
     batch: flags.Batch = 16,
     shifts: flags.count("shifts", "along either axis", 2) = 4,
     out: flags.Out = None,
@@ -34,12 +36,16 @@ def main(
         D, archive, networks = model_sets.untrained_discriminators(
             config.spec, config.changes, seeds
         )
-    batches, rows = model_sets.spread_over(archive, count, batch), {}
+    group, rows = D.mbstd_group_size, {}
+    batches = model_sets.spread_over(archive, count, batch, group)
+    taken = sum(len(images) for images, _ in batches)
+    if taken < count:
+        print(f"the set has {len(archive)} images: measured are {taken}")
     for name, logits in networks.items():
         found = analysis.shift_consistency(logits, batches, shifts=shifts)
         rows[name] = found._asdict()
         moving, kink = (100 * s / found.among for s in (found.moving, found.kink))
         print(f"{name}: moving {moving:z.3f} %, kink {kink:z.4f} %", flush=True)
     if out:
-        report = {"images": count, "lowpass": D.lowpass, "networks": rows}
+        report = {"images": taken, "lowpass": D.lowpass, "networks": rows}
         atomic.write_json(out, report)

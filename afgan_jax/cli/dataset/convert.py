@@ -66,6 +66,7 @@ def main(
 ) -> None:
     # Here, not on top: --help must not wait for NumPy.
     from afgan_jax.data import convert, label_files, paths, sources, transforms, writer
+    from afgan_jax.data import labels as tables
 
     writer.check_free(paths.resolve(out))  # before a source that takes long to open
     opened = sources.open_source(source)
@@ -83,10 +84,13 @@ def main(
         max_pixels=max_pixels or convert.MAX_PIXELS,
         workers=workers,
     )
-    print(f"{out}: {report.converted} images, {_labels(report.table)}")
+    bare = report.labels is None
+    print(f"{out}: {report.converted} images" + (", no labels" if bare else ""))
+    if not bare:
+        print(f"  {tables.describe(report.labels)}")
     if report.resumed:
         print(f"  {report.resumed} of them from an earlier attempt")
-    if report.table is None and label_files.could_be_classes(opened.images):
+    if bare and label_files.could_be_classes(opened.images):
         print("  --labels=folders would make its folders classes")
     for line in _oddities(report):
         print(f"  {line}", file=sys.stderr)
@@ -119,11 +123,3 @@ def _oddities(report) -> Iterator[str]:
         )
     for line in report.left_out:
         yield f"not used: {line}"
-
-
-def _labels(table) -> str:
-    if table is None:
-        return "no labels"
-    if table.class_names is not None:
-        return f"{len(table.class_names)} classes"
-    return "labels"

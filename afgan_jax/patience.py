@@ -1,9 +1,10 @@
-"""Files that are read again after errors that pass, as network disks have them."""
+"""Reading again after errors that pass, as network disks have them."""
 
 import contextlib
 import errno
 import io
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,6 +19,31 @@ PASSING = {
 }
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+def patiently(
+    what: str, action: Callable[[], T], renew: Callable[[], None] = lambda: None
+) -> T:
+    """action(), again after errors that may pass; one that lasts is raised in the end.
+
+    renew() is called before each new attempt.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            return action()
+        except Exception as error:
+            if pause is None or not _may_pass(error):
+                raise
+            reason = getattr(error, "strerror", None) or type(error).__name__
+        _log.warning("%s: %s; reading it again in %g s", what, reason, pause)
+        time.sleep(pause)
+        renew()
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether it is an error of the system in PASSING, also one told by TensorStore."""
+    told = re.findall(r"os_error_code='(\d+)'", str(error))
+    return bool(PASSING & {getattr(error, "errno", None), *map(int, told)})
 
 
 def open_patiently(
@@ -65,21 +91,18 @@ class _Patient(io.RawIOBase):
         return content
 
     def _attempt(self, action: Callable[[io.IOBase], T]) -> T:
-        for pause in (*PAUSES, None):
-            try:
-                if self._file is None:
-                    self._file = self._open_file()
-                    if self._position:
-                        self._file.seek(self._position)
-                return action(self._file)
-            except OSError as error:
-                if pause is None or error.errno not in PASSING:
-                    raise
-                reason = error.strerror
-            _log.warning("%s: %s; read again in %g s", self._name, reason, pause)
-            time.sleep(pause)
-            file, self._file = self._file, None
-            with contextlib.suppress(OSError):
-                if file is not None:
-                    file.close()
-                self._renew()
+        def attempt() -> T:
+            if self._file is None:
+                self._file = self._open_file()
+                if self._position:
+                    self._file.seek(self._position)
+            return action(self._file)
+
+        return patiently(self._name, attempt, self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        file, self._file = self._file, None
+        with contextlib.suppress(OSError):
+            if file is not None:
+                file.close()
+            self._renew()

@@ -6,10 +6,14 @@ import io
 import os
 import zipfile
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afgan_jax.data import archive, files, patience
+from afgan_jax import patience
+from afgan_jax.data import archive, files
+from afgan_jax.runs import atomic, checkpoints, step_folder
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
 
@@ -81,7 +85,7 @@ def test_errors_that_pass_change_nothing(images, disk, caplog, number):
         disk(number, number)
         assert (opened[i][0] == image).all()
         assert not Unsteady.errors and Unsteady.opened >= before + 2
-    assert f"{os.strerror(number)}; read again in 0.001 s" in caplog.text
+    assert f"{os.strerror(number)}; reading it again in 0.001 s" in caplog.text
     disk(number)
     assert opened.files.read_header(opened.images[0]) == ((16, 16), "RGB")
     whole = opened.digest()
@@ -104,6 +108,56 @@ def test_a_file_that_is_gone_is_told_at_once(images, disk):
     with pytest.raises(files.BrokenImage):
         opened[2]
     assert Unsteady.errors == [errno.EIO]
+
+
+def test_a_checkpoint_is_read_again_before_it_counts_as_damaged(tmp_path, monkeypatch):
+    """Orbax tells errors of the system by their number."""
+    read, left = checkpoints.Checkpoints._restore, [5, 116]
+
+    def unsteady(*args):
+        if left:
+            raise ValueError(f"Error reading [os_error_code='{left.pop()}']")
+        return read(*args)
+
+    tree = {"w": jnp.arange(3.0)}
+    shape = jax.ShapeDtypeStruct((3,), jnp.float32, sharding=tree["w"].sharding)
+    with checkpoints.Checkpoints(tmp_path) as saved:
+        for step in (1, 2):
+            saved.save(step, tree)
+        saved.wait()
+        monkeypatch.setattr(checkpoints.Checkpoints, "_restore", unsteady)
+        assert saved.restore({"w": shape})[0] == 2 and not left
+        left += [5] * 4
+        assert saved.restore({"w": shape})[0] == 1 and not left
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_step_is_not_incomplete_because_the_disk_does_not_answer(
+    tmp_path, monkeypatch, number
+):
+    for name in step_folder.NEEDED:
+        atomic.write(tmp_path / "1" / name, "")
+    usual, left = os.stat, [number]
+
+    def unsteady(path, *args, **named):
+        if left and str(path).endswith("_METADATA"):
+            raise OSError(left.pop(), os.strerror(number), str(path))
+        return usual(path, *args, **named)
+
+    monkeypatch.setattr(os, "stat", unsteady)
+    assert step_folder.complete(tmp_path) == [1] and not left
+    left += [number] * 4
+    with pytest.raises(OSError, match="_METADATA"):
+        step_folder.complete(tmp_path)
+
+
+def test_small_files_of_a_run_are_read_again(tmp_path, disk):
+    (tmp_path / "file").write_bytes(b"content")
+    disk(errno.ESTALE, errno.ETIMEDOUT)
+    assert atomic.read(tmp_path / "file") == b"content"
+    disk(*[errno.EIO] * 4)
+    with pytest.raises(OSError, match=f"Input/output error: '{tmp_path}/file'"):
+        atomic.read(tmp_path / "file")
 
 
 def test_reading_goes_on_where_it_failed(tmp_path, disk):
