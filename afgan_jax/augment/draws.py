@@ -113,7 +113,7 @@ def decide(draws: Draws, multipliers: Multipliers, p: float | Array) -> Values:
     """Values of all active transforms at strength p; identities where none happens."""
     values = {}
     for row, t in active(multipliers).items():
-        multiplier = np.atleast_2d(np.float32(multipliers[t.name]))
+        multiplier = jnp.atleast_2d(jnp.asarray(multipliers[t.name], jnp.float32))
         strength = t.probability(multiplier * p)
         happens = draws.gates[row] < strength
         values[row] = jnp.where(happens, t.value(draws.values[row]), t.identity)

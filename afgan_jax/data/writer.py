@@ -11,6 +11,7 @@ complete.
 """
 
 import concurrent.futures
+import contextlib
 import glob
 import io
 import json
@@ -27,7 +28,7 @@ from collections.abc import Iterator
 from etils import epath
 from PIL import Image
 
-from afgan_jax import json_files, locks
+from afgan_jax import errors, json_files, locks
 from afgan_jax.data import paths
 
 IMAGE_NAME = re.compile(r"\d{5}/img\d{8}\.png")
@@ -103,6 +104,7 @@ class _Writer:
 
     def __init__(self, partial: pathlib.Path, out: epath.Path):
         self._partial, self._out = partial, out
+        self._place = partial if paths.is_remote(out) else out  # that errors name
         self._lock = locks.Lock(partial)
 
     def leave(self) -> None:
@@ -129,15 +131,17 @@ class ZipWriter(_Writer):
         self.names = {member.filename for member in members}
 
     def add(self, name: str, content: bytes) -> None:
-        add(self._zip, name, content)
+        with errors.accessing(self._place):
+            add(self._zip, name, content)
         self.names.add(name)
 
     def finish(self, table: dict) -> None:
         """Add dataset.json, the table, and move the zip to its place."""
-        add(self._zip, "dataset.json", json.dumps(table).encode())
-        self._zip.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with errors.accessing(self._place):
+            add(self._zip, "dataset.json", json.dumps(table).encode())
+            self._zip.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
         if paths.is_remote(self._out):
             _upload(self._partial, self._out)
             self._partial.unlink()
@@ -147,9 +151,9 @@ class ZipWriter(_Writer):
         self._lock.close()
 
     def leave(self) -> None:
-        self._file.flush()
         self._zip.fp = None  # or it would write a directory, to be truncated again
-        self._file.close()
+        with contextlib.suppress(OSError):  # of what is left to write, on a full disk
+            self._file.close()
         super().leave()
 
 
@@ -190,10 +194,11 @@ class FolderWriter(_Writer):
 
     def _put(self, name: str, content: bytes) -> None:
         path = self._partial / name
-        path.parent.mkdir(exist_ok=True)
         unfinished = path.with_suffix(".part")
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
+        with errors.accessing(self._place):
+            path.parent.mkdir(exist_ok=True)
+            unfinished.write_bytes(content)
+            os.replace(unfinished, path)
 
     def finish(self, table: dict) -> None:
         """Add dataset.json, the table with a seal, and move the folder to its place."""

@@ -1,10 +1,16 @@
 """Conversions that were interrupted go on, and end in the same bytes."""
 
+import errno
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from data.conversions import broken_set, content, made, read
 from data.images import encoded, noise, numbered
 
+from afgan_jax import errors
 from afgan_jax.data import writer
 
 
@@ -31,6 +37,25 @@ def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch, suffix, after)
     assert (report.resumed, report.converted) == (after, 9)
     assert content(resumed) == content(whole)
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["out", "out.zip"])
+def test_a_full_disk_is_told_with_the_archive_and_leaves_what_is_there(tmp_path, name):
+    source = numbered(tmp_path / "in", 9, (64, 64))
+    script = (
+        "import resource, sys; from afgan_jax import __main__;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (MOST, MOST));"
+        "sys.exit(__main__.main(sys.argv[1:]))"
+    )
+    limit = "30000" if name == "out.zip" else "9000"  # of a zip, of an image
+    command = [sys.executable, "-c", script.replace("MOST", limit)]
+    command += ["dataset", "convert", str(source), str(tmp_path / name)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    remedy = errors.REMEDIES[errno.EFBIG]
+    told = f"error: {tmp_path / name}: {os.strerror(errno.EFBIG)}: {remedy}\n"
+    assert done.stderr == told
+    assert made(source, tmp_path / name).converted == 9
 
 
 def interrupted(function, after):

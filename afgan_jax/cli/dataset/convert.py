@@ -65,6 +65,7 @@ def main(
     workers: flags.Workers = None,
 ) -> None:
     # Here, not on top: --help must not wait for NumPy.
+    from afgan_jax import errors
     from afgan_jax.data import convert, label_files, paths, sources, transforms, writer
     from afgan_jax.data import labels as tables
 
@@ -98,7 +99,8 @@ def main(
         listing = paths.resolve(f"{out.rstrip('/')}.skipped.txt")
         lines = [f"{paths.printable(n)}\t{reason}" for n, reason in report.skipped]
         text = "\n".join(lines) + "\n"
-        listing.write_bytes(text.encode(errors="surrogateescape"))
+        with errors.accessing(listing):
+            listing.write_bytes(text.encode(errors="surrogateescape"))
         print(f"  {len(lines)} left out, listed in {listing}:", file=sys.stderr)
         for line in lines[:LISTED]:
             print(f"    {line.replace(chr(9), ': ')}", file=sys.stderr)
