@@ -5,10 +5,13 @@ or an older checkpoint, which the log says.
 """
 
 import functools
+import hashlib
 import logging
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +50,9 @@ def run(count: int, seed: int, folder: Path) -> dict:
             shutil.copytree(subject.path, copy, symlinks=True)
         else:
             shutil.copy(subject.path, copy)
+        if copy.suffix == ".pkl":  # which has no checksum of its own
+            digest = hashlib.sha256(copy.read_bytes()).hexdigest()
+            copy.with_name(f"{copy.name}.sha256").write_text(f"{digest}  {copy.name}")
         what = _damage(draw, subject.files(copy))
         said = _Said()
         logging.getLogger().addHandler(said)
@@ -72,6 +78,8 @@ class Subject:
         if copy.is_file():
             return [copy]
         found = [p for p in sorted(copy.rglob("*")) if p.is_file()]
+        if self.name == "compiled programs":
+            return [p for p in found if p.parent.parent.name == "compiled"]
         return [
             p
             for p in found
@@ -106,7 +114,10 @@ class _Said(logging.Handler):
 
 def _damage(draw: random.Random, files: list[Path]) -> str:
     """Flips a bit of one of the files, or cuts its end; returns what was done."""
-    if draw.random() < 0.5:
+    small = [f for f in files if f.suffix in (".json", ".jsonl")]
+    if small and draw.random() < 0.2:
+        file = draw.choice(small)
+    elif draw.random() < 0.5:
         file = draw.choice(files)
     else:
         file = draw.choices(files, [f.stat().st_size for f in files])[0]
@@ -146,6 +157,7 @@ def _subjects(folder: Path, images: Path) -> list[Subject]:
         Subject("set in a folder", made[1], _Set(expected), 2),
         Subject("statistic", store, _check_store, 1),
         Subject("snapshot", SNAPSHOT, _Loaded(SNAPSHOT), 2),
+        Subject("compiled programs", done, _Trained(done, images), 0.2),
     ]
 
 
@@ -212,6 +224,30 @@ class _Loaded:
         if model.settings != right.settings:
             return "other settings of the generator"
         return _difference(model.variables, right.variables)
+
+
+class _Trained:
+    """The run with damaged compiled programs, trained on for some steps."""
+
+    def __init__(self, done: Path, images: Path):
+        self._images = images
+        whole = done.parent / "whole" / done.name
+        shutil.copytree(done, whole)
+        self._expected = self._train(whole)
+
+    def __call__(self, copy: Path, said: _Said) -> str | None:
+        found = self._train(copy)
+        return "; ".join(trainings.differences(found, self._expected)) or None
+
+    def _train(self, run: Path) -> dict:
+        flags = trainings.flags(self._images, run, STEPS + 2)
+        command = [sys.executable, "-m", "afgan_jax", "train", *flags]
+        done = subprocess.run(
+            command, cwd=trainings.ROOT, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr[-300:])
+        return trainings.results_of(run)
 
 
 class _Set:

@@ -152,10 +152,7 @@ class _Train(_Task):
         shutil.copytree(self._images, place / "images")
 
     def arguments(self, place: Path) -> list[str]:
-        changes = trainings.changes(place / "images", STEPS)
-        flags = [f"--config.{name}={value}" for name, value in changes.items()]
-        workdir = f"--workdir={place / 'run'}"
-        return ["train", f"--config={trainings.CONFIG}", workdir, *flags]
+        return ["train", *trainings.flags(place / "images", place / "run", STEPS)]
 
     def result(self, place: Path):
         return trainings.state_of(place / "run")
@@ -176,7 +173,7 @@ class _Convert(_Task):
 
     def result(self, place: Path):
         opened = archive.Archive.open(place / "out.zip", use_labels=True)
-        return len(opened), opened.digest(), opened.labels.tobytes()
+        return len(opened), opened.digest(), opened.labels.values.tobytes()
 
 
 class _Generate(_Task):

@@ -43,6 +43,13 @@ def changes(images: Path, steps: int, **more) -> dict:
     } | more
 
 
+def flags(images: Path, workdir: Path, steps: int, **more) -> list[str]:
+    """Flags of the verb train for the same."""
+    settings = changes(images, steps, **more).items()
+    given = [f"--config.{name}={value}" for name, value in settings]
+    return [f"--config={CONFIG}", f"--workdir={workdir}", *given]
+
+
 def train(images: Path, workdir: Path, steps: int, **more) -> None:
     """Trains the run in workdir up to so many steps."""
     from afgan_jax.assembly import training
