@@ -2,7 +2,8 @@
 
 config.json      every setting of the run
 checkpoints/     see checkpoints.py
-classes.json     names of the classes, if the set has them; sets.json: set_records.py
+classes.json     names of the classes, if the set has them
+sets.json        the image sets it was trained on
 stats.jsonl      one JSON object a tick, with "nimg" and "timestamp"
 metric-*.jsonl   one JSON object a measurement of a metric
 Training writes further files (events, reals.png, fakes*.png). In a run of several
@@ -14,7 +15,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from afgan_jax import errors, json_files, locks, places
+from afgan_jax import errors, locks, places
 from afgan_jax.runs import atomic, checkpoints, checksums, orbax_path, step_folder
 from afgan_jax.runs import config as config_lib
 from afgan_jax.runs import retention as retentions
@@ -45,7 +46,6 @@ FREE_SETTINGS = (
     "checkpoints.keep_every_kimg",
 )
 
-CLASSES = "classes.json"
 _log = logging.getLogger(__name__)
 
 
@@ -159,22 +159,6 @@ class Run:
             return self.checkpoints.restore(abstract, step, partial=partial)
         except checksums.Mismatch as error:
             raise ValueError(f"{error}: another version of the code made it") from None
-
-    def class_names(self) -> tuple[str, ...] | None:
-        """Names of the classes of the run's image set; None if they have none."""
-        file = self.path / CLASSES
-        if not file.is_file():
-            return None
-        content = json_files.parse(atomic.read(file), file)
-        names = content.get("class_names") if isinstance(content, dict) else None
-        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-            raise ValueError(f"{file} holds no names of classes; the run needs them")
-        return tuple(names)
-
-    def write_class_names(self, names: Sequence[str]) -> None:
-        """Writes what `class_names` reads."""
-        content = json_files.seal({"class_names": list(names)})
-        atomic.write_json(self.path / CLASSES, content)
 
     def append_stats(self, stats: Mapping[str, Any]) -> None:
         """Adds one line to stats.jsonl; a value that is not finite becomes null."""
