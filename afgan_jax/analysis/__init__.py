@@ -8,12 +8,26 @@
 `ladder` one for the rows of the paper. Figures are matplotlib's, or images as bytes.
 """
 
-from afgan_jax.analysis import ladder, spectra
-from afgan_jax.analysis.discriminator import shift_consistency
-from afgan_jax.analysis.image_equivariance import equivariance
-from afgan_jax.analysis.inside import layers
-from afgan_jax.analysis.leaks import layer_equivariance
-from afgan_jax.analysis.sticking import texture_sticking
+import importlib
 
-__all__ = ["equivariance", "ladder", "layer_equivariance", "layers"]
-__all__ += ["shift_consistency", "spectra", "texture_sticking"]
+_PUBLIC = {
+    "equivariance": "image_equivariance",
+    "layers": "inside",
+    "layer_equivariance": "leaks",
+    "texture_sticking": "sticking",
+    "shift_consistency": "discriminator",
+}
+_MODULES = ("ladder", "spectra")
+__all__ = [*_PUBLIC, *_MODULES]
+
+
+def __getattr__(name: str):
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -169,7 +169,8 @@ def _whole_members(file: io.BufferedRandom) -> Iterator[zipfile.ZipInfo]:
         if not IMAGE_NAME.fullmatch(info.filename) or extra:
             break
         content = file.read(size)
-        if len(content) < size or zlib.crc32(content) != checksum:
+        # A head is written without size and checksum, which follow the content.
+        if not size or len(content) < size or zlib.crc32(content) != checksum:
             break
         info.header_offset, info.CRC = start, checksum
         info.compress_size = info.file_size = size

@@ -4,11 +4,13 @@ import errno
 import os
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 from data.conversions import broken_set, content, made, read
 from data.images import encoded, noise, numbered
+from etils import epath
 
 from afgan_jax import errors
 from afgan_jax.data import writer
@@ -56,6 +58,26 @@ def test_a_full_disk_is_told_with_the_archive_and_leaves_what_is_there(tmp_path,
     told = f"error: {tmp_path / name}: {os.strerror(errno.EFBIG)}: {remedy}\n"
     assert done.stderr == told
     assert made(source, tmp_path / name).converted == 9
+
+
+def test_the_head_of_an_image_is_not_the_image(tmp_path):
+    """zipfile writes it first, and completes it last."""
+    out = epath.Path(tmp_path / "out.zip")
+    begun = writer.open_writer(out, "key")
+    names = [writer.image_name(index) for index in range(2)]
+    begun.add(names[0], b"image")
+    begun.leave()
+    head = writer._info(names[1])
+    head.CRC = head.compress_size = 0
+    (partial,) = tmp_path.glob(".*.partial")
+    with partial.open("ab") as file:
+        file.write(head.FileHeader())
+    resumed = writer.open_writer(out, "key")
+    assert resumed.names == {names[0]}
+    resumed.add(names[1], b"other")
+    resumed.finish({"labels": None})
+    with zipfile.ZipFile(out) as file:
+        assert [file.read(name) for name in names] == [b"image", b"other"]
 
 
 def interrupted(function, after):
