@@ -63,9 +63,8 @@ def _from_snapshot(path: Path) -> "Model":
     shapes = jax.eval_shape(G.initialize, jax_settings.key(0))
     if jax.tree.map(np.shape, arrays) != jax.tree.map(lambda x: x.shape, shapes):
         raise ValueError(f"{path}: G_ema has other tensors than its settings say")
-    variables = jax.tree.map(lambda x, s: np.asarray(x, s.dtype), arrays, shapes)
-    variables = jax.device_put(variables)
-    return Model(G, variables, settings, None, str(path))
+    typed = jax.tree.map(lambda x, s: np.asarray(x, s.dtype), arrays, shapes)
+    return Model(G, jax.device_put(typed), settings, None, str(path))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

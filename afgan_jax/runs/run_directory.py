@@ -217,9 +217,10 @@ class Run:
 
 
 def _local(path: str | Path) -> Path:
-    if "://" in str(path):
+    text = places.named(path)
+    if "://" in text:
         raise ValueError(f"{path} is not a folder on this machine; mount it or copy it")
-    path = places.local(path).absolute()
+    path = Path(text).absolute()
     orbax_path.check(path)
     return path
 
