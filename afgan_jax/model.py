@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, UInt8
 from afgan_jax import errors, jax_settings, places
 from afgan_jax.interop import snapshot
 from afgan_jax.networks import generator
-from afgan_jax.runs import run_directory, saved_networks, set_records
+from afgan_jax.runs import class_names, run_directory, saved_networks, set_records
 from afgan_jax.signal import affine, pixels
 
 Label = int | np.integer | str | Sequence[float] | np.ndarray
@@ -41,7 +41,7 @@ def load(source: str | os.PathLike) -> "Model":
         return _from_snapshot(places.local(path))
     with run_directory.Run.open(path) as run:
         settings = saved_networks.settings_of(run, "generator")
-        names, empty = run.class_names(), set_records.empty_classes(run.path)
+        names, empty = class_names.read(run.path), set_records.empty_classes(run.path)
     G, variables, step = saved_networks.load_generator(path, step, **FLOAT32)
     return Model(G, variables, settings, names, f"{path}@{step}", empty)
 
@@ -63,9 +63,8 @@ def _from_snapshot(path: Path) -> "Model":
     shapes = jax.eval_shape(G.initialize, jax_settings.key(0))
     if jax.tree.map(np.shape, arrays) != jax.tree.map(lambda x: x.shape, shapes):
         raise ValueError(f"{path}: G_ema has other tensors than its settings say")
-    variables = jax.tree.map(lambda x, s: np.asarray(x, s.dtype), arrays, shapes)
-    variables = jax.device_put(variables)
-    return Model(G, variables, settings, None, str(path))
+    typed = jax.tree.map(lambda x, s: np.asarray(x, s.dtype), arrays, shapes)
+    return Model(G, jax.device_put(typed), settings, None, str(path))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from runs import test_run_directory
 import afgan_jax
 from afgan_jax.interop import persistence
 from afgan_jax.metrics import equivariance
-from afgan_jax.runs import run_directory
+from afgan_jax.runs import class_names, run_directory
 from afgan_jax.signal import affine
 
 R = 32
@@ -29,7 +29,7 @@ def run(tmp_path_factory):
     """An untrained conditional run whose classes have names."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     path = tiny.save_run(folder, "nowhere.zip", resolution=R, num_layers=6)
-    run_directory.Run.open(path).write_class_names(["cat", "dog"])
+    class_names.write(path, ["cat", "dog"])
     return path
 
 

@@ -68,6 +68,11 @@ def test_every_reader_of_a_path_expands_it(home, monkeypatch, read):
     assert "~nobody-here" in missing(lambda: read("~nobody-here/x"))
 
 
+def test_a_run_may_be_named_by_its_address(home):
+    told = missing(lambda: run_directory.Run.open(f"file://{home}/absent"))
+    assert told == f"there is no run in {home}/absent: no such folder"
+
+
 def test_a_step_is_split_off_a_path_with_a_tilde(home):
     (home / "run@3").mkdir()
     assert saved_networks.split_step("~/run@3") == ("~/run@3", None)

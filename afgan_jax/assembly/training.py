@@ -20,7 +20,7 @@ from afgan_jax.data import identity, label_files, labels, left_out, pipeline, se
 from afgan_jax.metrics import cache, evaluation, evaluator, sharding
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.networks import generator
-from afgan_jax.runs import atomic, retention, run_directory, set_records
+from afgan_jax.runs import atomic, class_names, retention, run_directory, set_records
 from afgan_jax.runs import config as configs
 from afgan_jax.training import (
     compilation_cache,
@@ -216,7 +216,7 @@ def _write_facts(run, G, archive) -> None:
     layers = json.dumps(G.synthesis.rows(), indent=2)
     atomic.write(run.path / "plan.json", layers + "\n")
     if archive.labels.class_names is not None:
-        run.write_class_names(archive.labels.class_names)
+        class_names.write(run.path, archive.labels.class_names)
 
 
 def _compare_sets(run, archive) -> None:

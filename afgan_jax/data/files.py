@@ -63,7 +63,7 @@ class Files:
             return (self.path / name).open("rb")
         member = self._zip().getinfo(self._members[name])
         if member.file_size > max(SMALL, RATIO * member.compress_size):
-            size = f"{member.file_size / 1e9:.1f} GB"
+            size = f"{member.file_size / 1e9:z.1f} GB"
             raise ValueError(
                 f"it would unpack to {size}, more than {RATIO} times as much"
             )

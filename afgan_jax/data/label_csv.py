@@ -114,7 +114,7 @@ def _values(rows: Rows, path: epath.Path) -> list:
             raise errors.SettingError("labels", str(path), why)
     if single and all(number.is_integer() for (number,) in values):
         if min(values) < [0]:
-            why = f"has class {min(values)[0]:.0f}: number the classes from 0"
+            why = f"has class {min(values)[0]:z.0f}: number the classes from 0"
             raise errors.SettingError("labels", str(path), why)
         return [int(number) for (number,) in values]
     return values

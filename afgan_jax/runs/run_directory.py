@@ -2,7 +2,8 @@
 
 config.json      every setting of the run
 checkpoints/     see checkpoints.py
-classes.json     names of the classes, if the set has them; sets.json: set_records.py
+classes.json     names of the classes, if the set has them
+sets.json        the image sets it was trained on
 stats.jsonl      one JSON object a tick, with "nimg" and "timestamp"
 metric-*.jsonl   one JSON object a measurement of a metric
 Training writes further files (events, reals.png, fakes*.png). In a run of several
@@ -10,11 +11,8 @@ processes all call these functions, and process 0 writes the small files.
 """
 
 import contextlib
-import json
 import logging
-import math
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +20,15 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from afgan_jax import errors, json_files, locks, places
-from afgan_jax.runs import atomic, checkpoints, checksums, orbax_path, step_folder
+from afgan_jax import locks, places
+from afgan_jax.runs import (
+    atomic,
+    checkpoints,
+    checksums,
+    json_lines,
+    orbax_path,
+    step_folder,
+)
 from afgan_jax.runs import config as config_lib
 from afgan_jax.runs import retention as retentions
 
@@ -45,7 +50,6 @@ FREE_SETTINGS = (
     "checkpoints.keep_every_kimg",
 )
 
-CLASSES = "classes.json"
 _log = logging.getLogger(__name__)
 
 
@@ -160,25 +164,10 @@ class Run:
         except checksums.Mismatch as error:
             raise ValueError(f"{error}: another version of the code made it") from None
 
-    def class_names(self) -> tuple[str, ...] | None:
-        """Names of the classes of the run's image set; None if they have none."""
-        file = self.path / CLASSES
-        if not file.is_file():
-            return None
-        content = json_files.parse(atomic.read(file), file)
-        names = content.get("class_names") if isinstance(content, dict) else None
-        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-            raise ValueError(f"{file} holds no names of classes; the run needs them")
-        return tuple(names)
-
-    def write_class_names(self, names: Sequence[str]) -> None:
-        """Writes what `class_names` reads."""
-        content = json_files.seal({"class_names": list(names)})
-        atomic.write_json(self.path / CLASSES, content)
-
     def append_stats(self, stats: Mapping[str, Any]) -> None:
         """Adds one line to stats.jsonl; a value that is not finite becomes null."""
-        self._append("stats.jsonl", _json_value(stats))
+        if jax.process_index() == 0:
+            json_lines.append(self.path / "stats.jsonl", stats)
 
     def append_metric(
         self, name: str, results: Mapping[str, float], *, step: int, seconds: float
@@ -186,43 +175,25 @@ class Run:
         """Adds one line to metric-NAME.jsonl: a metric's results at a checkpoint."""
         line = {
             "metric": name,
-            "results": _json_value(results),
+            "results": results,
             "step": step,
             "total_time": seconds,
             "num_devices": jax.device_count(),
         }
-        self._append(f"metric-{name}.jsonl", line)
-
-    def _append(self, name: str, line: Mapping[str, Any]) -> None:
-        """Adds the whole line, or raises OSError."""
-        if jax.process_index() != 0:
-            return
-        left = json.dumps({**line, "timestamp": time.time()}).encode() + b"\n"
-        path = self.path / name
-        with errors.accessing(path), open(path, "ab", buffering=0) as file:
-            start = file.tell()
-            try:
-                while left:
-                    left = left[file.write(left) :]
-            except OSError:
-                file.truncate(start)
-                raise
+        if jax.process_index() == 0:
+            json_lines.append(self.path / f"metric-{name}.jsonl", line)
 
     def truncate_stats(self, nimg: int) -> int:
         """Removes the lines beyond nimg, and any half-written one, to resume there.
 
         Returns the number of lines that remain, to every process.
         """
-        kept = []
-        path = self.path / "stats.jsonl"
-        if jax.process_index() == 0 and path.exists():
-            lines = atomic.read(path).splitlines(keepends=True)
-            kept = [line for line in lines if _nimg_of(line) <= nimg]
-            if kept != lines:
-                atomic.write(path, b"".join(kept))
+        kept = 0
+        if jax.process_index() == 0:
+            kept = json_lines.truncate(self.path / "stats.jsonl", nimg)
         if jax.process_count() > 1:
-            return int(multihost_utils.broadcast_one_to_all(np.int32(len(kept))))
-        return len(kept)
+            return int(multihost_utils.broadcast_one_to_all(np.int32(kept)))
+        return kept
 
     def close(self) -> None:
         """Waits for the save in progress; raises its failure."""
@@ -246,9 +217,10 @@ class Run:
 
 
 def _local(path: str | Path) -> Path:
-    if "://" in str(path):
+    text = places.named(path)
+    if "://" in text:
         raise ValueError(f"{path} is not a folder on this machine; mount it or copy it")
-    path = places.local(path).absolute()
+    path = Path(text).absolute()
     orbax_path.check(path)
     return path
 
@@ -286,18 +258,3 @@ def _compare_configs(
             " workdir or restore these settings"
         )
     return differing
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _json_value(item) for key, item in value.items()}
-    if isinstance(value, str | int | list | tuple) or value is None:
-        return value
-    return float(value) if math.isfinite(value) else None
-
-
-def _nimg_of(line: bytes) -> float:
-    try:
-        return json.loads(line)["nimg"]
-    except (ValueError, KeyError, TypeError):
-        return math.inf

@@ -19,6 +19,7 @@ from afgan_jax.runs import (
     atomic,
     checkpoints,
     checksums,
+    class_names,
     orbax_path,
     retention,
     run_directory,
@@ -647,9 +648,9 @@ def test_small_files_that_were_damaged_are_left_out_or_named(tmp_path):
         file.write_bytes(b"\xff" + file.read_bytes())
         assert run.truncate_stats(200) == 1
         for content in (b"\xff", b"[", b"1"):
-            (tmp_path / run_directory.CLASSES).write_bytes(content)
+            (tmp_path / class_names.FILE).write_bytes(content)
             with pytest.raises(ValueError, match=r"classes\.json (is not|holds no)"):
-                run.class_names()
+                class_names.read(tmp_path)
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path):

@@ -12,7 +12,7 @@ from training.smoke import settings
 
 from afgan_jax.__main__ import main
 from afgan_jax.data import archive
-from afgan_jax.runs import run_directory
+from afgan_jax.runs import class_names, run_directory
 from afgan_jax.training import loop
 
 CLASSES = np.arange(24) % 4 % 3  # 12, 6, 6
@@ -85,7 +85,7 @@ def test_a_run_keeps_the_names_of_its_classes(monkeypatch, tmp_path):
             named.writestr(member, content)
     begin(monkeypatch, f"{path}.zip", tmp_path / "run", **USED)
     with run_directory.Run.open(tmp_path / "run") as run:
-        assert run.class_names() == names
+        assert class_names.read(run.path) == names
 
 
 def test_labels_that_are_left_alone_are_a_loud_warning(monkeypatch, tmp_path, capsys):
