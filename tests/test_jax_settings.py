@@ -51,6 +51,8 @@ STYLEGAN2 = {
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess:
     """The end of a Python process with these environment variables."""
     variables |= {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    one = "--xla_force_host_platform_device_count=1"
+    variables |= {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {one}"}
     return subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
