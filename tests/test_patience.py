@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from afgan_jax import patience
-from afgan_jax.data import archive, files
+from afgan_jax.data import archive, convert, files, sources
 from afgan_jax.runs import atomic, checkpoints, step_folder
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
@@ -96,8 +96,9 @@ def test_errors_that_pass_change_nothing(images, disk, caplog, number):
 def test_an_error_that_lasts_is_told(images, disk):
     opened = archive.Archive.open(images)
     disk(*[errno.EIO] * 4)
-    with pytest.raises(files.BrokenImage, match="00000/img00000002.png cannot be"):
+    with pytest.raises(OSError, match="00000/img00000002.png") as caught:
         opened[2]
+    assert caught.value.errno == errno.EIO
     assert not Unsteady.errors
     assert (opened[2][0] == IMAGES[2]).all()
 
@@ -169,3 +170,16 @@ def test_reading_goes_on_where_it_failed(tmp_path, disk):
         disk(errno.ESTALE)
         assert file.read(2) == bytes([128, 129])
         assert file.tell() == 130 and file.read() == bytes(range(130, 256))
+
+
+def test_a_disk_that_stays_faulty_ends_a_conversion_and_skips_no_image(
+    images, disk, tmp_path
+):
+    source = sources.open_source(images)
+    disk(*[errno.ESTALE] * 10**4)
+    with pytest.raises(OSError, match="img0000000") as caught:
+        convert.convert(source, tmp_path / "out.zip", label_source="none")
+    assert caught.value.errno == errno.ESTALE and str(images) in caught.value.filename
+    disk()
+    done = convert.convert(source, tmp_path / "out.zip", label_source="none")
+    assert done.converted == len(IMAGES)

@@ -135,10 +135,15 @@ class Files:
 
 @contextlib.contextmanager
 def naming(path: object, name: str) -> Iterator[None]:
-    """Raises BrokenImage for any error of reading the image `name` of `path`."""
+    """Raises BrokenImage for any error of reading the image `name` of `path`.
+
+    But OSError, which names it, for one of the disk, which says nothing of the image.
+    """
     try:
         yield
     except Exception as error:  # damaged files raise errors of a dozen types
+        if isinstance(error, OSError) and error.errno in patience.PASSING:
+            raise OSError(error.errno, error.strerror, f"{path}: {name}") from error
         raise BrokenImage(path, name, _reason(error)) from error
 
 

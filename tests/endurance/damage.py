@@ -145,7 +145,7 @@ def _subjects(folder: Path, images: Path) -> list[Subject]:
         trainings.train(images, done, STEPS)
         for out in made:
             convert.convert(sources.open_source(images), out)
-        cache.Store(store).get(("key",), _statistic)
+        cache.Store(lambda: store).get(("key",), _statistic)
 
     log = folder / "prepare.log"
     assert children.wait(children.fork(prepare, log=log)) == 0, log.read_text()
@@ -275,7 +275,7 @@ def _statistic() -> dict:
 
 
 def _check_store(copy: Path, said: _Said) -> str | None:
-    found = cache.Store(copy).get(("key",), _statistic)
+    found = cache.Store(lambda: copy).get(("key",), _statistic)
     return _difference(found, _statistic())
 
 

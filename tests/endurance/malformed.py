@@ -181,7 +181,9 @@ def _written(folder: Path, images: Path) -> dict[str, bytes]:
     def prepare():
         trainings.train(images, folder / "run", 1)
         convert.convert(sources.open_source(images), folder / "set.zip")
-        cache.Store(folder / "store").get(("key",), lambda: {"mean": np.arange(300.0)})
+        cache.Store(lambda: folder / "store").get(
+            ("key",), lambda: {"mean": np.arange(300.0)}
+        )
         np.savez(folder / "spectrum.npz", power=np.ones((8, 8)), interp=np.array(1))
 
     log = folder / "prepare.log"
