@@ -88,8 +88,8 @@ class Table:
                     for i in (before, index)
                 )
                 raise ValueError(
-                    f"{where} has two labels of {name}: {rows[key]} in {here},"
-                    f" {label} in {there}: remove one"
+                    f"{where} has two labels of {name!r:.100}: {rows[key]!r:.50} in"
+                    f" {here}, {label!r:.50} in {there}: remove one"
                 )
         return cls(where, rows, class_names)
 

@@ -98,8 +98,14 @@ MALFORMED = "must have a file name and equally many labels in every row"
         ("0,1,a\n1,2,3\n", "must have numbers in vectors"),
         ("0,1\n1,nan\n", "lacks a label in line 2"),
         ("0,1\n1,-1\n", "has class -1: number the classes from 0"),
-        ("0,1\n1,5\n\n0,2\n", "two labels of 0: 1 in line 1, 2 in line 4: remove one"),
-        ("0,cat\n0,dog\n", "two labels of 0: cat in line 1, dog in line 2: remove one"),
+        (
+            "0,1\n1,5\n\n0,2\n",
+            "two labels of '0': 1 in line 1, 2 in line 4: ",
+        ),
+        (
+            "0,cat\n0,dog\n",
+            "labels of '0': 'cat' in line 1, 'dog' in line 2",
+        ),
         (
             "/data/0.png,7\n",
             "has names such as '/data/0.png', and none .* as '0' is",

@@ -100,7 +100,7 @@ def test_classes_without_images_keep_their_names():
 def test_an_image_may_have_one_label_only():
     entries = [("a/0.png", 1), ("b.png", 0), (".\\a\\0.png", 1)]
     assert labels.Table.make("here", entries).rows == {"a/0.png": 1, "b.png": 0}
-    message = "here has two labels of b.png: 0 in entry 1, 2 in entry 3: remove one"
+    message = "here has two labels of 'b.png': 0 in entry 1, 2 in entry 3: remove one"
     with pytest.raises(ValueError, match=message):
         labels.Table.make("here", [*entries, ("b.png", 2)])
 

@@ -267,7 +267,7 @@ def _read_set(path: Path) -> dict:
     opened = sets.open_set(str(path), cache_dir=path.parent, use_labels=True)
     images, labels = zip(*opened)
     found = {"images": np.stack(images), "labels": np.stack(labels)}
-    return found | {"class names": np.array(opened.class_names)}
+    return found | {"class names": np.array(opened.labels.class_names)}
 
 
 def _statistic() -> dict:
