@@ -187,7 +187,8 @@ def check_call(argv: list[str]) -> None:
 
 def check_other(name: str, *arguments: str) -> None:
     if name == "bash" or (name == "python" and not arguments[0].startswith("-")):
-        assert (ROOT / arguments[0]).is_file()
+        program = ROOT / arguments[0]
+        assert program.is_file() or (program / "__main__.py").is_file()
         for argument in arguments[1:]:
             assert not argument.startswith("tests/") or (ROOT / argument).exists()
     elif name.split("/")[-1] == "pip":

@@ -15,6 +15,7 @@ quickly and repeat with the pixel grid: they are in the kink.
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float, Float64
 

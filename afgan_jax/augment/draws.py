@@ -61,29 +61,30 @@ class Transform(NamedTuple):
     probability: Callable = lambda p: p
 
 
-_u = functools.partial(jax.random.uniform, dtype=jnp.float32)
-_n = functools.partial(jax.random.normal, dtype=jnp.float32)
+# What a transform's `draw` is.
+UNIFORM = functools.partial(jax.random.uniform, dtype=jnp.float32)
+NORMAL = functools.partial(jax.random.normal, dtype=jnp.float32)
 
 # In the order in which they act. Shifts and the hole's centre are (x, y), relative to
 # the image's sides.
 TRANSFORMS = {
-    "xflip": Transform("xflip", _u, (1, 1), _pick(2), 0),
-    "rotate90": Transform("rotate90", _u, (1, 1), _pick(4), 0),
-    "xint": Transform("xint", _u, (2, 1), _up_to(0.125), 0),
-    "scale": Transform("scale", _n, (1, 1), _octaves(0.2), 1),
-    "rotate_pre": Transform("rotate", _u, (1, 1), _up_to(np.pi), 0, _once_in_two),
-    "aniso": Transform("aniso", _n, (1, 1), _octaves(0.2), 1),
-    "rotate_post": Transform("rotate", _u, (1, 1), _up_to(np.pi), 0, _once_in_two),
-    "xfrac": Transform("xfrac", _n, (2, 1), _times(0.125), 0),
-    "brightness": Transform("brightness", _n, (1, 1), _times(0.2), 0),
-    "contrast": Transform("contrast", _n, (1, 1), _octaves(0.5), 1),
-    "lumaflip": Transform("lumaflip", _u, (1, 1), _pick(2), 0),
-    "hue": Transform("hue", _u, (1, 1), _up_to(np.pi), 0),
-    "saturation": Transform("saturation", _n, (1, 1), _octaves(1.0), 1),
-    "imgfilter": Transform("imgfilter", _n, (4, 4), _octaves(1.0), 1),  # one a band
-    "noise": Transform("noise", _n, (1, 1), lambda n: jnp.abs(n) * 0.1, 0),
+    "xflip": Transform("xflip", UNIFORM, (1, 1), _pick(2), 0),
+    "rotate90": Transform("rotate90", UNIFORM, (1, 1), _pick(4), 0),
+    "xint": Transform("xint", UNIFORM, (2, 1), _up_to(0.125), 0),
+    "scale": Transform("scale", NORMAL, (1, 1), _octaves(0.2), 1),
+    "rotate_pre": Transform("rotate", UNIFORM, (1, 1), _up_to(np.pi), 0, _once_in_two),
+    "aniso": Transform("aniso", NORMAL, (1, 1), _octaves(0.2), 1),
+    "rotate_post": Transform("rotate", UNIFORM, (1, 1), _up_to(np.pi), 0, _once_in_two),
+    "xfrac": Transform("xfrac", NORMAL, (2, 1), _times(0.125), 0),
+    "brightness": Transform("brightness", NORMAL, (1, 1), _times(0.2), 0),
+    "contrast": Transform("contrast", NORMAL, (1, 1), _octaves(0.5), 1),
+    "lumaflip": Transform("lumaflip", UNIFORM, (1, 1), _pick(2), 0),
+    "hue": Transform("hue", UNIFORM, (1, 1), _up_to(np.pi), 0),
+    "saturation": Transform("saturation", NORMAL, (1, 1), _octaves(1.0), 1),
+    "imgfilter": Transform("imgfilter", NORMAL, (4, 4), _octaves(1.0), 1),  # one a band
+    "noise": Transform("noise", NORMAL, (1, 1), lambda n: jnp.abs(n) * 0.1, 0),
     # A hole far beside the image removes nothing.
-    "cutout": Transform("cutout", _u, (2, 1), lambda u: u, -9),
+    "cutout": Transform("cutout", UNIFORM, (2, 1), lambda u: u, -9),
 }
 NAMES = tuple(dict.fromkeys(t.name for t in TRANSFORMS.values()))
 
@@ -103,9 +104,9 @@ def sample(
     for row, t in active(multipliers).items():
         keys = jax.random.split(jax.random.fold_in(key, rows.index(row)), 3)
         values[row] = t.draw(keys[0], (shape[0], t.shape[0]))
-        gates[row] = _u(keys[1], (shape[0], t.shape[1]))
+        gates[row] = UNIFORM(keys[1], (shape[0], t.shape[1]))
         if row == "noise":
-            noise = _n(keys[2], shape)
+            noise = NORMAL(keys[2], shape)
     return Draws(values, gates, noise)
 
 

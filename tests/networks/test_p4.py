@@ -126,7 +126,7 @@ def unmoved_and_turned(**settings):
         return images, maps, {name: own[name]["magnitude_ema"] for name in names}
 
     z = jnp.asarray(normal(0, 2, 8))
-    return render(z, 0.0), render(z, np.pi / 2)
+    return render(z, 0.0), render(z, np.float64(np.pi / 2))
 
 
 def error(found, expected):

@@ -73,7 +73,7 @@ def at_percentile(q: float, multipliers: draws.Multipliers, noise) -> draws.Draw
     """
     on = draws.active(multipliers)
     erfinv = jax.scipy.special.erfinv
-    middle = {jax.random.uniform: q, jax.random.normal: erfinv(2 * q - 1)}
+    middle = {draws.UNIFORM: q, draws.NORMAL: erfinv(2 * q - 1)}
     of_row = {row: middle[t.draw] for row, t in on.items()}
     of_row |= {"rotate_post": 0.5, "noise": erfinv(q)}
     count = noise.shape[0]
