@@ -14,7 +14,7 @@ import children
 import trainings
 
 WARM = 0.3  # of the run, in which caches fill
-GROWTH = 1.02  # of the memory from then on: of 500 MB, 10
+GROWTH = 1.02  # of the least memory from then on: of 500 MB, 10
 INTERVAL = 10
 
 
@@ -32,7 +32,7 @@ def run(count: int, seed: int, folder: Path) -> dict:
     faults, found = [], {}
     for name, growth in (("memory", GROWTH), ("files", 1), ("threads", 1)):
         before, after = (
-            max(s[name] for s in part) for part in (warm[:half], warm[half:])
+            min(s[name] for s in part) for part in (warm[:half], warm[half:])
         )
         found[name] = f"{before} then {after}"
         if after > before * growth:
