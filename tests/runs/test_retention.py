@@ -1,7 +1,6 @@
 """Which checkpoints stay, and the room they take."""
 
 import errno
-import json
 import shutil
 import types
 
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from afgan_jax import json_files
 from afgan_jax.runs import checkpoints, retention
 
 TREE = {"x": np.arange(1000, dtype=np.float32)}
@@ -59,7 +59,7 @@ def test_the_best_by_each_metric_stays(tmp_path):
         assert save(saved, 7, 8, 9) == [2, 6, 8, 9]
         assert saved.record_metric(9, "fid", 3)
         assert save(saved, 10, 11) == [6, 9, 10, 11]
-    record = json.loads((tmp_path / "best.json").read_text())
+    record = json_files.parse((tmp_path / "best.json").read_bytes(), "best.json")
     assert record["fid"] == {"step": 9, "value": 3}
 
 

@@ -6,6 +6,7 @@ import pytest
 from training import smoke
 from training.smoke import checkpoint, settings
 
+from afgan_jax import json_files
 from afgan_jax.metrics import evaluation, registry
 
 
@@ -44,7 +45,9 @@ def test_metrics_are_written_down_and_their_faults_told(
     steps = [json.loads(line)["step"] for line in lines]
     values = [json.loads(line)["results"]["eqt8_int"] for line in lines]
     assert steps == [4, 8]
-    best = json.loads((tmp_path / "run" / "checkpoints" / "best.json").read_text())
+    best = json_files.parse(
+        (tmp_path / "run" / "checkpoints" / "best.json").read_bytes(), "best.json"
+    )
     assert best == {
         "eqt8_int": {"step": steps[values.index(max(values))], "value": max(values)}
     }

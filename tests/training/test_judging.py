@@ -8,6 +8,7 @@ import jax
 import pytest
 from training import counting
 
+from afgan_jax import json_files
 from afgan_jax.metrics import evaluation, registry
 from afgan_jax.runs import retention, run_directory
 from afgan_jax.training import loop
@@ -67,7 +68,9 @@ def lines(folder, name) -> dict:
 
 
 def best(folder, name) -> int:
-    record = json.loads((folder / "checkpoints" / "best.json").read_text())
+    record = json_files.parse(
+        (folder / "checkpoints" / "best.json").read_bytes(), "best.json"
+    )
     return record[name]["step"]
 
 

@@ -1,7 +1,6 @@
 """Whole runs through the command line: resumed, interrupted, spread over processes."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -9,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import termios
 import time
 import zipfile
 
@@ -255,15 +253,16 @@ def test_a_screen_that_is_gone_loses_nothing(images, tmp_path, is_terminal):
     """The reader of a pipe ends before Ctrl-C; a terminal is closed (SIGHUP)."""
     screen, end = os.openpty() if is_terminal else os.pipe()
     options = ["--config.train.total_kimg=100", "--config.train.tick_kimg=0.2"]
+    # With setsid --ctty it is the terminal's process, which hears when it is closed.
     process = subprocess.Popen(
-        command(images, tmp_path, *options, "--config.checkpoints.keep=1"),
-        stdin=subprocess.DEVNULL,
+        [
+            *(["setsid", "--ctty"] if is_terminal else []),
+            *command(images, tmp_path, *options, "--config.checkpoints.keep=1"),
+        ],
+        stdin=end if is_terminal else subprocess.DEVNULL,
         stdout=end,
         stderr=end,
         cwd=ROOT,
-        start_new_session=True,
-        # It becomes the terminal's process, which hears when it is closed.
-        preexec_fn=(lambda: fcntl.ioctl(1, termios.TIOCSCTTY)) if is_terminal else None,
     )
     os.close(end)
     stats = tmp_path / "stats.jsonl"
