@@ -6,6 +6,7 @@ verb ends with one line and a code, or has done what it should; the same command
 the disk works again, comes to the result of an undisturbed one.
 """
 
+import abc
 import ctypes
 import errno
 import json
@@ -68,16 +69,16 @@ def campaign(count: str, seed: str, folder: str, library: str) -> None:
     (folder / "found.json").write_text(text)
 
 
-class _Task:
+class _Task(abc.ABC):
     """A verb: its arguments for a place to write to, and what it leaves there."""
 
     name = ""
 
-    def arguments(self, place: Path) -> list[str]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def arguments(self, place: Path) -> list[str]: ...
 
-    def result(self, place: Path):
-        raise NotImplementedError
+    @abc.abstractmethod
+    def result(self, place: Path): ...
 
     def prepare(self, place: Path) -> None:
         place.mkdir()
