@@ -60,6 +60,7 @@ ONLY_IN = {
     "etils": ("data", "runs.orbax_path"),
     "tensorflow_datasets": ("data.tfds",),
     "pickle": ("interop.unpickle",),
+    "safetensors": ("interop.model_file",),
     "fcntl": ("locks",),
     "torch": (),
 }

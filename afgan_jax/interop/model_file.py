@@ -24,6 +24,7 @@ from afgan_jax import errors, json_files
 
 FORMAT = 1
 METADATA = "afgan_jax"
+SECTIONS = ("settings", "sha256", "facts")
 SUFFIX = ".safetensors"
 Tree = Mapping[str, Any]  # nested dicts of arrays
 
@@ -68,8 +69,10 @@ def read_header(path: str | os.PathLike) -> Header:
             f"{path} is of format {version}, this program reads up to {FORMAT}: use the"
             " newer version of afgan_jax that wrote it"
         )
-    sections = [found.get(name) for name in ("settings", "sha256", "facts")]
-    if version != FORMAT or not all(isinstance(x, dict) for x in sections):
+    stated = found if version == FORMAT else {}
+    sections = [stated[name] for name in SECTIONS if name in stated]
+    is_whole = len(sections) == len(SECTIONS) == len(stated) - 1
+    if not is_whole or not all(isinstance(x, dict) for x in sections):
         raise ValueError(f"{path} describes no networks: it is no model file")
     settings, sha256, facts = sections
     if parts != sha256.keys() or not parts:
