@@ -29,6 +29,8 @@ VERBS = {
         "afgan_jax.cli.dataset",
         "convert images to an archive; check one",
     ),
+    "export": ("afgan_jax.cli.export", "write a model as a file that others open"),
+    "inspect": ("afgan_jax.cli.inspect", "show what a model holds; compare two"),
     "bench": ("afgan_jax.cli.bench", "time a configuration on this machine"),
 }
 

@@ -9,14 +9,17 @@ _ABOVE_0, _ABOVE_1 = math.nextafter(0, 1), math.nextafter(1, 2)
 RANGES = {  # (smallest value, first value that is too large, in words): settings
     (0, math.inf, "at least 0 and finite"): "r1_gamma pl_weight blur_init_sigma"
     " blur_fade_kimg G_lr D_lr ema_kimg ema_rampup",
-    (0, math.inf, "at least 0"): "margin c_dim cmap_dim num_layers mapping_layers"
-    " mbstd_num_channels num_half_res",
+    (0, 1001, "from 0 to 1000"): "margin num_layers mapping_layers num_half_res",
+    (0, 2**20 + 1, "from 0 to 2**20"): "c_dim cmap_dim mbstd_num_channels",
     (_ABOVE_0, math.inf, "above 0 and finite"): "total_kimg tick_kimg first_cutoff"
     " first_stopband last_stopband_rel lr_multiplier adjust_kimg conv_clamp"
     " output_scale",
     (1, math.inf, "at least 1"): "pl_batch_shrink G_reg_interval D_reg_interval"
-    " rows columns batch checkpoint_ticks image_ticks img_channels channel_base"
-    " channel_max conv_kernel filter_size act_up mbstd_group_size z_dim w_dim interval",
+    " rows columns batch checkpoint_ticks image_ticks mbstd_group_size interval",
+    # Beyond, a filter or a network would fill the memory before anything is said.
+    (1, 101, "from 1 to 100"): "conv_kernel filter_size act_up",
+    (1, 2**20 + 1, "from 1 to 2**20"): "img_channels channel_base channel_max z_dim"
+    " w_dim",
     (0, 1, "at least 0 and below 1"): "beta2",
     (0, _ABOVE_1, "from 0 to 1"): "pl_decay style_mixing_prob w_avg_beta"
     " magnitude_ema_beta",

@@ -8,16 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
-EVERYTHING |= {
-    "analysis",
-    "bench",
-    "viz",
-    "runs",
-    "interop",
-    "errors",
-    "model",
-    "sources",
-}
+EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "sources", "export"}
+EVERYTHING |= {"errors", "model"}
 EVERYTHING |= {"ranges", "json_files", "jax_settings", "patience", "places"}
 PROCESS = {"jax_settings", "places"}
 MAY_IMPORT = {
@@ -37,6 +29,7 @@ MAY_IMPORT = {
     "assembly": EVERYTHING,
     "cli": EVERYTHING | {"assembly"},
     "sources": PROCESS | {"errors", "interop", "networks", "runs"},
+    "export": {"errors", "interop", "runs", "sources"},
     "model": PROCESS | {"errors", "networks", "signal", "sources"},
     "errors": set(),
     "ranges": {"errors"},

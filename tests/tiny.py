@@ -29,7 +29,7 @@ def changed(settings: dict, **changes) -> dict:
     return {name: settings.get(name, {}) | other[name] for name in other}
 
 
-def save_run(folder, images, **sizes):
+def save_run(folder, images, *, seed: int = 0, **sizes):
     """The run in folder, of a set of images with classes, at step 3.
 
     Its generator has two classes, is tiny and untrained.
@@ -41,5 +41,5 @@ def save_run(folder, images, **sizes):
     G = generator.make_generator(**settings)
     config = {"generator": settings, "data": data}
     with run_directory.Run.create_or_open(folder, config) as run:
-        run.save(3, {"G_ema": jax.jit(G.initialize)(jax.random.key(0))})
+        run.save(3, {"G_ema": jax.jit(G.initialize)(jax.random.key(seed))})
     return folder

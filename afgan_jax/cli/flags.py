@@ -234,7 +234,7 @@ class Configuration:
         return self.spec
 
 
-_RUN = "run directory, RUN@STEP or published snapshot (.pkl)"
+_RUN = "run, RUN@STEP, model file or published snapshot (.pkl)"
 Run = flag("run", str, _filled, "SOURCE", _RUN)
 OptionalRun = flag("run", str | None, _filled, "SOURCE", _RUN)
 Step = count("step", "checkpoint of the run; default: newest", least=0)

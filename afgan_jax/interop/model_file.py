@@ -40,16 +40,18 @@ class Header(NamedTuple):
 
 def encode(settings: Mapping, parts: Mapping[str, Tree], facts: Mapping) -> bytes:
     """The content of a file: the same bytes for the same arguments."""
-    flat = {part: dict(_flat(tree, part)) for part, tree in parts.items()}
+    tensors = {part: flat(tree, part) for part, tree in parts.items()}
     described = {
         "format": FORMAT,
         "settings": settings,
-        "sha256": {part: digest(tensors) for part, tensors in flat.items()},
+        "sha256": {part: digest(held) for part, held in tensors.items()},
         "facts": facts,
     }
     text = json.dumps(json_files.seal(described), sort_keys=True)
-    tensors = {name: array for part in flat.values() for name, array in part.items()}
-    return safetensors.numpy.save(tensors, {METADATA: text})
+    together = {
+        name: array for held in tensors.values() for name, array in held.items()
+    }
+    return safetensors.numpy.save(together, {METADATA: text})
 
 
 def read_header(path: str | os.PathLike) -> Header:
@@ -89,7 +91,8 @@ def read(
 
     Raises ValueError if the tensors are others, or not those of this sha256.
     """
-    expected = {name: (x.shape, np.dtype(x.dtype)) for name, x in _flat(shapes, part)}
+    leaves = _leaves(shapes, part)
+    expected = {name: (tuple(x.shape), np.dtype(x.dtype)) for name, x in leaves}
     with _opened(path) as file:
         names = [name for name in file.keys() if name.partition(".")[0] == part]
         missing = sorted(expected.keys() ^ set(names))
@@ -123,14 +126,17 @@ def digest(tensors: Mapping[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def _flat(tree: Tree, prefix: str) -> Iterator[tuple[str, Any]]:
-    """(dotted name, leaf) of a tree, arrays in one piece."""
+def flat(tree: Tree, part: str) -> dict[str, np.ndarray]:
+    """The arrays of a part by dotted name."""
+    return {name: np.array(leaf, order="C") for name, leaf in _leaves(tree, part)}
+
+
+def _leaves(tree: Tree, prefix: str) -> Iterator[tuple[str, Any]]:
+    """(dotted name, leaf) of a tree."""
     for key, value in tree.items():
         assert "." not in key, key
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}.{key}")
-        elif isinstance(value, np.ndarray | np.generic):
-            yield f"{prefix}.{key}", np.array(value, order="C")
+            yield from _leaves(value, f"{prefix}.{key}")
         else:
             yield f"{prefix}.{key}", value
 

@@ -102,7 +102,7 @@ def value(config: Config, name: str) -> Any:
 
 def difference(old: Config, new: Config) -> list[str]:
     """A line "section.key: old -> new" for every setting that differs."""
-    old, new = _flat(old), _flat(new)
+    old, new = flat(old), flat(new)
     lines = []
     for name in sorted(old.keys() | new.keys()):
         before, after = (
@@ -127,14 +127,15 @@ def from_json(text: str | bytes, where: object = "the config") -> Config:
     return config_values.plain(config)
 
 
-def _flat(values: Mapping, prefix: str = "") -> dict[str, Any]:
-    flat = {}
+def flat(values: Mapping, prefix: str = "") -> dict[str, Any]:
+    """{"section.key": value} of all settings."""
+    found = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and (value or not prefix):
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = config_values.plain(value)
-    return flat
+            found[prefix + key] = config_values.plain(value)
+    return found
 
 
 def _sections(

@@ -7,6 +7,8 @@ from afgan_jax import places
 from afgan_jax.interop import model_file as files
 from afgan_jax.sources import model_file, run, snapshot, source
 
+ALL = tuple(source.PARTS)
+
 
 def find(text: str | os.PathLike, parts: Sequence[str] = ("G_ema",)) -> source.Source:
     """Those of `parts` that RUN, RUN@STEP, a model file or a published snapshot has.

@@ -1,0 +1,1 @@
+"""Models as files that others open, each compared with its source when written."""
