@@ -113,7 +113,7 @@ def read(
         raise ValueError(
             f"{path} is damaged: tensors of {part} are not those that were written"
         )
-    return _filled(shapes, part, arrays)
+    return filled(shapes, part, arrays)
 
 
 def digest(tensors: Mapping[str, np.ndarray]) -> str:
@@ -141,13 +141,13 @@ def _leaves(tree: Tree, prefix: str) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}.{key}", value
 
 
-def _filled(tree: Tree, prefix: str, arrays: Mapping[str, np.ndarray]) -> dict:
+def filled(tree: Tree, prefix: str, arrays: Mapping[str, np.ndarray]) -> dict:
     """The tree with the array of each leaf's dotted name."""
     found = {}
     for key, value in tree.items():
         name = f"{prefix}.{key}"
         is_tree = isinstance(value, Mapping)
-        found[key] = _filled(value, name, arrays) if is_tree else arrays[name]
+        found[key] = filled(value, name, arrays) if is_tree else arrays[name]
     return found
 
 

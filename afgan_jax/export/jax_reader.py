@@ -1,0 +1,67 @@
+"""Draws images from a file of `export --to=jax`: needs jax, numpy and flatbuffers only.
+
+python jax_reader.py earth.jax images.npy [SEED,SEED,...]
+
+Copy it wherever the file goes. `load` returns (function, description).
+"""
+
+import json
+import pathlib
+import struct
+import sys
+
+import jax
+import numpy as np
+from jax import export
+
+
+def load(file):
+    """(function of the file's inputs by position, the JSON beside the file).
+
+    Inputs: z [N z_dim], then label [N c_dim] if the model has labels, psi [], and
+    transform [N 3 3] if it can be moved: the inverse of what moves the image, in widths.
+    The output is images [N H W C] in about [-1, 1]. Weights that lie beside the file
+    are read and passed.
+    """
+    file = pathlib.Path(file)
+    described = json.loads(file.with_name(file.name + ".json").read_text())
+    call = export.deserialize(bytearray(file.read_bytes())).call
+    if described["weights"] is None:
+        return call, described
+    weights = tensors(file.with_name(described["weights"]))
+    return lambda *inputs: call(weights, *inputs), described
+
+
+def tensors(file) -> dict[str, np.ndarray]:
+    """The float32 and int32 tensors of a safetensors file by name."""
+    data = pathlib.Path(file).read_bytes()
+    (size,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + size])
+    found = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            start, end = (8 + size + offset for offset in entry["data_offsets"])
+            dtype = {"F32": "<f4", "I32": "<i4"}[entry["dtype"]]
+            flat = np.frombuffer(data[start:end], dtype)
+            found[name] = flat.reshape(entry["shape"])
+    return found
+
+
+def inputs(described, seeds, psi=1.0):
+    """Inputs of the function for these seeds: class 0, nothing moved."""
+    shapes = described["inputs"]
+    z_dim = shapes["z"][1]
+    z = [np.random.RandomState(seed).randn(1, z_dim) for seed in seeds]
+    values = {"z": np.concatenate(z), "psi": psi}
+    if "label" in shapes:
+        values["label"] = np.eye(shapes["label"][1])[[0] * len(seeds)]
+    if "transform" in shapes:
+        values["transform"] = np.tile(np.eye(3), (len(seeds), 1, 1))
+    return [np.asarray(values[name], np.float32) for name in shapes]
+
+
+if __name__ == "__main__":
+    source, out, *seeds = sys.argv[1:]
+    function, about = load(source)
+    numbers = [int(seed) for seed in seeds[0].split(",")] if seeds else [0]
+    np.save(out, np.asarray(jax.jit(function)(*inputs(about, numbers))))
