@@ -24,6 +24,7 @@ from afgan_jax.runs import atomic, class_names, retention, run_directory, set_re
 from afgan_jax.runs import config as configs
 from afgan_jax.training import (
     compilation_cache,
+    hosts,
     implementations,
     init_from,
     loop,
@@ -71,6 +72,7 @@ def train(
     with run_directory.Run.create_or_open(
         workdir, settings, schema, retention=keep
     ) as run:
+        hosts.introduce(batch_size)
         compilation_cache.keep(hidden / "compiled")
         _write_facts(run, setup.G, archive)
         _compare_sets(run, archive)

@@ -16,8 +16,11 @@ WORKDIR/transfer.txt. ADA then adapts over 100 kimg, and there is no ramp-up of 
 average and no blur, unless a --config flag says otherwise.
 --config.losses.freeze_d=N keeps N layers of D fixed.
 
-In a job of several processes each runs the same command, with --coordinator=auto where
-X"""
+In a job of several processes each runs the same command, with --coordinator=auto on
+TPU slices, under SLURM, Open MPI and Kubernetes, where JAX finds them; elsewhere with
+HOST:PORT of process 0, --num-processes and --process-id. If one is lost the others end
+with one line and exit code 134.
+"""
 
 import contextlib
 import sys
@@ -36,9 +39,17 @@ Preview = flags.flag(
 Partial = flags.switch("of --init-from, take over what fits")
 DryRun = flags.switch("only print layers, parameters and the memory of every update")
 Profile = flags.switch("write a trace of 5 steps to WORKDIR/profile")
-Coordinator = flags.text("coordinator", "auto, or address of process 0", "HOST:PORT")
+Coordinator = flags.text(
+    "coordinator", "auto: as JAX finds it; or address of process 0", "auto|HOST:PORT"
+)
 NumProcesses = flags.count("num-processes", "how many, in all")
 ProcessId = flags.count("process-id", "which one this is, from 0", least=0)
+Heartbeat = flags.count(
+    "heartbeat-seconds", "a process silent for so long is lost", 5, most=86400
+)
+Initialization = flags.count(
+    "initialization-seconds", "for all processes to start", 10, most=86400
+)
 
 
 def main(
@@ -53,9 +64,12 @@ def main(
     coordinator: Coordinator = None,
     num_processes: NumProcesses = None,
     process_id: ProcessId = None,
+    heartbeat_seconds: Heartbeat = 30,
+    initialization_seconds: Initialization = 300,
 ) -> None:
     _check(dry_run, preview_augment, profile, init_from, partial)
-    with join(coordinator, num_processes, process_id):
+    times = {"heartbeat": heartbeat_seconds, "initialization": initialization_seconds}
+    with join(coordinator, num_processes, process_id, **times):
         _train(config, workdir, init_from, partial, dry_run, preview_augment, profile)
 
 
@@ -91,9 +105,15 @@ def _check(dry_run, preview_augment, profile, init_from, partial) -> None:
 
 
 def join(
-    coordinator: str | None, num_processes: int | None, process_id: int | None
+    coordinator: str | None,
+    num_processes: int | None,
+    process_id: int | None,
+    **times: float,
 ) -> contextlib.AbstractContextManager:
-    """The block inside which this process belongs to a job of several."""
+    """The block inside which this process belongs to a job of several.
+
+    times: `heartbeat` and `initialization` of peers.joined.
+    """
     if coordinator is None:
         if num_processes is not None or process_id is not None:
             raise ValueError("--num-processes and --process-id need --coordinator")
@@ -101,10 +121,10 @@ def join(
     from afgan_jax.training import peers
 
     if coordinator == "auto":
-        return peers.joined()
+        return peers.joined(**times)
     if num_processes is None or process_id is None or process_id >= num_processes:
         raise ValueError(
             f"--coordinator={coordinator} needs --num-processes=N and --process-id from"
             f" 0 to N - 1, not {num_processes} and {process_id}"
         )
-    return peers.joined(coordinator, num_processes, process_id)
+    return peers.joined(coordinator, num_processes, process_id, **times)
