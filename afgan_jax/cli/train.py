@@ -3,11 +3,13 @@
 python -m afgan_jax train --config=earth64 --workdir=runs/earth
 
 Ctrl-C, SIGTERM or SIGHUP, in a job of several processes to any of them, ends the
-training after the present step, with a checkpoint and exit code 0. A second Ctrl-C or
-SIGTERM ends it at once, as the first does while there is nothing to save: until the
-first step has been compiled (exit code 130 for Ctrl-C, within some seconds; 143 for
-SIGTERM). Bad input or a full disk ends it with one line and exit code 2; any other
-error in training with a checkpoint, one line and exit code 1.
+training after the present step, with a checkpoint and exit code 0, or that of
+--exit-stopped. A second Ctrl-C or SIGTERM ends it at once, as the first does while
+there is nothing to save: until the first step has been compiled (exit code 130 for
+Ctrl-C, within some seconds; 143 for SIGTERM). Bad input or a full disk ends it with one
+line and exit code 2; any other error in training with a checkpoint, one line and exit
+code 1. AFGAN_STATUS=FILE in the environment names a file that tells a supervisor how
+the training stands (see training/status.py).
 
 --init-from begins a new run with the weights of another run, or those of a published
 snapshot: same networks, or the same without labels. --partial takes over what fits of
@@ -23,9 +25,13 @@ with one line and exit code 134.
 """
 
 import contextlib
+import os
 import sys
 
 from afgan_jax.cli import flags
+
+STALL_MINUTES = 30.0  # of a job: one process that hangs keeps the machines of all
+STATUS = "AFGAN_STATUS"  # the variable that names a file for the supervisor
 
 InitFrom = flags.text("init-from", "begin with the weights of this run", "SOURCE")
 Preview = flags.flag(
@@ -44,6 +50,18 @@ Coordinator = flags.text(
 )
 NumProcesses = flags.count("num-processes", "how many, in all")
 ProcessId = flags.count("process-id", "which one this is, from 0", least=0)
+Stall = flags.number(
+    "stall-minutes",
+    "end with all stacks and exit code 134 when no step ends for so long, but for what"
+    " compilers and metrics take; 0: never; default: 0, or 30 with --coordinator",
+    least=0,
+)
+ExitStopped = flags.count(
+    "exit-stopped",
+    "exit code when a signal stopped the training, which is saved and unfinished",
+    least=0,
+    most=255,
+)
 Heartbeat = flags.count(
     "heartbeat-seconds", "a process silent for so long is lost", 5, most=86400
 )
@@ -66,22 +84,29 @@ def main(
     process_id: ProcessId = None,
     heartbeat_seconds: Heartbeat = 30,
     initialization_seconds: Initialization = 300,
-) -> None:
+    stall_minutes: Stall = None,
+    exit_stopped: ExitStopped = 0,
+) -> int:
     _check(dry_run, preview_augment, profile, init_from, partial)
+    if stall_minutes is None:
+        stall_minutes = 0 if coordinator is None else STALL_MINUTES
+    begun = {"source": init_from, "partial": partial}
+    options = {"profile": profile, "stall_minutes": stall_minutes}
+    options["status_file"] = os.environ.get(STATUS) or None
     times = {"heartbeat": heartbeat_seconds, "initialization": initialization_seconds}
     with join(coordinator, num_processes, process_id, **times):
-        _train(config, workdir, init_from, partial, dry_run, preview_augment, profile)
+        is_done = _train(config, workdir, begun, dry_run, preview_augment, options)
+    return 0 if is_done else exit_stopped
 
 
-def _train(
-    config, workdir, init_from, partial, dry_run, preview_augment, profile
-) -> None:
+def _train(config, workdir, begun, dry_run, preview_augment, options) -> bool:
+    """Whether all that was asked for is done."""
     # Here, not on top: --help must not wait for JAX.
     import jax
 
     from afgan_jax.assembly import training
 
-    changes, begun = config.changes, {"source": init_from, "partial": partial}
+    changes = config.changes
     if preview_augment is not None:
         p = None if preview_augment == "auto" else preview_augment
         path = training.preview(config.spec, workdir, p, changes=changes)
@@ -91,8 +116,9 @@ def _train(
             if jax.process_index() == 0:
                 print(line, flush=True)
     else:
-        options = begun | {"profile": profile}
-        training.train(config.spec, workdir, changes=changes, **options)
+        options = begun | options
+        return training.train(config.spec, workdir, changes=changes, **options)
+    return True
 
 
 def _check(dry_run, preview_augment, profile, init_from, partial) -> None:
