@@ -10,6 +10,7 @@ import shell
 FRUITLESS = 3  # starts in a row without a newer checkpoint
 SETTLE = 180.0  # seconds from an unexpected stop to a new start: the TPU may be going
 CREATIONS, BEGINNINGS = 20, 3  # tries
+LEAST = 300  # seconds that are worth another TPU
 GONE = (queued_resource.ABSENT, *queued_resource.ENDED)
 OVER = "the hours are used up, and the run can go on"
 
@@ -27,7 +28,7 @@ class Babysitter:
         self._tpu, self._job, self._create = tpu, task, create
         self._left, self._poll, self._allow_dirty = seconds, poll, allow_dirty
         self.settle = SETTLE
-        self._first = True  # nothing was created yet
+        self._first, self._had_one = True, False  # nothing created yet, nor active
         self._since = None  # when the present TPU was first seen to be active
         self._fruitless, self._checkpoint = 0, None
         self._said = None
@@ -65,6 +66,7 @@ class Babysitter:
                 raise shell.Failed(self._tpu.why)  # as without a login
             if state == "ACTIVE":
                 self._since = self._since or time.monotonic()
+                self._had_one = True
                 return True
             if state in GONE:
                 if self._since is not None:
@@ -160,8 +162,9 @@ class Babysitter:
         return self._fruitless >= FRUITLESS
 
     def _is_over(self) -> bool:
-        used = time.monotonic() - self._since if self._since else 0.0
-        return used >= self._left
+        if self._since is None:
+            return self._had_one and self._left < LEAST
+        return time.monotonic() - self._since >= self._left
 
     def _wait(self) -> None:
         if not self._tpu.shell.dry_run:
@@ -207,9 +210,10 @@ def progress(reports: dict) -> list:
 
 
 def last_words(reports: dict) -> list:
-    """Of each worker that ended by an error."""
+    """Of each worker that ended by an error, but those who lost another."""
+    ended = {i: one for i, one in reports.items() if not one["active"]}
     return [
-        f"worker {i}: {(r.get('lines') or [['']])[0][-1:]} {r.get('why', '')}"
-        for i, r in reports.items()
-        if not r["active"] and r.get("code")
+        f"worker {i}: {((one.get('lines') or [[]])[0] or [one.get('why')])[-1]}"
+        for i, one in ended.items()
+        if one.get("code") not in (None, codes.DONE, codes.LOST)
     ]

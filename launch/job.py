@@ -78,8 +78,8 @@ class Job:
         mine, theirs = set(versions.splitlines()), set(theirs.splitlines())
         more = [", ".join(sorted(s)) or "less" for s in (theirs - mine, mine - theirs)]
         return (
-            f"worker {other} has {more[0]}, worker 0 has {more[1]}: all workers need the"
-            " same versions; delete the TPU and create it again"
+            f"worker {other} has {more[0]}, worker 0 has {more[1]}: all workers need"
+            " the same versions; delete the TPU and create it again"
         )
 
     def restart(self) -> None:

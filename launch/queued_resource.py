@@ -74,8 +74,9 @@ class QueuedResource:
             "#!/bin/sh\n"
             "limit=/var/lib/afgan-limit\n"
             f'[ -e "$limit" ] || echo $(($(date +%s) + {seconds})) > "$limit"\n'
+            'left=$(($(cat "$limit") - $(date +%s)))\n'
             "systemd-run --unit=afgan-limit --collect \\\n"
-            '  --on-active="$(($(cat "$limit") - $(date +%s)))" \\\n'
+            '  --on-active="$((left > 0 ? left : 1))" \\\n'
             f"  /bin/sh -c {shell.quoted([end])}\n"
         )
         if text != self._shown:

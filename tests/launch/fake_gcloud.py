@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     if unknown or "zone" not in flags:
         return refuse(f"unrecognized arguments: {unknown or 'no --zone'}")
     if (cloud.folder / "down").exists() and "describe" in verb:
-        return refuse("DEADLINE_EXCEEDED: the service did not answer")
+        return refuse("DEADLINE_EXCEEDED: slow")
     last = verb.split()[-1]
     method = cloud.listing if last == "list" else getattr(cloud, last)
     return method(words[len(verb.split()) :], flags) or 0
