@@ -48,6 +48,7 @@ FREE_SETTINGS = (
     "train.image_ticks",
     "checkpoints.keep",
     "checkpoints.keep_every_kimg",
+    "checkpoints.minutes",
 )
 
 _log = logging.getLogger(__name__)
@@ -150,6 +151,10 @@ class Run:
     def steps(self) -> list[int]:
         """The steps that are completely saved, in ascending order."""
         return step_folder.complete(self.path / "checkpoints")
+
+    def check_has(self, step: int | None) -> None:
+        """Raises ValueError unless the step, None: any, is completely saved."""
+        step_folder.check_has(self.path / "checkpoints", step)
 
     def save(self, step: int, tree: Any) -> None:
         """Saves a pytree of arrays in the background; see Checkpoints.save."""
