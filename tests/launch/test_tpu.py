@@ -1,9 +1,11 @@
 """Trainings on TPUs of a cloud whose workers are folders: see fake_gcloud.py."""
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -53,38 +55,49 @@ SPOT = ["--zone=z", "--type=v4-16", "--spot", "--max-hours=1", "--poll=0.1"]
 @pytest.fixture
 def place(tmp_path):
     """A folder with a cloud, a checkout, an interpreter, and a run folder."""
-    cloud = fake_gcloud.make(tmp_path / "cloud")
-    code = tmp_path / "code"
-    shutil.copytree(
-        ROOT / "launch", code / "launch", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    (code / "train.py").write_text(TRAIN)
+    (tmp_path / "python").write_text(PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "train.py").write_text(TRAIN)
+    with cloud_and_checkout(tmp_path, "launch"):
+        yield tmp_path
+
+
+@contextlib.contextmanager
+def cloud_and_checkout(folder, *parts):
+    """A new cloud, and these parts of this code as a commit; no process stays."""
+    cloud, code = fake_gcloud.make(folder / "cloud"), folder / "code"
+    for part in parts:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / part, code / part, ignore=ignored)
     (code / ".gitignore").write_text("/out/\n__pycache__/\n")
     git = ["git", "-C", code, "-c", "user.name=a", "-c", "user.email=a@b.c"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "All"]):
         subprocess.run([*git, *words], check=True)
-    (tmp_path / "python").write_text(PYTHON)
-    (tmp_path / "python").chmod(0o755)
-    (tmp_path / "run").mkdir()
-    yield tmp_path
-    for name in os.listdir(tmp_path / "cloud" / "workers"):
-        cloud.end(name, 9)
+    try:
+        yield
+    finally:
+        for name in os.listdir(folder / "cloud" / "workers"):
+            cloud.end(name, signal.SIGKILL)
 
 
-def tpu(place, *arguments, command=True, **options) -> subprocess.Popen:
+def tpu(place, *arguments, command=True) -> subprocess.Popen:
     """launch/tpu.py of the checkout; with the command, a training on the workers."""
-    script = [sys.executable, "-S", str(place / "code" / "launch" / "tpu.py")]
-    training = ["--", "python", "train.py", f"--workdir={place / 'run'}"]
-    given = ["--shared-workdir", f"--python={place / 'python'}"] if command else []
+    given = ["--shared-workdir", f"--python={place / 'python'}"]
+    given += ["--", "python", "train.py", f"--workdir={place / 'run'}"]
+    return launch(place, [*arguments, *(given if command else [])])
+
+
+def launch(place, words) -> subprocess.Popen:
     path = f"{place / 'cloud' / 'bin'}:{os.environ['PATH']}"
     return subprocess.Popen(
-        [*script, *arguments, *given, *(training if command else [])],
+        [sys.executable, "-S", str(place / "code" / "launch" / "tpu.py"), *words],
         env=os.environ | {"FAKE_CLOUD": str(place / "cloud"), "PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         cwd=place,
-        **options,
     )
 
 
