@@ -140,8 +140,8 @@ def test_a_preempted_training_is_created_again_resumes_and_ends(place):
     assert states == created + ["SUSPENDED"] + created[1:]
     assert len(calls(place, "create")) == 2
     # The versions of the first installation are those of the second.
-    pins = place / "code" / "out" / "tpu" / "mine" / "constraints.txt"
-    assert pins.read_text() == "jax==0.10.2\n"
+    kept = place / "code" / "out" / "tpu" / "mine"
+    assert [p.read_text() for p in kept.rglob("constraints.txt")] == ["jax==0.10.2\n"]
     assert not list((place / "cloud" / "resources").iterdir())
 
 
@@ -164,6 +164,35 @@ def test_a_status_that_does_not_come_deletes_nothing(place):
     (place / "cloud" / "down").unlink()
     assert "done: exit code 0" in output(child)
     assert child.returncode == 0 and len(calls(place, "create")) == 1
+
+
+def test_workers_that_do_not_answer_lose_nothing(place):
+    """Neither while they train, nor for a babysitter that comes later."""
+    (place / "run" / "endless").touch()
+    child = tpu(place, "babysit", "mine", *SPOT)
+    wait_for(lambda: begun(place, 2))
+    (place / "cloud" / "deaf").touch()
+    until(child.stdout, "no connection")
+    child.kill()
+    child.communicate()
+    child = tpu(place, "babysit", "mine", *SPOT)
+    until(child.stdout, "0 of 2 workers answered")
+    time.sleep(1)  # more tries
+    (place / "cloud" / "deaf").unlink()
+    assert any("attempt 1: training" in line for line in child.stdout)
+    (place / "run" / "endless").unlink()
+    assert "done: exit code 0" in output(child)
+    assert child.returncode == 0
+    assert len(calls(place, "create")) == len(calls(place, "systemd-run")) == 1
+
+
+def test_a_request_that_fails_is_made_again(place):
+    child = tpu(place, "babysit", "mine", *SPOT)
+    cloud = fake_gcloud.Cloud(place / "cloud")
+    wait_for(lambda: (place / "cloud" / "resources" / "mine.json").exists())
+    cloud.preempt("mine", "FAILED")
+    assert "mine is FAILED" in output(child)
+    assert child.returncode == 0 and len(calls(place, "create")) == 2
 
 
 def test_without_an_answer_of_gcloud_nothing_begins(place):
