@@ -8,7 +8,7 @@ import queued_resource
 import shell
 
 FRUITLESS = 3  # starts in a row without a newer checkpoint
-SETTLE = 180.0  # seconds from an unexpected stop to a new start: the TPU may be going
+SETTLE = 6  # looks from an unexpected stop to a new start: the TPU may be going
 REQUESTS, CONNECTIONS, BEGINNINGS = 20, 20, 3  # tries in a row
 LEAST = 300  # seconds that are worth another TPU
 GONE = (queued_resource.ABSENT, *queued_resource.ENDED)
@@ -27,7 +27,6 @@ class Babysitter:
     ):
         self._tpu, self._job, self._create = tpu, task, create
         self._left, self._poll, self._allow_dirty = seconds, poll, allow_dirty
-        self.settle = SETTLE
         self._requests = 0  # made, since there was an active TPU
         self._made = self._had_one = False  # whether a TPU was, by this; was active
         self._since = None  # when the present TPU was first seen to be active
@@ -99,7 +98,7 @@ class Babysitter:
     def _train(self) -> tuple:
         """(exit code, why); (None, ...) when the TPU is gone. Raises shell.Failed."""
         state = self._begin()
-        stopped = None
+        stopped = 0  # looks since it stopped
         while True:
             if self._is_over():
                 self._try(self._job.stop)
@@ -115,11 +114,12 @@ class Babysitter:
                 return code, "; ".join(last_words(reports)) or "done"
             if code is not None and any(one["told"] for one in reports.values()):
                 return codes.STOPPED, "stopped by tpu.py stop"
-            stopped = None if code is None else stopped or time.monotonic()
-            if stopped is not None and time.monotonic() - stopped > self.settle:
+            stopped = 0 if code is None else stopped + 1
+            if stopped > SETTLE:
                 if self._gives_up(reports):
                     return codes.FAILED, f"{FRUITLESS} starts, no newer checkpoint"
-                stopped = None if self._try(self._job.restart) else time.monotonic()
+                self._try(self._job.restart)
+                stopped = 0
             self._wait()
             state = self._tpu.state()
 

@@ -113,7 +113,10 @@ class Cloud:
     def listing(self, names, flags) -> int:
         listed = [p.stem for p in sorted(self.folder.glob("resources/*.json"))]
         told = [self._told(name, self._read(name)) for name in listed]
-        print(json.dumps([] if "tpu-vm" in sys.argv else told))
+        if "tpu-vm" in sys.argv:
+            nodes = self.folder / "nodes.json"
+            told = json.loads(nodes.read_text()) if nodes.exists() else []
+        print(json.dumps(told))
         return 0
 
     def delete(self, names, flags) -> int:

@@ -186,6 +186,43 @@ def test_workers_that_do_not_answer_lose_nothing(place):
     assert len(calls(place, "create")) == len(calls(place, "systemd-run")) == 1
 
 
+def test_a_worker_that_ends_alone_is_started_again_with_all(place):
+    (place / "run" / "endless").touch()
+    child = tpu(place, "babysit", "mine", *SPOT)
+    wait_for(lambda: begun(place, 3))
+    worker = place / "cloud" / "workers" / "mine" / "mine-w-1"
+    wait_for((worker / "afgan.json").exists)
+    supervisor = json.loads((worker / "afgan.json").read_text())["pid"]
+    os.kill(supervisor, signal.SIGKILL)
+    wait_for(lambda: len(calls(place, "systemd-run")) == 2)
+    (place / "run" / "endless").unlink()
+    assert "done: exit code 0" in output(child)
+    assert child.returncode == 0 and len(calls(place, "create")) == 1
+
+
+def test_a_list_marks_what_should_not_be_there(place):
+    made = "2026-01-01T00:00:00.5Z"
+    cloud = place / "cloud"
+    kept = {"made": 0, "state": "ACTIVE", "kind": "v4-8", "zone": "z"}
+    kept["labels"] = {"max-minutes": "90"}
+    for name, state in (("old", "ACTIVE"), ("stale", "SUSPENDED")):
+        text = json.dumps(kept | {"state": state})
+        (cloud / "resources" / f"{name}.json").write_text(text)
+    node = {"name": "projects/p/locations/z/nodes/by-hand", "createTime": made}
+    node |= {"acceleratorType": "v4-8", "state": "READY"}
+    owned = node | {"queuedResource": "projects/p/locations/z/queuedResources/old"}
+    (cloud / "nodes.json").write_text(json.dumps([node, owned]))
+    out = output(tpu(place, "list", command=False))
+    rows = {
+        line.split()[0]: line.split("  ")[-1].strip() for line in out.splitlines()[3:]
+    }
+    assert rows == {
+        "old": "OLDER THAN ITS LIMIT: delete it",
+        "stale": "only takes quota: delete it",
+        "by-hand": "has no limit: not made by tpu.py",
+    }
+
+
 def test_a_request_that_fails_is_made_again(place):
     child = tpu(place, "babysit", "mine", *SPOT)
     cloud = fake_gcloud.Cloud(place / "cloud")
