@@ -13,7 +13,8 @@ from afgan_jax.runs import config as configs
 from afgan_jax.runs import retention, run_directory, saved_networks
 from afgan_jax.training import init_from, loop, losses, samples, step
 
-PARTS_OF_LOOP = ("run", "program", "batches", "snapshots", "evaluate")
+PARTS_OF_LOOP = ("run", "program", "batches", "snapshots", "evaluate", "batch_size")
+PARTS_OF_LOOP += ("profile", "checkpoint_minutes", "stall_minutes", "status")
 # Sections of a config: the function whose arguments each one holds. In a tuple, the
 # arguments named after the function come from the program.
 SCHEMA = {
@@ -25,7 +26,7 @@ SCHEMA = {
     "samples": (samples.Snapshots, "folder", "G", "archive"),
     "metrics": evaluation.parse,
     "checkpoints": (retention.make_retention, "batch_size"),
-    "train": (loop.train, *PARTS_OF_LOOP, "batch_size", "profile"),
+    "train": (loop.train, *PARTS_OF_LOOP),
 }
 
 

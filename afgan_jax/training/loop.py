@@ -9,12 +9,14 @@ import jax
 import numpy as np
 
 from afgan_jax import jax_settings, ranges
+from afgan_jax.training import outputs, rescue
 from afgan_jax.training import preemption as stops
 from afgan_jax.training import report as reports
-from afgan_jax.training import rescue
 from afgan_jax.training import state as states
+from afgan_jax.training import status as statuses
 from afgan_jax.training import step as steps
 from afgan_jax.training import trace as traces
+from afgan_jax.training import watchdog as watchdogs
 
 AHEAD = 2  # batches copied to the devices before they are needed
 
@@ -28,6 +30,9 @@ def train(
     *,
     batch_size: int,
     profile: bool = False,
+    checkpoint_minutes: float | None = None,
+    stall_minutes: float = 0,
+    status: statuses.Status = statuses.NOWHERE,
     total_kimg: float = 25000.0,
     tick_kimg: float = 4.0,
     checkpoint_ticks: int = 50,
@@ -38,12 +43,13 @@ def train(
 
     `batches(step)` yields this process's share of each step's batch, from that step on.
     Each tick of `tick_kimg` reports; a checkpoint and a sample grid are written every
-    `checkpoint_ticks` and `image_ticks`, and at the end. `evaluate(G_ema)` yields
-    results of metrics at every checkpoint but the first tick's (see
-    metrics.evaluation). `profile` writes a trace of a few steps to the run's folder
-    profile (see `trace`). When asked to stop, saves a checkpoint and returns (see
-    `preemption`). After an error it saves one, if it can, and raises errors.Stopped, or
-    OSError if the disk is full.
+    `checkpoint_ticks` and `image_ticks`, and at the end; a checkpoint also when there
+    was none for `checkpoint_minutes`. `evaluate(G_ema)` yields results of metrics at
+    every checkpoint of a tick but the first one's (see metrics.evaluation). `profile`
+    writes a trace of a few steps to the run's folder profile (see `trace`).
+    `stall_minutes` without a step end the process (see `watchdog`). When asked to stop,
+    saves a checkpoint and returns (see `preemption`). After an error it saves one, if
+    it can, and raises errors.Stopped, or OSError if the disk is full.
     """
     check(total_kimg=total_kimg, tick_kimg=tick_kimg, seed=seed)
     check(checkpoint_ticks=checkpoint_ticks, image_ticks=image_ticks)
@@ -57,20 +63,25 @@ def train(
         traces.check(
             tick_kimg=tick_kimg, batch_size=batch_size, interval=interval, left=left
         )
-    traced = profile and jax.process_index() == 0
-    trace = traces.Trace(run.path / "profile" if traced else None, interval, index)
+    trace = traces.Trace(run.path / "profile" if profile else None, interval, index)
     report = reports.Report(run, total, nimg)
-    if nimg == 0:
-        with report.optional("reals.png", OSError):
-            report.image("reals", snapshots.reals(), nimg)
-        draw(report, snapshots, state, "fakes_init.png", nimg)
-    if nimg < total:
-        report.say(f"compiling; from {nimg / 1000:g} to {total / 1000:g} kimg")
+    watchdog = watchdogs.Watchdog(stall_minutes, compiling=interval)
+    intervals = checkpoint_ticks, image_ticks
+    kept = outputs.Outputs(
+        run, report, snapshots, evaluate, total, *intervals, status, watchdog
+    )
+    kept.begin(state, nimg)
     try:
-        with stops.Stop(program) as stop, rescue.saving(run, lambda: state):
+        with (
+            stops.Stop(program, checkpoint_minutes) as stop,
+            rescue.saving(run, lambda: state),
+            watchdog,
+        ):
             feed = prefetch(batches(index), functools.partial(place, program))
             next_tick = nimg + tick_kimg * 1000
             while nimg < total and not stop.is_due():
+                if stop.must_save:
+                    kept.save(state, index, nimg, stop)
                 batch = next(feed)
                 room = math.ceil((min(next_tick, total) - nimg) / batch_size)
                 with trace.step(index, room, state):
@@ -78,57 +89,19 @@ def train(
                 state = stop.end_step(state, stats)
                 trace.end_step(index, state, report)
                 report.add(stats)
+                watchdog.end_step()
                 index, nimg = index + 1, nimg + batch_size
-
                 if nimg < next_tick and nimg < total and index > 1:
                     continue
                 if index > 1:  # the first iteration is a tick of its own
                     next_tick += tick_kimg * 1000
-                tick = report.tick
-                report.end_tick(nimg, progress(state))
-                if nimg >= total or tick % checkpoint_ticks == 0:
-                    run.save(index, states.to_tree(state))
-                if nimg >= total or tick % image_ticks == 0:
-                    name = f"fakes{nimg // 1000:06d}.png"
-                    draw(report, snapshots, state, name, nimg)
-                if nimg >= total or (tick > 0 and tick % checkpoint_ticks == 0):
-                    record(run, report, evaluate(state.G_ema), index, nimg, stop)
-                report.restart_clock()
-            if nimg < total:
-                run.save(index, states.to_tree(state))
-                report.say(f"stopping: saving at {nimg / 1000:z.3f} kimg")
-            run.checkpoints.wait()  # while one signal does not interrupt it
-            if nimg < total:
-                report.say("saved: run the same command to resume")
+                kept.end_tick(state, index, nimg, stop)
+            kept.end(state, index, nimg)  # while one signal does not interrupt it
     finally:
         with report.optional("profile"):
             trace.close()
         report.close()
     return state
-
-
-def draw(report, snapshots, state: states.TrainState, name: str, nimg: int) -> None:
-    """Draws a grid of samples, and shows it in TensorBoard."""
-    with report.optional("fakes"):
-        report.image("fakes", snapshots.fakes(state.G_ema, name), nimg)
-
-
-def record(run, report, results: Iterator, step: int, nimg: int, stop) -> None:
-    """Records the results of metrics, and which checkpoint is the best by each.
-
-    A run that is asked to stop skips the metrics that remain.
-    """
-    for metric, values, seconds, fault in results:
-        if fault is not None:
-            report.say(f"metric {metric.name} failed, training continues: {fault}")
-        else:
-            with report.optional("record of metrics"):
-                run.append_metric(metric.name, values, step=step, seconds=seconds)
-            report.metric(values, nimg)
-            value, higher = next(iter(values.values())), not metric.row.lower
-            run.checkpoints.record_metric(step, metric.name, value, higher=higher)
-        if stop.is_asked():
-            return
 
 
 def check(**settings: float) -> None:
@@ -152,13 +125,6 @@ def restore(run, program: steps.Program, key: jax.Array) -> states.TrainState:
     shapes = states.to_tree(jax.eval_shape(program.init, key))
     _, tree = run.restore(states.abstract(shapes, program.replicated))
     return states.TrainState(**tree)
-
-
-def progress(state: states.TrainState) -> dict[str, float]:
-    """Statistics of the state for a tick, read back from the devices."""
-    if state.augment is None:
-        return {}
-    return {"Progress/augment": float(jax.device_get(state.augment["p"]))}
 
 
 def place(program: steps.Program, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:

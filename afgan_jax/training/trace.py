@@ -18,14 +18,16 @@ STEPS = 5
 
 
 class Trace:
-    """Traces STEPS steps of this process, once."""
+    """Traces STEPS steps of process 0, once."""
 
     def __init__(self, folder: Path | None, interval: int, first: int):
         """Into `folder`; None disables tracing.
 
         `interval` is the longest of a phase, `first` the first step of this process.
         """
-        self._folder, self._interval, self._first = folder, interval, first
+        is_main = jax.process_index() == 0
+        self._folder = folder if is_main else None
+        self._interval, self._first = interval, first
         self._last: int | None = None  # step of the trace, once it has begun
         self._is_open = False
 

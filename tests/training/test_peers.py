@@ -23,7 +23,7 @@ folder, index, address, kind = sys.argv[1:]
 import jax
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 from afgan_jax.training import peers
-peers.SILENCE, peers.GRACE = 4, 1
+peers.GRACE, HEARTBEAT = 1, 4
 from training import counting, test_preemption
 
 def batches(start):
@@ -34,10 +34,10 @@ def batches(start):
             sys.exit(2)
         yield batch
 
-with peers.joined(address, 2, int(index)):
+with peers.joined(address, 2, int(index), heartbeat=HEARTBEAT):
     state = test_preemption.train(folder, {STEPS}, batches, devices=None)
     if kind == "late" and index == "1":
-        time.sleep(2 * peers.SILENCE)
+        time.sleep(2 * HEARTBEAT)
 print("WEIGHT", state.G["params"]["w"])
 """
 
@@ -92,8 +92,8 @@ def test_what_all_processes_compute_is_not_optional(tmp_path, monkeypatch, proce
 @pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_process_does_not_wait_for_ever_for_others_to_start(index):
-    code = "from afgan_jax.training import peers; peers.MEET = 2\n"
-    code += f"with peers.joined('{free_address()}', 2, {index}): pass"
+    code = "from afgan_jax.training import peers\n"
+    code += f"with peers.joined('{free_address()}', 2, {index}, initialization=2): pass"
     child = python(code)
     (line,) = lines_of(child)
     assert child.returncode == 134

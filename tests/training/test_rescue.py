@@ -14,7 +14,7 @@ from training.test_preemption import signalled, steps_of
 from afgan_jax import __main__, errors
 from afgan_jax.cli import generate
 from afgan_jax.runs import run_directory
-from afgan_jax.training import alarms, events, loop, report, state
+from afgan_jax.training import alarms, events, loop, outputs, report, state
 
 KIMG = counting.BATCH / 1000
 STEPS = 12
@@ -85,7 +85,7 @@ FAULTS = {
         alarms, "watch", fault(alarms.watch, 4, error)
     ),
     "reading of numbers": lambda patch, error: patch.setattr(
-        loop, "progress", fault(loop.progress, 4, error)
+        outputs, "progress", fault(outputs.progress, 4, error)
     ),
     "a trace": lambda patch, error: patch.setattr(
         loop.traces.Trace, "end_step", fault(loop.traces.Trace.end_step, 7, error)
