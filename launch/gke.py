@@ -2,14 +2,14 @@
 """Train on a node pool of GKE, as a JobSet: a TPU slice, or nodes with GPUs.
 
 python launch/gke.py run NAME --accelerator=v6e:4x4 --spot --max-hours=24 \\
-    --image=IMAGE -- --config=ffhqu256:r --workdir=gs://BUCKET/runs/NAME
+    --image=IMAGE -- python -m afgan_jax train --config=CONFIG --workdir=gs://BUCKET/RUN
 python launch/gke.py run NAME --accelerator=h100:8 --nodes=2 ... -- ...
 python launch/gke.py status NAME     as well as: logs NAME, delete NAME, list
 
-What follows -- are arguments of `train`. kubectl must know the cluster, which must have
-the JobSet controller. Every command is printed before it runs; --dry-run prints all and
-runs nothing. With --xpk=CLUSTER, of a cluster that xpk made, `run` gives the training
-to xpk, which has a queue but no limit of hours.
+kubectl must know the cluster, which must have the JobSet controller. Every command is
+printed before it runs; --dry-run prints all and runs nothing. With --xpk=CLUSTER, of a
+cluster that xpk made, `run` gives the training to xpk, which has a queue but no limit
+of hours.
 
 If a pod is lost, all begin again and go on from the last checkpoint. `delete` deletes
 the JobSet, not the node pool, which costs until it is scaled to 0.
@@ -22,18 +22,18 @@ import shlex
 import subprocess
 import sys
 
-import accelerators
 import codes
 import jobset
+import node_pools
+import supervise
 
 OF_NODES = ("nodepool", "tpu-accelerator", "tpu-topology", "accelerator", "spot")
 
 
 def main(argv=None) -> int:
-    argv = sys.argv[1:] if argv is None else argv
-    at = argv.index("--") if "--" in argv else len(argv)
-    options = _parser().parse_args(argv[:at])
-    options.arguments = argv[at + 1 :]
+    own, command = supervise.split(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(own)
+    options.command = command
     try:
         for command, given in options.commands(options):
             code = _call(command, given, options.dry_run)
@@ -90,9 +90,9 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _pool(text: str) -> accelerators.Pool:
+def _pool(text: str) -> node_pools.Pool:
     try:
-        return accelerators.pool(text)
+        return node_pools.pool(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -109,7 +109,7 @@ def _run(options):
         max_hours=options.max_hours,
         max_restarts=options.max_restarts,
         service_account=options.service_account,
-        arguments=options.arguments,
+        command=options.command,
     )
     if options.xpk:
         yield _xpk(training, options.xpk), None
@@ -126,7 +126,7 @@ def _xpk(training: jobset.Training, cluster: str) -> list:
     if not training.pool.is_tpu:
         command.append(f"--num-nodes={training.pods}")
     command += [f"--docker-image={training.image}"]
-    command += [f"--command={shlex.join(training.command)}"]
+    command += [f"--command={shlex.join(training.supervised)}"]
     command += [f"--max-restarts={training.max_restarts}"]
     command += [f"--termination-grace-period-seconds={jobset.GRACE}"]
     return command + (["--spot"] if training.spot else [])

@@ -8,12 +8,11 @@ often as max_restarts says if not, and not at all where no restart helps.
 import dataclasses
 import re
 
-import accelerators
 import codes
+import node_pools
 
 GROUP = "jobset.sigs.k8s.io"
 SUPERVISOR = ("python", "/opt/afgan/launch/supervise.py", "--")
-TRAIN = ("python", "-m", "afgan_jax", "train")
 START = 1800  # seconds for all pods to start: each pulls the image
 GRACE = 120  # seconds to save after SIGTERM; spot nodes allow less
 KEPT = 86400  # seconds for which an ended JobSet can be looked at
@@ -29,24 +28,24 @@ ON_GPUS = {
 class Training:
     """What is trained, and on what. Raises ValueError if that cannot be.
 
-    nodes: with GPUs; None: one. arguments: of `train`. max_hours: since the last start.
+    nodes: with GPUs; None: one. command: of each pod. max_hours: since the last start.
     """
 
     name: str
     namespace: str
-    pool: accelerators.Pool
+    pool: node_pools.Pool
     nodes: int | None
     image: str
     spot: bool
     max_hours: int
     max_restarts: int
     service_account: str
-    arguments: list
+    command: list
 
     def __post_init__(self):
         if self.pool.is_tpu and self.nodes is not None:
             raise ValueError("--nodes is for GPUs: a TPU's topology says how many")
-        if not any(re.match("--workdir=(gs|s3)://", a) for a in self.arguments):
+        if not any(re.match("--workdir=(gs|s3)://", a) for a in self.command):
             raise ValueError(
                 "a pod's disk is lost with it: give --workdir=gs://BUCKET/... after --"
             )
@@ -56,11 +55,12 @@ class Training:
         return self.pool.pods or self.nodes or 1
 
     @property
-    def command(self) -> list:
-        """Of each pod. tini: the first process of a container may ignore signals."""
+    def supervised(self) -> list:
+        """tini: the first process of a container may ignore signals."""
         several = ["--coordinator=auto", f"--initialization-seconds={START}"]
-        flags = ["--exit-stopped=42", *(several if self.pods > 1 else [])]
-        return ["tini", "--", *SUPERVISOR, *TRAIN, *self.arguments, *flags]
+        flags = [f"--exit-stopped={codes.STOPPED}"]
+        flags += several if self.pods > 1 else []
+        return ["tini", "--", *SUPERVISOR, *self.command, *flags]
 
 
 def manifest(training: Training) -> dict:
@@ -158,7 +158,7 @@ def _pod(training: Training) -> dict:
     container = {
         "name": "train",
         "image": training.image,
-        "command": training.command,
+        "command": training.supervised,
         "resources": {"limits": {pool.resource: pool.per_pod}},
         "volumeMounts": [{"name": "shared", "mountPath": "/dev/shm"}],
     }

@@ -13,7 +13,8 @@ from processes import ROOT
 SCHEMA = Path(__file__).with_name("jobset.json")
 POOLS = ["v4:2x2x2", "v5e:1x1", "v5e:4x4", "v5p:8x8x12", "v6e:16x16", "tpu7x:2x2x1"]
 POOLS += ["l4:1", "h100:8"]
-TRAIN = ["--config=ffhqu256:r", "--workdir=gs://bucket/runs/mine"]
+TRAIN = ["python", "-m", "afgan_jax", "train", "--config=ffhqu256:r"]
+TRAIN += ["--workdir=gs://bucket/runs/mine"]
 
 
 def gke(*arguments: str, train=TRAIN) -> subprocess.CompletedProcess:
