@@ -10,7 +10,7 @@ import time
 
 import codes
 
-LINES = 20  # of each process, kept
+LINES, WIDTH = 5, 200  # lines of each process that are kept, and their length
 POLL = 0.1  # seconds
 
 
@@ -65,7 +65,7 @@ class Child:
             self._say(line)
 
     def _say(self, line: bytes) -> None:
-        self.lines.append(line.decode(errors="replace").rstrip())
+        self.lines.append(line.decode(errors="replace").rstrip()[:WIDTH])
         try:
             sys.stdout.buffer.write(self._prefix + line)
             sys.stdout.buffer.flush()

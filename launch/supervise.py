@@ -28,7 +28,7 @@ import state_file
 
 FRUITLESS = 3  # restarts in a row without a newer checkpoint
 LONGEST = 60.0  # seconds of a pause: the other hosts wait 300 s for this one
-REPORT = 5.0  # seconds between two writings of the state
+REPORT = 1.0  # seconds between two writings of the state
 
 
 def main(argv=None) -> int:

@@ -128,11 +128,7 @@ class Checkpoints:
         continues from here. Raises checksums.Mismatch if the tree is not the one saved,
         ValueError if there is no undamaged checkpoint.
         """
-        step_folder.check_any_complete(self.folder)
-        steps = self.steps()
-        if not steps or step not in (None, *steps):
-            wanted = "checkpoint" if step is None else f"checkpoint {step}"
-            raise ValueError(f"there is no {wanted} in {self.folder}; steps: {steps}")
+        steps = step_folder.check_has(self.folder, step)
         newer = [n for n in step_folder.numbers(self.folder) if n > steps[-1]]
         reasons = [f"checkpoint {n} is incomplete" for n in newer if step is None]
         for candidate in [step] if step is not None else reversed(steps):

@@ -152,6 +152,10 @@ class Run:
         """The steps that are completely saved, in ascending order."""
         return step_folder.complete(self.path / "checkpoints")
 
+    def check_has(self, step: int | None) -> None:
+        """Raises ValueError unless the step, None: any, is completely saved."""
+        step_folder.check_has(self.path / "checkpoints", step)
+
     def save(self, step: int, tree: Any) -> None:
         """Saves a pytree of arrays in the background; see Checkpoints.save."""
         self.checkpoints.save(step, tree)

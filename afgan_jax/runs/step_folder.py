@@ -38,6 +38,16 @@ def check_any_complete(folder: Path) -> None:
         )
 
 
+def check_has(folder: Path, step: int | None) -> list[int]:
+    """The complete steps; ValueError unless `step`, None: any, is one of them."""
+    check_any_complete(folder)
+    steps = complete(folder)
+    if not steps or step not in (None, *steps):
+        wanted = "checkpoint" if step is None else f"checkpoint {step}"
+        raise ValueError(f"there is no {wanted} in {folder}; steps: {steps}")
+    return steps
+
+
 def check(step: Path, records: checksums.Records) -> None:
     """Raises ValueError unless the folder of a step has these records and arrays.
 
