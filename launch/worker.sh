@@ -16,9 +16,9 @@ if [ -n "${PYTHON:-}" ]; then
 else
   wanted=$(cat requirements.txt pyproject.toml ../constraints.txt)
   if [ "$(cat .venv/installed 2> /dev/null || true)" != "$wanted" ]; then
-    command -v uv > /dev/null ||
-      python3 -m pip install --quiet --user uv ||
-      python3 -m pip install --quiet --user --break-system-packages uv
+    command -v uv > /dev/null \
+      || python3 -m pip install --quiet --user uv \
+      || python3 -m pip install --quiet --user --break-system-packages uv
     uv venv --quiet --clear --python='>=3.11,<3.14' .venv
     uv pip install --quiet --python=.venv/bin/python \
       --constraints=../constraints.txt --editable ".[${EXTRAS:-tpu,gcs}]"
