@@ -27,7 +27,7 @@ VERBS = {
     "ladder": ("afgan_jax.cli.ladder", "train and measure all rows of the paper"),
     "dataset": (
         "afgan_jax.cli.dataset",
-        "convert images to an archive; check one",
+        "convert images to an archive; check or copy one",
     ),
     "export": ("afgan_jax.cli.export", "write a model as a file that others open"),
     "inspect": ("afgan_jax.cli.inspect", "show what a model holds; compare two"),
@@ -39,12 +39,12 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one verb and returns the exit code.
 
     0 done, or stopped with all of it saved; 1 ended by an error on the way, 2 bad input
-    or a full disk (one line on stderr); 130 interrupted. With AFGAN_TRACEBACK=1 in the
-    environment an error shows where it comes from.
+    or a full disk (one line on stderr); 130 interrupted; or what the verb's flags say.
+    With AFGAN_TRACEBACK=1 in the environment an error shows where it comes from.
     """
     argv = sys.argv[1:] if argv is None else argv
     try:
-        _dispatch(argv)
+        return _dispatch(argv)
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError, errors.Stopped) as error:
@@ -58,7 +58,6 @@ def main(argv: list[str] | None = None) -> int:
         if refusal is None or _wants_traceback():
             raise
         return _fail(ValueError(refusal))
-    return 0
 
 
 def _wants_traceback() -> bool:
@@ -72,10 +71,10 @@ def _fail(error: Exception) -> int:
     return 1 if isinstance(error, errors.Stopped) else 2
 
 
-def _dispatch(argv: list[str]) -> None:
+def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_overview())
-        return
+        return 0
     verb, *rest = argv
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1, cutoff=0.4)
@@ -84,7 +83,7 @@ def _dispatch(argv: list[str]) -> None:
     module = importlib.import_module(VERBS[verb][0])
     xla_flags.check(os.environ.get("XLA_FLAGS", ""))
     places.spare_matplotlib()
-    command.run(module, verb, rest)
+    return command.run(module, verb, rest)
 
 
 def _overview() -> str:
