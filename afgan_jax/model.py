@@ -19,7 +19,8 @@ from jaxtyping import Array, Float, UInt8
 from afgan_jax import errors, jax_settings
 from afgan_jax.networks import generator
 from afgan_jax.signal import affine, pixels
-from afgan_jax.sources import find as sources
+from afgan_jax.sources import find
+from afgan_jax.sources.source import Source, Weights
 
 Label = int | np.integer | str | Sequence[float] | np.ndarray
 _log = logging.getLogger(__name__)
@@ -35,8 +36,12 @@ def load(source: str | os.PathLike) -> "Model":
     published program: nothing in them is run. Raises ValueError if there is no such
     source, or if this program cannot read it.
     """
-    found = sources.find(source, ("G_ema",))
-    weights = found.load("G_ema")
+    found = find.find(source, ("G_ema",))
+    return of_weights(found, found.load("G_ema"))
+
+
+def of_weights(found: Source, weights: Weights) -> "Model":
+    """The averaged generator of what was read of a source."""
     return Model(
         found.network("G_ema", **FLOAT32),
         weights.tree["G_ema"],

@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "assembly": EVERYTHING,
     "cli": EVERYTHING | {"assembly"},
     "sources": PROCESS | {"errors", "interop", "networks", "runs"},
-    "export": {"errors", "interop", "runs", "sources"},
+    "export": {"errors", "interop", "jax_settings", "model", "networks", "runs"}
+    | {"signal", "sources"},
     "model": PROCESS | {"errors", "networks", "signal", "sources"},
     "errors": set(),
     "ranges": {"errors"},
@@ -53,7 +54,7 @@ ONLY_IN = {
     "etils": ("data", "runs.orbax_path"),
     "tensorflow_datasets": ("data.tfds",),
     "pickle": ("interop.unpickle",),
-    "safetensors": ("interop.model_file",),
+    "safetensors": ("interop.model_file", "export.state_dict"),
     "fcntl": ("locks",),
     "torch": (),
 }

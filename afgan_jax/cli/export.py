@@ -1,21 +1,38 @@
 """Write a model as a file that others open; it is then compared with its source.
 
 python -m afgan_jax export runs/earth --to=model --out=earth.safetensors
+python -m afgan_jax export runs/earth --to=jax --out=earth.jax
 
---to=model writes the averaged generator with its settings, layers, classes and origin
-as safetensors: every verb takes it in place of a run, and so does afgan_jax.load.
---discriminator adds D, so that --init-from can go on with both. SOURCE is a run,
-RUN@STEP, a model file, or a published snapshot (.pkl), which this converts.
+SOURCE is a run, RUN@STEP, a model file, or a published snapshot (.pkl). --to:
+
+model    the averaged generator with its settings, layers, classes and origin as
+         safetensors: every verb takes it in place of a run, and so does afgan_jax.load.
+         --discriminator adds D, so that --init-from can go on with both.
+jax      a function of z, label, psi and transform for CPU, CUDA and TPU that jax alone
+         runs, for any batch or --batch=N; what it takes is in FILE.json beside it.
+         Opens with the same jax or a newer one, for about 6 months.
+pytorch  the published program's names and layouts as safetensors, for load_state_dict.
 """
 
 import sys
 
 from afgan_jax.cli import flags
 
+FLAGS = {  # --to: flags that are for it alone
+    "model": {"discriminator", "licence"},
+    "jax": {"batch", "weights", "derivative", "filters"},
+    "pytorch": set(),
+}
 Source = flags.positional("SOURCE")
-To = flags.choice("to", "what is written", "model")
+To = flags.choice("to", "what is written", *FLAGS)
 Discriminator = flags.switch("model: with D")
 Licence = flags.text("licence", "model: what may be done with it; default: as known")
+Batch = flags.count("batch", "jax: a fixed number of images; default: any")
+Weights = flags.choice("weights", "jax: where they lie", "inside", "beside")
+Derivative = flags.switch("jax: with the derivative of the function")
+Filters = flags.choice(
+    "filters", "jax: a form for all platforms", "banded", "depthwise", "polyphase"
+)
 Out = flags.file("out", "the file to write")
 
 
@@ -27,13 +44,21 @@ def main(
     out: Out,
     discriminator: Discriminator = False,
     licence: Licence = None,
+    batch: Batch = None,
+    weights: Weights = None,
+    derivative: Derivative = False,
+    filters: Filters = None,
 ) -> None:
+    given = {"discriminator": discriminator, "licence": licence, "batch": batch}
+    given |= {"weights": weights, "derivative": derivative, "filters": filters}
+    stated = {name: value for name, value in given.items() if value}
+    for name in stated:
+        if name not in FLAGS[to]:
+            takers = [other for other, names in FLAGS.items() if name in names]
+            raise ValueError(f"--{name} is for --to={takers[0]}: leave it out")
     # Here, not on top: --help must not wait for JAX.
-    from afgan_jax.export import model_file
-    from afgan_jax.sources import find
+    from afgan_jax import export
 
-    parts = ("G_ema", "D") if discriminator else ("G_ema",)
-    found = find.find(source, parts)
-    checked = model_file.write(found, out, parts=parts, licence=licence)
+    checked = export.write(source, out, to, **stated)
     size = out.stat().st_size / 1e6
     print(f"wrote {out}, {size:z.2f} MB; {checked}", file=sys.stderr)

@@ -5,12 +5,12 @@ the model. `jax_reader` needs nothing of this program to run it.
 """
 
 import datetime
-import json
+import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +18,12 @@ import numpy as np
 from jax import export
 
 from afgan_jax import errors, jax_settings
-from afgan_jax.export import jax_reader
-from afgan_jax.interop import model_file
-from afgan_jax.model import Model
+from afgan_jax.export import jax_reader, model_file, staging
+from afgan_jax.interop import model_file as model_files
+from afgan_jax.model import Model, of_weights
 from afgan_jax.runs import atomic
 from afgan_jax.signal.backends import dispatch
+from afgan_jax.sources import find as sources
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 WEIGHTS = ("inside", "beside")
@@ -31,59 +32,70 @@ TOLERANCE = 1e-4  # of images in [-1, 1], between two programs of the same netwo
 
 
 def write(
-    model: Model,
+    text: str | os.PathLike,
     out: Path,
-    facts: dict[str, Any],
     *,
     batch: int | None = None,
     weights: str = "inside",
-    vjp: bool = False,
+    derivative: bool = False,
     filters: str | None = None,
 ) -> str:
     """Writes the function of (z, label, psi, transform), as far as the model has them.
 
-    batch: a fixed one; None: any. weights: "beside" makes a model file of them. vjp:
-    its derivative is in the file. filters: an implementation for all platforms, such as
-    "banded" for a small file; None: the usual one of each.
+    batch: a fixed one; None: any. weights: "beside" makes a model file of them.
+    derivative: of first order, is in the file. filters: an implementation for all
+    platforms, such as "banded" for a small file; None: the usual one of each.
     Returns what was checked; raises ValueError if the file draws other images.
     """
     errors.check_known("weights", weights, WEIGHTS)
+    _check_installed()
+    found = sources.find(text)
+    read = found.load("G_ema")
+    model, facts = of_weights(found, read), model_file.describe(found, read.facts)
     function, inputs = _function(model, batch)
     if weights == "inside":
         arguments = inputs.values()
         function = _bound(function, model.variables)
     else:
-        tensors = model_file.flat(model.variables, "G_ema")
+        tensors = model_files.flat(model.variables, "G_ema")
         arguments = (jax.eval_shape(lambda: tensors), *inputs.values())
     if filters is not None:
         function = dispatch.wishes(filtered=filters)(function)
     with jax_settings.fixed():
         exported = export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)
         try:
-            data = exported.serialize(vjp_order=1 if vjp else 0)
+            data = exported.serialize(vjp_order=int(derivative))
         except NotImplementedError as error:
             if batch is not None:
                 raise
             why = "is not possible for any batch with this network: give a batch"
-            raise errors.SettingError("vjp", vjp, why) from error
+            raise errors.SettingError("derivative", derivative, why) from error
     described = {
         "inputs": {name: _shape(x) for name, x in inputs.items()},
         "output": {"images": _shape(exported.out_avals[0])},
         "weights": None if weights == "inside" else _beside(out).name,
-        "derivative": vjp,
+        "derivative": derivative,
         "platforms": PLATFORMS,
-        "versions": {"jax": jax.__version__, "calling": exported.calling_convention_version},
+        "jax": jax.__version__,
+        "calling convention": exported.calling_convention_version,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "opens with": WINDOW,
         **facts,
     }
-    if weights == "beside":
-        settings = {"generator": model.settings}
-        parts = {"G_ema": jax.tree.map(np.asarray, model.variables)}
-        atomic.write(_beside(out), model_file.encode(settings, parts, facts))
-    atomic.write(out, bytes(data))
-    atomic.write_json(out.with_name(f"{out.name}.json"), described)
-    return _check(model, out, batch)
+    with staging.staged(out) as place:
+        if weights == "beside":
+            settings = {"generator": model.settings}
+            parts = {"G_ema": jax.tree.map(np.asarray, model.variables)}
+            content = model_files.encode(settings, parts, facts)
+            _beside(place).write_bytes(content)
+        place.write_bytes(data)
+        atomic.write_json(place.with_name(f"{place.name}.json"), described)
+        return _check(model, place, batch)
+
+
+def _check_installed() -> None:
+    if importlib.util.find_spec("flatbuffers") is None:
+        raise ValueError("flatbuffers is missing, which this needs: pip install it")
 
 
 def _function(model: Model, batch: int | None) -> tuple:
@@ -107,7 +119,7 @@ def _function(model: Model, batch: int | None) -> tuple:
         return model.apply(variables, z, c, **psi, **row)[0]
 
     def images(tensors, *given):
-        variables = model_file.filled(model.variables, "G_ema", tensors)
+        variables = model_files.filled(model.variables, "G_ema", tensors)
         axes = (None, *(None if name == "psi" else 0 for name in names))
         return jax.vmap(one, axes)(variables, *given)
 
@@ -116,12 +128,12 @@ def _function(model: Model, batch: int | None) -> tuple:
 
 
 def _bound(function, variables: dict):
-    tensors = model_file.flat(variables, "G_ema")
+    tensors = model_files.flat(variables, "G_ema")
     return lambda *inputs: function(tensors, *inputs)
 
 
 def _beside(out: Path) -> Path:
-    return out.with_name(f"{out.name}{model_file.SUFFIX}")
+    return out.with_name(f"{out.name}{model_files.SUFFIX}")
 
 
 def _shape(leaf) -> list:

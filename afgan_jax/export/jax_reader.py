@@ -19,7 +19,7 @@ def load(file):
     """(function of the file's inputs by position, the JSON beside the file).
 
     Inputs: z [N z_dim], then label [N c_dim] if the model has labels, psi [], and
-    transform [N 3 3] if it can be moved: the inverse of what moves the image, in widths.
+    transform [N 3 3] if it can be moved: the inverse of the image's motion, in widths.
     The output is images [N H W C] in about [-1, 1]. Weights that lie beside the file
     are read and passed.
     """

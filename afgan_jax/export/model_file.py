@@ -1,5 +1,6 @@
 """A model file of any source; see interop.model_file for its layout."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,20 @@ import jax
 import numpy as np
 
 from afgan_jax import errors
+from afgan_jax.export import staging
 from afgan_jax.interop import model_file
-from afgan_jax.runs import atomic
 from afgan_jax.sources import find as sources
 from afgan_jax.sources import source
 
 
 def write(
-    found: source.Source, out: Path, *, parts: tuple[str, ...], licence: str | None
+    text: str | os.PathLike,
+    out: Path,
+    *,
+    discriminator: bool = False,
+    licence: str | None = None,
 ) -> str:
-    """Writes these parts, "G_ema" or with it "D"; returns what was checked.
+    """Writes the averaged generator, on request with D; returns what was checked.
 
     licence: a note on what may be done with the model; None: that of the source.
     Raises ValueError for parts that the source does not have.
@@ -24,6 +29,8 @@ def write(
     if out.suffix != model_file.SUFFIX:
         why = f"must end in {model_file.SUFFIX}, by which model files are known"
         raise errors.SettingError("out", str(out), why)
+    parts = ("G_ema", "D") if discriminator else ("G_ema",)
+    found = sources.find(text, parts)
     weights = found.load(*parts)
     tree = jax.tree.map(np.asarray, weights.tree)
     facts = describe(found, weights.facts)
@@ -31,8 +38,9 @@ def write(
         facts["licence"] = licence
     sections = {source.PARTS[part][0] for part in parts}
     settings = {name: found.settings[name] for name in sections}
-    atomic.write(out, model_file.encode(settings, tree, facts))
-    return _check(out, tree)
+    with staging.staged(out) as place:
+        place.write_bytes(model_file.encode(settings, tree, facts))
+        return _check(place, tree)
 
 
 def describe(found: source.Source, known: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ There, activations are [N C H W], convolution weights [out in kh kw] and dense o
 in]; here [N H W C], [kh kw in out] and [in out].
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Array = Any  # NumPy's, or one with the same methods
@@ -108,4 +108,30 @@ def to_ours(name: str, a: Array) -> Array:
         return a.transpose(2, 3, 1, 0)
     if name.endswith("const") and a.ndim == 3:
         return a.transpose(1, 2, 0)
+    return a.T if name.endswith("weight") and a.ndim == 2 else a
+
+
+def tensors(variables: Mapping[str, Any]) -> dict[str, Array]:
+    """The reverse of `variables`: arrays by dotted name, in the layout there."""
+    leaves = (leaf for tree in variables.values() for leaf in _leaves(tree))
+    return {name: to_theirs(name, array) for name, array in leaves}
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def to_theirs(name: str, a: Array) -> Array:
+    """A parameter in the layout there."""
+    if name.endswith("b4.fc.weight"):
+        a = a.reshape(4, 4, -1, a.shape[-1]).transpose(3, 2, 0, 1)
+        return a.reshape(a.shape[0], -1)
+    if a.ndim == 4:
+        return a.transpose(3, 2, 0, 1)
+    if name.endswith("const") and a.ndim == 3:
+        return a.transpose(2, 0, 1)
     return a.T if name.endswith("weight") and a.ndim == 2 else a

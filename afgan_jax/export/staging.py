@@ -1,0 +1,26 @@
+"""Files that appear together, once they have been checked."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from afgan_jax import errors
+
+
+@contextlib.contextmanager
+def staged(out: Path) -> Iterator[Path]:
+    """A path of the same name in a hidden folder beside `out`.
+
+    What the block writes beside that path takes its place when the block ends, `out`
+    itself last; nothing of it after an error.
+    """
+    with errors.accessing(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent)
+    with folder as name:
+        yield Path(name) / out.name
+        files = sorted(Path(name).iterdir(), key=lambda file: file.name == out.name)
+        for file in files:
+            os.replace(file, out.parent / file.name)

@@ -1,0 +1,100 @@
+"""The state dict of the published PyTorch program, as safetensors.
+
+Tensors have its names, layouts and constants, so that they load with strict=True. The
+only key of the metadata, METADATA, is JSON: {"class", "arguments"} make the module.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors.numpy
+
+from afgan_jax import errors
+from afgan_jax.export import staging
+from afgan_jax.interop import names
+from afgan_jax.networks.conv_layer import BILINEAR
+from afgan_jax.runs import config
+from afgan_jax.sources import find as sources
+from afgan_jax.sources import source
+
+METADATA = "published"
+CLASSES = {
+    "alias_free": "training.networks_stylegan3.Generator",
+    "stylegan2": "training.networks_stylegan2.Generator",
+}
+SUFFIX = ".safetensors"
+FREE = ("dtype", "remat")  # how, not what, is computed
+
+
+def write(text: str | os.PathLike, out: Path) -> str:
+    """Writes the averaged generator; returns what was checked.
+
+    Raises ValueError for a network that the published program does not have.
+    """
+    if out.suffix != SUFFIX:
+        raise errors.SettingError("out", str(out), f"must end in {SUFFIX}")
+    found = sources.find(text)
+    settings = found.settings["generator"]
+    described = {
+        "class": CLASSES[settings["synthesis"]["kind"]],
+        "arguments": arguments(settings),
+    }
+    variables = jax.tree.map(np.asarray, found.load("G_ema").tree["G_ema"])
+    network = found.network("G_ema")
+    tensors = names.tensors(variables) | constants(network.synthesis)
+    tensors = {name: np.array(a, order="C") for name, a in tensors.items()}
+    text = json.dumps(described, sort_keys=True)
+    with staging.staged(out) as place:
+        place.write_bytes(safetensors.numpy.save(tensors, {METADATA: text}))
+        again = names.variables(safetensors.numpy.load_file(place))
+        pairs = zip(jax.tree.leaves(variables), jax.tree.leaves(again), strict=True)
+        same = all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in pairs)
+        if not same or jax.tree.structure(variables) != jax.tree.structure(again):
+            raise ValueError(f"{out.name} does not read back: see to the disk")
+    return f"read back: {len(tensors)} tensors, largest difference 0"
+
+
+def arguments(settings: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of the published generator.
+
+    Raises SettingError for a setting that it does not have.
+    """
+    mapping, synthesis = settings["mapping"], settings["synthesis"]
+    resolution = synthesis["resolution"]
+    if resolution & (resolution - 1):
+        why = "is no power of two, as the published program's must be"
+        raise errors.SettingError("generator.synthesis.resolution", resolution, why)
+    found = names.arguments(mapping, names.MAPPING)
+    found |= names.arguments(synthesis, names.SYNTHESIS)
+    there = {"generator": names.generator_settings(found, synthesis["kind"])}
+    there = source.complete(there, ("G_ema",), "the published program")
+    for line in config.difference(there, {"generator": settings}):
+        name, _, change = line.partition(": ")
+        if name.rpartition(".")[2] not in FREE:
+            theirs = change.partition(" -> ")[0]
+            why = f"is not in the published program, which has {theirs}"
+            raise errors.SettingError(
+                name, config.flat({"generator": settings})[name], why
+            )
+    return found
+
+
+def constants(synthesis) -> dict[str, np.ndarray]:
+    """What the published program stores besides variables, computed from settings."""
+    if not synthesis.can_move:
+        kernel = np.float32(np.outer(BILINEAR, BILINEAR))
+        blocks = [row["name"] for row in synthesis.rows()]
+        places = {name.split("/")[0] for name in blocks}
+        places |= {n.replace("/", ".") for n in blocks if not n.endswith("torgb")}
+        return {f"synthesis.{name}.resample_filter": kernel for name in places}
+    found = {"synthesis.input.transform": np.eye(3, dtype=np.float32)}
+    for spec in synthesis.layers:
+        filters = {"up_filter": spec.up_filter, "down_filter": spec.down_filter}
+        for name, taps in filters.items():
+            if taps is not None:
+                found[f"synthesis.{spec.name}.{name}"] = np.float32(taps)
+    return found
