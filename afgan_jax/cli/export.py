@@ -12,9 +12,12 @@ jax      a function of z, label, psi and transform for CPU, CUDA and TPU that ja
          runs, for any batch or --batch=N; what it takes is in FILE.json beside it.
          Opens with the same jax or a newer one, for about 6 months.
 pytorch  the published program's names and layouts as safetensors, for load_state_dict.
+hub      a folder as Hugging Face expects a model: a model file with its card, settings
+         and samples; --push=OWNER/NAME uploads it. Comes back as hf://OWNER/NAME.
 """
 
 import sys
+from pathlib import Path
 
 from afgan_jax.cli import flags
 
@@ -22,18 +25,20 @@ FLAGS = {  # --to: flags that are for it alone
     "model": {"discriminator", "licence"},
     "jax": {"batch", "weights", "derivative", "filters"},
     "pytorch": set(),
+    "hub": {"licence", "push"},
 }
 Source = flags.positional("SOURCE")
 To = flags.choice("to", "what is written", *FLAGS)
 Discriminator = flags.switch("model: with D")
-Licence = flags.text("licence", "model: what may be done with it; default: as known")
+Licence = flags.text("licence", "model, hub: what may be done; default: as known")
 Batch = flags.count("batch", "jax: a fixed number of images; default: any")
 Weights = flags.choice("weights", "jax: where they lie", "inside", "beside")
 Derivative = flags.switch("jax: with the derivative of the function")
 Filters = flags.choice(
     "filters", "jax: a form for all platforms", "banded", "depthwise", "polyphase"
 )
-Out = flags.file("out", "the file to write")
+Push = flags.text("push", "hub: the repository to upload to", "OWNER/NAME")
+Out = flags.flag("out", Path, flags.placeable, "PATH", "file or folder to write")
 
 
 def main(
@@ -48,9 +53,11 @@ def main(
     weights: Weights = None,
     derivative: Derivative = False,
     filters: Filters = None,
+    push: Push = None,
 ) -> None:
     given = {"discriminator": discriminator, "licence": licence, "batch": batch}
     given |= {"weights": weights, "derivative": derivative, "filters": filters}
+    given |= {"push": push}
     stated = {name: value for name, value in given.items() if value}
     for name in stated:
         if name not in FLAGS[to]:
@@ -60,5 +67,6 @@ def main(
     from afgan_jax import export
 
     checked = export.write(source, out, to, **stated)
-    size = out.stat().st_size / 1e6
+    files = [out] if out.is_file() else out.iterdir()
+    size = sum(file.stat().st_size for file in files) / 1e6
     print(f"wrote {out}, {size:z.2f} MB; {checked}", file=sys.stderr)

@@ -131,13 +131,18 @@ def file(name: str, help: str) -> Any:
     """The type of a file to write."""
 
     def read(text):
-        path = expanded(text)
-        if path.is_dir():
+        if expanded(text).is_dir():
             raise ValueError("is a folder; name a file")
-        writable(str(path.parent))
-        return path
+        return placeable(text)
 
     return flag(name, Path | None, read, "FILE", help)
+
+
+def placeable(text: str) -> Path:
+    """The path of something to be made in a folder where that can be."""
+    path = expanded(text)
+    writable(str(path.parent))
+    return path
 
 
 def names(name: str, help: str) -> Any:

@@ -16,11 +16,20 @@ def staged(out: Path) -> Iterator[Path]:
     What the block writes beside that path takes its place when the block ends, `out`
     itself last; nothing of it after an error.
     """
+    is_new = not out.parent.exists()
     with errors.accessing(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent)
-    with folder as name:
+    with contextlib.ExitStack() as stack:
+        if is_new:
+            stack.callback(_remove_if_empty, out.parent)
+        name = stack.enter_context(folder)
         yield Path(name) / out.name
         files = sorted(Path(name).iterdir(), key=lambda file: file.name == out.name)
         for file in files:
             os.replace(file, out.parent / file.name)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from afgan_jax import places
-from afgan_jax.runs import class_names, run_directory, set_records
+from afgan_jax.runs import class_names, measurements, run_directory, set_records
 from afgan_jax.sources import source
 
 
@@ -31,7 +31,10 @@ def find(text: str, parts: Sequence[str]) -> source.Source:
     def read(abstract: dict[str, Any]) -> source.Weights:
         with run_directory.Run.open(path) as opened:
             found, tree = opened.restore(abstract, step, partial=True)
-        return source.Weights(tree, f"{path}@{found}", _facts(path, config, found))
+            facts = _facts(path, config, found)
+            if measured := measurements.of_step(opened.path, found):
+                facts["metrics"] = measured
+        return source.Weights(tree, f"{path}@{found}", facts)
 
     settings = source.complete(config, parts, where)
     return source.Source(path, settings, tuple(parts), read, names, empty)

@@ -34,7 +34,10 @@ def test_the_recorded_state_dict_comes_back(name, tmp_path):
 
 
 REFUSED = {
-    "p4": ({"resolution": 32, "symmetry": "p4"}, "generator.synthesis.symmetry=p4 is not in the"),
+    "p4": (
+        {"resolution": 32, "symmetry": "p4"},
+        "generator.synthesis.symmetry=p4 is not in the",
+    ),
     "G": ({"resolution": 32, "lowpass": "bilinear"}, "generator.synthesis.lowpass="),
     "48": ({"resolution": 48}, "generator.synthesis.resolution=48 is no power of two"),
 }
