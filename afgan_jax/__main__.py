@@ -30,6 +30,7 @@ VERBS = {
         "convert images to an archive; check or copy one",
     ),
     "export": ("afgan_jax.cli.export", "write a model as a file that others open"),
+    "import": ("afgan_jax.cli.import_", "turn a published snapshot into a model file"),
     "inspect": ("afgan_jax.cli.inspect", "show what a model holds; compare two"),
     "bench": ("afgan_jax.cli.bench", "time a configuration on this machine"),
 }

@@ -12,6 +12,7 @@ facts         anything else in JSON: layers, step, kimg, class names, origin, li
 import contextlib
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -114,6 +115,17 @@ def read(
             f"{path} is damaged: tensors of {part} are not those that were written"
         )
     return filled(shapes, part, arrays)
+
+
+def count_parameters(path: str | os.PathLike) -> dict[str, int]:
+    """How many numbers are trained in each part."""
+    counts: dict[str, int] = {}
+    with _opened(path) as file:
+        for name in file.keys():
+            part, collection, *_ = name.split(".")
+            size = math.prod(file.get_slice(name).get_shape())
+            counts[part] = counts.get(part, 0) + size * (collection == "params")
+    return counts
 
 
 def digest(tensors: Mapping[str, np.ndarray]) -> str:

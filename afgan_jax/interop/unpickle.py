@@ -36,6 +36,10 @@ MALFORMED = (
     ValueError,
     zipfile.BadZipFile,
 )
+TENSORFLOW = (
+    "it is one of the TensorFlow program: the PyTorch program converts it, by its"
+    " script legacy.py"
+)
 MEMO = ("PUT", "BINPUT", "LONG_BINPUT")
 Names = Mapping[str, Any]  # "module.name" -> a function, a dict type, or plain data
 
@@ -101,6 +105,8 @@ class _Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         meaning = self._names.get(f"{module}.{name}")
+        if meaning is None and module.startswith("dnnlib.tflib"):
+            raise pickle.UnpicklingError(TENSORFLOW)
         if meaning is None:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
         is_dict = isinstance(meaning, type) and issubclass(meaning, dict)

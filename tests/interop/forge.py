@@ -75,13 +75,32 @@ def tensor(array, key: str, *, size=None, stride=None) -> Call:
     return Call(Global("torch._utils", "_rebuild_tensor_v2"), args)
 
 
+def network(arrays: dict, kwargs: dict) -> Call:
+    """A whole network of arrays by dotted name; kwargs: what it was made with."""
+    tree: dict = {}
+    for name, array in arrays.items():
+        *path, leaf = name.split(".")
+        inner = tree
+        for part in path:
+            inner = inner.setdefault(part, {})
+        inner[leaf] = array
+
+    def made(tree: dict) -> Call:
+        inner = {name: made(t) for name, t in tree.items() if isinstance(t, dict)}
+        return module({n: a for n, a in tree.items() if n not in inner}, **inner)
+
+    whole = made(tree)
+    whole.args[0]["state"]["_init_kwargs"] = kwargs
+    return whole
+
+
 def module(arrays, **children) -> Call:
     """A network as a snapshot has it; its arrays are parameters."""
     ordered = Call(Global("collections", "OrderedDict"), ())
     parameters = {
         name: Call(
             Global("torch._utils", "_rebuild_parameter"),
-            (_own_storage(np.ascontiguousarray(array)), True, ordered),
+            (_own_storage(np.array(array, order="C")), True, ordered),
         )
         for name, array in arrays.items()
     }
