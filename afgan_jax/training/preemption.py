@@ -6,6 +6,7 @@ all processes get the same answer for the same step, and no device waits for a h
 the same way process 0's clock says to all when a checkpoint is due by time.
 """
 
+import ctypes
 import math
 import signal
 import threading
@@ -20,6 +21,9 @@ from afgan_jax.training import state as states
 from afgan_jax.training import step as steps
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# Seconds in which a repeated SIGTERM is the first one again: SLURM and systemd send it
+# to all processes of a job, and a supervisor among them passes it on.
+TOGETHER = 2.0
 
 
 class Stop:
@@ -38,6 +42,7 @@ class Stop:
         self._asked = threading.Event()
         self._is_last = False  # whether the next signal ends the program
         self._handlers: dict = {}  # the previous handlers, by signal
+        self._rearm: threading.Timer | None = None
         self._rows = program.batch_sharding["image"]
         self._count = jax.jit(_count, out_shardings=program.replicated)
         self._is_single = jax.process_count() == 1
@@ -114,14 +119,28 @@ class Stop:
             signal.raise_signal(number)
             return
         self._is_last = True
-        # A second SIGTERM then takes effect without waiting for the main thread. SIGINT
-        # keeps this handler, which others may look up to see who handled the first.
-        signal.signal(signal.SIGTERM, self._handlers.pop(signal.SIGTERM))
+        # SIGINT keeps this handler, which others may look up to see who handled the
+        # first.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self._rearm = threading.Timer(TOGETHER, _set_default, [signal.SIGTERM])
+        self._rearm.daemon = True
+        self._rearm.start()
 
     def _restore(self) -> None:
+        if self._rearm is not None:
+            self._rearm.cancel()
+            self._rearm.join()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
+
+
+def _set_default(number: int) -> None:
+    """Lets a signal end this process, without waiting for the main thread.
+
+    From any thread, unlike signal.signal.
+    """
+    ctypes.CDLL(None).signal(number, None)
 
 
 def _count(votes: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -91,6 +91,35 @@ def test_a_second_signal_ends_it_at_once(tmp_path, first):
     assert steps_of(tmp_path) == [1]  # of the first tick
 
 
+def test_a_signal_that_is_passed_on_beside_itself_still_saves(tmp_path):
+    """SLURM and systemd send it to a supervisor and to its children."""
+    assert int(train(tmp_path, 20, signalled(3, *3 * [signal.SIGTERM])).step) == 4
+    assert steps_of(tmp_path)[-1] == 4
+
+
+REPEATED = """
+import os, signal, sys, threading, time
+from afgan_jax.training import preemption
+from training import counting, test_preemption
+preemption.TOGETHER = 0.1
+def batches(start):
+    for step, batch in enumerate(counting.batches(start), start):
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield batch
+test_preemption.train(sys.argv[1], 20, batches)
+"""
+
+
+def test_a_second_sigterm_that_comes_later_ends_it_at_once(tmp_path):
+    child = python(REPEATED, tmp_path)
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGTERM, out
+    assert steps_of(tmp_path) == [1]
+
+
 @pytest.mark.parametrize("other", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_hangup_beside_another_signal_still_saves(tmp_path, other, order):
