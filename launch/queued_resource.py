@@ -68,7 +68,7 @@ class QueuedResource:
         account may not delete, the workers at least shut down.
         """
         delete = shell.quoted(self._delete("--async"))
-        end = f"systemctl stop afgan; {delete}; shutdown -h now"
+        end = f"PATH=$PATH:/snap/bin; systemctl stop afgan; {delete}; shutdown -h now"
         path = self.folder / "startup.sh"
         text = (
             "#!/bin/sh\n"
