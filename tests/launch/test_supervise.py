@@ -42,12 +42,13 @@ def command(folder, *acts) -> list[str]:
     return [sys.executable, "-S", "-c", CHILD, str(folder), *acts]
 
 
-def supervise(tmp_path, *acts, options=()) -> subprocess.Popen:
+def supervise(tmp_path, *acts, options=(), prefix=()) -> subprocess.Popen:
     script = [sys.executable, "-S", str(ROOT / "launch" / "supervise.py")]
     options = ["--pause=0", f"--state={tmp_path / 'state.json'}", *options]
     child = command(tmp_path / "attempts", *acts)
     return subprocess.Popen(
-        [*script, *options, "--", *child],
+        [*prefix, *script, *options, "--", *child],
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -109,6 +110,17 @@ def test_what_a_supervisor_is_told_reaches_the_training(tmp_path, number, code):
     child.send_signal(number)
     assert child.wait(30) == code
     assert state(tmp_path)["codes"] == [[code]]
+    child.communicate()
+
+
+def test_nohup_keeps_a_training_from_the_end_of_its_terminal(tmp_path):
+    child = supervise(tmp_path, "wait:42", prefix=["nohup"])
+    until(child.stdout, "waiting")
+    child.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.wait(0.5)
+    child.terminate()
+    assert child.wait(30) == 42
     child.communicate()
 
 
