@@ -72,7 +72,8 @@ class Babysitter:
                 self._since = None
                 if state != queued_resource.ABSENT:
                     self._tpu.delete(self._wait)
-                self._put_into_queue(state)
+                if not self._is_over():
+                    self._put_into_queue(state)
             self._wait()
         return False
 

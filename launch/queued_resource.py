@@ -149,7 +149,7 @@ class QueuedResource:
         except shell.Failed as error:
             out = error.out
             self.shell.say(f"ssh: {str(error).splitlines()[-1]}")
-        lines = re.findall(r"^\S*-w-(\d+)\t(\d+)\t(.*)$", out, re.M)
+        lines = re.findall(r"^\S*-w-(\d+)[^\t]*\t(\d+)\t(.*)$", out, re.M)
         return {int(i): Answer(int(code), line) for i, code, line in sorted(lines)}
 
     def ssh(self, worker, command: str) -> list:
