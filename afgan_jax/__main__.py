@@ -27,7 +27,7 @@ VERBS = {
     "ladder": ("afgan_jax.cli.ladder", "train and measure all rows of the paper"),
     "dataset": (
         "afgan_jax.cli.dataset",
-        "convert images to an archive; check one",
+        "convert images to an archive; check or copy one",
     ),
     "bench": ("afgan_jax.cli.bench", "time a configuration on this machine"),
 }

@@ -8,8 +8,8 @@ import queued_resource
 import shell
 
 FRUITLESS = 3  # starts in a row without a newer checkpoint
-SETTLE = 180.0  # seconds from an unexpected stop to a new start: the TPU may be going
-CREATIONS, BEGINNINGS = 20, 3  # tries
+SETTLE = 6  # looks from an unexpected stop to a new start: the TPU may be going
+REQUESTS, CONNECTIONS, BEGINNINGS = 20, 20, 3  # tries in a row
 LEAST = 300  # seconds that are worth another TPU
 GONE = (queued_resource.ABSENT, *queued_resource.ENDED)
 OVER = "the hours are used up, and the run can go on"
@@ -27,8 +27,8 @@ class Babysitter:
     ):
         self._tpu, self._job, self._create = tpu, task, create
         self._left, self._poll, self._allow_dirty = seconds, poll, allow_dirty
-        self.settle = SETTLE
-        self._first, self._had_one = True, False  # nothing created yet, nor active
+        self._requests = 0  # made, since there was an active TPU
+        self._made = self._had_one = False  # whether a TPU was, by this; was active
         self._since = None  # when the present TPU was first seen to be active
         self._fruitless, self._checkpoint = 0, None
         self._said = None
@@ -62,11 +62,11 @@ class Babysitter:
             state = self._tpu.state()
             why = f" ({self._tpu.why})" if state == queued_resource.UNKNOWN else ""
             self._say(f"{self._tpu.name} is {state}{why}")
-            if why and self._since is None and self._first:
+            if why and not self._made and not self._had_one:
                 raise shell.Failed(self._tpu.why)  # as without a login
             if state == "ACTIVE":
                 self._since = self._since or time.monotonic()
-                self._had_one = True
+                self._had_one, self._requests = True, 0
                 return True
             if state in GONE:
                 if self._since is not None:
@@ -74,41 +74,36 @@ class Babysitter:
                 self._since = None
                 if state != queued_resource.ABSENT:
                     self._tpu.delete(self._wait)
-                self._put_into_queue()
+                self._put_into_queue(state)
             self._wait()
         return False
 
-    def _put_into_queue(self) -> None:
-        """Raises shell.Failed if the first cannot be created, or none for long."""
-        for i in range(CREATIONS, 0, -1):
-            try:
-                self._create(int(self._left))
-            except shell.Failed as error:
-                # It may take a while for it to be listed, or for quota to come back.
-                if "ALREADY_EXISTS" not in str(error) and (self._first or i == 1):
-                    raise
-                self._say(f"not created: {str(error).splitlines()[-1]}")
-                self._wait()
-            else:
-                self._first = False
-                return
+    def _put_into_queue(self, state: str) -> None:
+        """Raises shell.Failed if the first cannot be, or none of many is active."""
+        self._requests += 1
+        try:
+            if self._requests > REQUESTS:
+                raise shell.Failed(f"{REQUESTS} requests in a row, the last is {state}")
+            self._create(int(self._left))
+        except shell.Failed as error:
+            # It may take a while for it to be listed, or for quota to come back.
+            if "ALREADY_EXISTS" not in str(error) and (
+                not self._made or self._requests > REQUESTS
+            ):
+                raise
+            self._say(f"not created: {str(error).splitlines()[-1]}")
+        else:
+            self._made = True
 
     def _train(self) -> tuple:
         """(exit code, why); (None, ...) when the TPU is gone. Raises shell.Failed."""
-        reports = self._job.look()
-        if len(reports) < self._job.hosts or not all(
-            one["active"] for one in reports.values()
-        ):
-            state = self._begin()
-            if state in GONE:
-                return None, state
-        stopped = None
+        state = self._begin()
+        stopped = 0  # looks since it stopped
         while True:
             if self._is_over():
-                self._stop()
+                self._try(self._job.stop)
                 return codes.STOPPED, OVER
-            state = self._tpu.state()
-            if state not in ("ACTIVE", queued_resource.UNKNOWN):
+            if state in GONE:
                 return None, state
             reports = self._job.look()
             if self._tpu.shell.dry_run:
@@ -119,39 +114,52 @@ class Babysitter:
                 return code, "; ".join(last_words(reports)) or "done"
             if code is not None and any(one["told"] for one in reports.values()):
                 return codes.STOPPED, "stopped by tpu.py stop"
-            stopped = None if code is None else stopped or time.monotonic()
-            if stopped is not None and time.monotonic() - stopped > self.settle:
+            stopped = 0 if code is None else stopped + 1
+            if stopped > SETTLE:
                 if self._gives_up(reports):
                     return codes.FAILED, f"{FRUITLESS} starts, no newer checkpoint"
-                self._job.restart()
-                stopped = None
+                self._try(self._job.restart)
+                stopped = 0
             self._wait()
+            state = self._tpu.state()
 
     def _begin(self) -> str:
-        """Installs and starts; returns the TPU's state. Raises shell.Failed, Refused.
+        """Installs and starts, unless it runs already; returns the TPU's state.
 
-        Workers may be slow to answer at first.
+        Workers may be slow to answer. A TPU that was there before may train, though
+        nobody here can see it. Raises shell.Failed, job.Refused.
         """
-        for i in range(BEGINNINGS, 0, -1):
+        tries = unanswered = 0
+        while True:
+            reports = self._job.look()
+            if len(reports) == self._job.hosts:
+                if all(one["active"] for one in reports.values()):
+                    return "ACTIVE"
             try:
+                if len(reports) < self._job.hosts and not self._tpu.shell.dry_run:
+                    self._job.refuse_silence(len(reports))
                 self._job.install(self._allow_dirty)
                 self._job.start()
+                return "ACTIVE"
             except shell.Failed as error:
                 state = self._tpu.state()
-                if state in GONE:
+                unanswered += isinstance(error, job.NoAnswer)
+                tries += not isinstance(error, job.NoAnswer)
+                if state in GONE or self._is_over():
                     return state
-                if i == 1:
+                if tries == BEGINNINGS or (self._made and unanswered == CONNECTIONS):
                     raise
                 self._say(str(error))
                 self._wait()
-            else:
-                return "ACTIVE"
 
-    def _stop(self) -> None:
+    def _try(self, action) -> bool:
+        """Whether an action on the workers succeeded; tells why not."""
         try:
-            self._job.stop()
+            action()
         except shell.Failed as error:
-            self._say(f"not stopped before it is deleted: {error}")
+            self._say(str(error))
+            return False
+        return True
 
     def _gives_up(self, reports: dict) -> bool:
         """Whether starting again has brought nothing for too long."""

@@ -4,6 +4,7 @@ On each worker the code lies in ~/afgan, and the training runs under supervise.p
 systemd unit `afgan`: it outlives ssh, and a shutdown sends it SIGTERM.
 """
 
+import hashlib
 import json
 import shlex
 from pathlib import Path
@@ -26,6 +27,10 @@ class Refused(ValueError):
     """The job cannot run as asked."""
 
 
+class NoAnswer(shell.Failed):
+    """Not all workers could be asked, so that nobody knows what they do."""
+
+
 class Job:
     """A command on every worker of a queued resource.
 
@@ -36,6 +41,8 @@ class Job:
 
     def __init__(self, tpu, hosts: int, command, environment: dict, python, seconds):
         self.tpu, self.hosts, self._seconds = tpu, hosts, seconds
+        run = [word for word in command if word.startswith("--workdir=")] or command
+        self._key = hashlib.sha256(shell.quoted(run).encode()).hexdigest()[:8]
         given = {word.partition("=")[0].replace("_", "-") for word in command}
         flags = [f"{k}={v}" for k, v in COMMAND_FLAGS.items() if k not in given]
         self._command = [*command, *flags]
@@ -45,13 +52,15 @@ class Job:
     def install(self, allow_dirty: bool) -> None:
         """Puts this checkout's commit and the same versions of packages on all workers.
 
-        The versions of the first installation are kept, for workers that come later.
+        The versions of a run's first installation are kept, for workers that come
+        later.
         Raises Refused if the tree has changes or the workers differ; shell.Failed.
         """
         run, folder = self.tpu.shell, self.tpu.folder
-        code, pins = folder / "code.tar.gz", folder / "constraints.txt"
+        code, pins = folder / "code.tar.gz", folder / self._key / "constraints.txt"
         archive(run, code, allow_dirty)
         if not run.dry_run:
+            pins.parent.mkdir(exist_ok=True)
             pins.touch()
         limit = self.tpu.write_startup(self._seconds)
         self._all("stop the former job", stop())
@@ -115,15 +124,17 @@ class Job:
         answers = self.tpu.ask(command, look=True)
         return {i: report(answer.line) for i, answer in answers.items()}
 
+    def refuse_silence(self, answers: int) -> None:
+        """Raises NoAnswer."""
+        raise NoAnswer(f"{answers} of {self.hosts} workers answered")
+
     def _all(self, what: str, command: str, timeout: float = STOP) -> dict:
         """Runs a shell command on all workers. Raises shell.Failed if one fails."""
         answers = self.tpu.ask(command, timeout)
         if self.tpu.shell.dry_run:
             return answers
         if len(answers) < self.hosts:
-            raise shell.Failed(
-                f"{what}: {len(answers)} of {self.hosts} workers answered"
-            )
+            self.refuse_silence(len(answers))
         for i, answer in answers.items():
             if answer.code:
                 why = f"exit code {answer.code}: {answer.line}"

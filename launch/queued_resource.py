@@ -105,9 +105,11 @@ class QueuedResource:
         return told.get("state", {}).get("state", UNKNOWN)
 
     def kind(self) -> str:
-        """Its type, as in v5litepod-16. Raises shell.Failed."""
-        node = self.describe()["tpu"]["nodeSpec"][0]["node"]
-        return node["acceleratorType"]
+        """Its type, as in v5litepod-16. Raises shell.Failed; ValueError if unknown."""
+        specs = self.describe().get("tpu", {}).get("nodeSpec")
+        if not specs:
+            raise ValueError(f"add --type: {self.name} does not tell its own")
+        return specs[0]["node"]["acceleratorType"]
 
     def delete(self, wait) -> None:
         """Deletes it with its TPU, and sees that it is gone. Raises shell.Failed."""

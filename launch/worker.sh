@@ -19,7 +19,7 @@ else
     command -v uv > /dev/null \
       || python3 -m pip install --quiet --user uv \
       || python3 -m pip install --quiet --user --break-system-packages uv
-    uv venv --quiet --clear --python=3.12 .venv
+    uv venv --quiet --clear --python='>=3.11,<3.14' .venv
     uv pip install --quiet --python=.venv/bin/python \
       --constraints=../constraints.txt --editable ".[${EXTRAS:-tpu,gcs}]"
     printf '%s\n' "$wanted" > .venv/installed

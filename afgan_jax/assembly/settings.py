@@ -24,7 +24,7 @@ SCHEMA = {
     "losses": (step.make_setup, "G", "D", "augment"),
     "augment": control.make_control,
     "updates": (step.make_program, "setup", "devices"),
-    "samples": (samples.Snapshots, "folder", "G", "archive"),
+    "samples": (samples.Snapshots, "folder", "G", "archive", "over"),
     "metrics": evaluation.parse,
     "checkpoints": (retention.make_retention, "batch_size"),
     "train": (loop.train, *PARTS_OF_LOOP),

@@ -86,11 +86,15 @@ def train(
         _compare_sets(run, archive)
         _save_beginning(run, beginning)
         del beginning
+        over = sharding.BatchSharding.over
+        snapshots = samples.Snapshots(
+            run.path, setup.G, archive, over, **settings["samples"]
+        )
         state = loop.train(
             run,
             program,
             _make_batches(archive, batch_size, settings["train"]["seed"]),
-            samples.Snapshots(run.path, setup.G, archive, **settings["samples"]),
+            snapshots,
             evaluate,
             batch_size=batch_size,
             profile=profile,

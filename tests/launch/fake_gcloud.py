@@ -113,7 +113,10 @@ class Cloud:
     def listing(self, names, flags) -> int:
         listed = [p.stem for p in sorted(self.folder.glob("resources/*.json"))]
         told = [self._told(name, self._read(name)) for name in listed]
-        print(json.dumps([] if "tpu-vm" in sys.argv else told))
+        if "tpu-vm" in sys.argv:
+            nodes = self.folder / "nodes.json"
+            told = json.loads(nodes.read_text()) if nodes.exists() else []
+        print(json.dumps(told))
         return 0
 
     def delete(self, names, flags) -> int:
@@ -126,8 +129,8 @@ class Cloud:
 
     def ssh(self, names, flags) -> int:
         workers = self._workers(names[0], flags)
-        if not workers:
-            return 255
+        if not workers or (self.folder / "deaf").exists():
+            return refuse("no connection") and 255
         children = []
         for worker in workers:
             print(f"SSH: Attempting to connect to {worker.name}...", file=sys.stderr)
@@ -143,10 +146,10 @@ class Cloud:
                 shutil.copy(file, worker)
         return 0 if workers else 255
 
-    def preempt(self, name: str) -> None:
+    def preempt(self, name: str, state: str = "SUSPENDED") -> None:
         """What Google does to a spot TPU, of which nothing is left but the request."""
         kept = self._read(name)
-        self._write(name, kept | {"state": "SUSPENDED"})
+        self._write(name, kept | {"state": state})
         self.end(name, signal.SIGTERM)
         self.end(name, signal.SIGKILL)
 
@@ -214,7 +217,9 @@ class Cloud:
         return json.loads(self._path(name).read_text())
 
     def _write(self, name: str, kept: dict) -> None:
-        self._path(name).write_text(json.dumps(kept))
+        path = self._path(name)
+        path.with_suffix(".new").write_text(json.dumps(kept))
+        path.with_suffix(".new").rename(path)
 
 
 def make(folder: pathlib.Path) -> Cloud:

@@ -18,6 +18,13 @@ TRAIN = ["python", "-m", "afgan_jax", "train", "--config=ffhqu256:r"]
 TRAIN += ["--workdir=gs://bucket/runs/mine"]
 SBATCH = ["bash", "launch/slurm.sbatch", "--config=ffhqu256:r", "--workdir=runs/mine"]
 NODE = {"SLURM_GPUS_ON_NODE": "8", "SLURM_NTASKS_PER_NODE": "8", "SLURM_NTASKS": "16"}
+TPU = [sys.executable, "launch/tpu.py"]
+MINE = ["mine", "--zone=us-east5-a", "--dry-run"]
+POD = ["--type=v5e-16", "--spot", "--max-hours=24"]
+FLEX = ["--type=v6e-64", "--flex-start", "--max-hours=8", "--wait-hours=48"]
+FLEX += ["--project=lab", "--gcloud-flag=--network=ours"]
+AGAIN = ["--type=v6e-64", "--max-hours=8", "--env=A=1"]
+BARE = {"PATH": "/nowhere"}  # no gcloud, no git: nothing can be run
 DRY_RUNS = {  # name: command, variables
     "gke-tpu": ([*RUN, "--accelerator=v6e:4x4", "--spot", "--", *TRAIN], {}),
     "gke-gpus": ([*RUN, "--accelerator=h100:8", "--nodes=2", "--", *TRAIN], {}),
@@ -26,6 +33,14 @@ DRY_RUNS = {  # name: command, variables
     "gke-logs": ([*GKE, "logs", "mine", "--dry-run"], {}),
     "gke-delete": ([*GKE, "delete", "mine", "--dry-run"], {}),
     "gke-list": ([*GKE, "list", "--dry-run"], {}),
+    "tpu-babysit": ([*TPU, "babysit", *MINE, *POD, "--", *TRAIN], BARE),
+    "tpu-create": ([*TPU, "create", *MINE, *FLEX], BARE),
+    "tpu-run": ([*TPU, "run", *MINE, *AGAIN, "--", *TRAIN], BARE),
+    "tpu-status": ([*TPU, "status", *MINE], BARE),
+    "tpu-logs": ([*TPU, "logs", *MINE, "--worker=all", "--follow"], BARE),
+    "tpu-stop": ([*TPU, "stop", *MINE], BARE),
+    "tpu-delete": ([*TPU, "delete", *MINE], BARE),
+    "tpu-list": ([*TPU, "list", "--dry-run"], BARE),
     "slurm-nodes": (SBATCH, NODE | {"STAGE": "/shared/photos.zip"}),
     "slurm-container": (SBATCH, NODE | {"CONTAINER": "registry/afgan:cuda12"}),
     "slurm-one-gpu": (SBATCH, {"SLURM_GPUS_ON_NODE": "1", "https_proxy": "x:1"}),
