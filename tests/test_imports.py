@@ -42,7 +42,7 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "flax": ("networks", "analysis", "metrics", "training.state", "runs"),
-    "orbax": ("runs.checkpoints", "runs.step_folder"),
+    "orbax": ("runs.checkpoints", "runs.restoring", "runs.step_folder"),
     "absl": (),
     "tyro": ("cli.command", "cli.flags"),
     "ml_collections": (),
@@ -51,6 +51,9 @@ ONLY_IN = {
     "tensorflow_datasets": ("data.tfds",),
     "pickle": ("interop.unpickle",),
     "fcntl": ("locks",),
+    "google": ("runs.bucket",),
+    "gcsfs": (),
+    "fsspec": ("runs.orbax_path",),
     "torch": (),
 }
 

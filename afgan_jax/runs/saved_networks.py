@@ -5,10 +5,10 @@ from typing import Any
 
 import jax
 
-from afgan_jax import jax_settings, places
+from afgan_jax import jax_settings
 from afgan_jax.networks import discriminator, generator, mapping
 from afgan_jax.runs import config as config_lib
-from afgan_jax.runs import run_directory
+from afgan_jax.runs import location, run_directory
 
 # The sections of a config that networks are made from.
 SCHEMA = {
@@ -23,7 +23,7 @@ SCHEMA = {
 def split_step(source: str) -> tuple[str, int | None]:
     """(RUN, STEP) of "RUN@STEP"; (RUN, None) of a path alone."""
     path, at, step = source.rpartition("@")
-    if not (at and step.isdecimal()) or places.local(source).exists():
+    if not (at and step.isdecimal()) or location.of(source).exists():
         return source, None
     return path, int(step)
 
@@ -59,7 +59,7 @@ def settings_of(run: run_directory.Run, section: str) -> dict[str, Any]:
     Raises ValueError if the run is of another version of this program.
     """
     stated = {section: run.config.get(section, {})}
-    where = str(run.path / "config.json")
+    where = f"{run.location}/config.json"
     return config_lib.check_saved(stated, {section: SCHEMA[section]}, where)[section]
 
 

@@ -1,6 +1,8 @@
 """The folder of a checkpoint, <step>/, as Orbax leaves it on the disk."""
 
+import shutil
 import stat
+import time
 from pathlib import Path
 
 import jax
@@ -10,6 +12,8 @@ from afgan_jax import patience
 from afgan_jax.runs import atomic, checksums, orbax_path
 
 # Without one of these files nothing of the step can be read.
+ATTEMPTS = 1  # to restore a step: patience is that of each read
+UNFINISHED = ".orbax-checkpoint-tmp*"  # after the step
 NEEDED = ("checksums/metadata", "state/_METADATA", "state/manifest.ocdbt")
 
 
@@ -31,11 +35,27 @@ def complete(folder: Path) -> list[int]:
 
 def check_any_complete(folder: Path) -> None:
     """Raises ValueError if there are steps, of which none is complete."""
-    if numbers(folder) and not complete(folder):
+    check_any(folder, numbers(folder), complete(folder))
+
+
+def check_any(folder: object, all_steps: list[int], complete_steps: list[int]) -> None:
+    """Raises ValueError if there are steps, of which none is complete."""
+    if all_steps and not complete_steps:
         raise ValueError(
             f"none of the checkpoints in {folder} is complete: restore their files, or"
             " move them away to begin anew"
         )
+
+
+def read(folder: Path, step: int, name: str) -> bytes:
+    """A file of a step."""
+    return atomic.read(folder / str(step) / name)
+
+
+def check_written(folder: Path, step: int, records: checksums.Records) -> None:
+    """Checks a step that is being saved, as `check`."""
+    (written,) = folder.glob(f"{step}{UNFINISHED}")
+    check(written, records)
 
 
 def check(step: Path, records: checksums.Records) -> None:
@@ -46,10 +66,42 @@ def check(step: Path, records: checksums.Records) -> None:
     missing = [name for name in NEEDED if not _exists(step / name)]
     if missing:
         raise ValueError(f"{', '.join(missing)} missing")
-    if checksums.unseal(atomic.read(step / NEEDED[0])) != records:
+    found = checksums.unseal(atomic.read(step / NEEDED[0]))
+    compare(found, records, orbax_path.literal(step / "state"))
+
+
+def compare(found: checksums.Records, records: checksums.Records, state) -> None:
+    """Raises ValueError unless `found` and the arrays in `state` are as recorded."""
+    if found != records:
         raise ValueError("its list of checksums is another one")
-    if _forms(step / "state") != {name: _form(r) for name, r in records.items()}:
+    if _forms(state) != {name: _form(r) for name, r in records.items()}:
         raise ValueError("its arrays are others")
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what killed and failed saves left, which Orbax does not."""
+    for unfinished in folder.glob(f"*{UNFINISHED}"):
+        for _ in range(50):  # other writes of a failed save may still be ending
+            shutil.rmtree(unfinished, ignore_errors=True)
+            if not unfinished.exists():
+                break
+            time.sleep(0.1)
+
+
+def set_aside(folder: Path, step: int) -> None:
+    """Renames the folder of a step to set-aside-STEP."""
+    target = folder / f"set-aside-{step}"
+    shutil.rmtree(target, ignore_errors=True)
+    (folder / str(step)).rename(target)
+
+
+def free(folder: Path) -> int | None:
+    """The bytes that are free for checkpoints; None if that does not matter."""
+    return shutil.disk_usage(folder).free
+
+
+def check_readable(folder: Path, step: int) -> None:
+    """Raises errors.Stopped if the files of a step cannot be read now; none here."""
 
 
 def reason_of(error: Exception) -> str:
@@ -66,9 +118,9 @@ def _exists(file: Path) -> bool:
         return False
 
 
-def _forms(state: Path) -> dict[str, tuple]:
+def _forms(state) -> dict[str, tuple]:
     """{name: (shape, dtype)} of the arrays; each is opened."""
-    tree = ocp.PyTreeCheckpointHandler().metadata(orbax_path.literal(state)).tree
+    tree = ocp.PyTreeCheckpointHandler().metadata(state).tree
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {checksums.name_of(path): _form(vars(leaf)) for path, leaf in leaves}
 

@@ -55,7 +55,7 @@ class Source:
     `abstract`, its tree of jax.ShapeDtypeStruct, says.
     """
 
-    path: Path
+    path: str
     settings: config_lib.Config  # of SCHEMA
     shapes: dict  # of transfer.PARTS
     read: Callable[[dict], tuple[str, dict]]
@@ -82,11 +82,11 @@ def _run(text: str, path: str, step: int | None) -> Source:
     settings, shapes = _describe(settings, f"{path}/config.json")
 
     def read(abstract):
-        with run_directory.Run.open(run.path) as opened:
+        with run_directory.Run.open(path) as opened:
             found, weights = opened.restore(abstract, step, partial=True)
-        return f"{run.path}, step {found}", weights
+        return f"{run.location}, step {found}", weights
 
-    return Source(run.path, settings, shapes, read)
+    return Source(str(run.location), settings, shapes, read)
 
 
 def _snapshot(path: Path) -> Source:
@@ -110,7 +110,7 @@ def _snapshot(path: Path) -> Source:
         place = jax.tree.map(lambda x: x.sharding, abstract)
         return str(path), jax.device_put(tree, place)
 
-    return Source(path, settings, shapes, read)
+    return Source(str(path), settings, shapes, read)
 
 
 def _describe(settings: config_lib.Config, where: str) -> tuple:
@@ -155,7 +155,7 @@ def check(
     if partial or not (differing or misfits):
         return rows
     why = _difference(source, differing, misfits)
-    raise errors.SettingError("init_from", str(source.path), why)
+    raise errors.SettingError("init_from", source.path, why)
 
 
 def shapes_of(program) -> dict:
