@@ -10,18 +10,16 @@ import functools
 import logging
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from afgan_jax import errors, jax_settings, places
-from afgan_jax.interop import snapshot
+from afgan_jax import errors, jax_settings
 from afgan_jax.networks import generator
-from afgan_jax.runs import class_names, run_directory, saved_networks, set_records
 from afgan_jax.signal import affine, pixels
+from afgan_jax.sources import find as sources
 
 Label = int | np.integer | str | Sequence[float] | np.ndarray
 _log = logging.getLogger(__name__)
@@ -31,19 +29,22 @@ FLOAT32 = {"dtype": "float32", "remat": "none"}
 
 @jax_settings.fixed()
 def load(source: str | os.PathLike) -> "Model":
-    """The averaged generator of a run, of RUN@STEP, or of a published snapshot (.pkl).
+    """The averaged generator of a run, of RUN@STEP, a model file or a snapshot.
 
-    Nothing in a snapshot is run. Raises ValueError if there is no such source, or if
-    this program cannot read it.
+    A model file is a .safetensors that `export` wrote, a snapshot a .pkl of the
+    published program: nothing in them is run. Raises ValueError if there is no such
+    source, or if this program cannot read it.
     """
-    path, step = saved_networks.split_step(os.fspath(source))
-    if places.local(path).is_file():
-        return _from_snapshot(places.local(path))
-    with run_directory.Run.open(path) as run:
-        settings = saved_networks.settings_of(run, "generator")
-        names, empty = class_names.read(run.path), set_records.empty_classes(run.path)
-    G, variables, step = saved_networks.load_generator(path, step, **FLOAT32)
-    return Model(G, variables, settings, names, f"{path}@{step}", empty)
+    found = sources.find(source, ("G_ema",))
+    weights = found.load("G_ema")
+    return Model(
+        found.network("G_ema", **FLOAT32),
+        weights.tree["G_ema"],
+        found.settings["generator"],
+        found.class_names,
+        weights.name,
+        found.empty_classes,
+    )
 
 
 @jax_settings.fixed()
@@ -55,16 +56,6 @@ def untrained(settings: dict[str, Any], *, has_weights: bool = True) -> "Model":
     G = generator.make_generator(**generator.changed(settings, **FLOAT32))
     variables = jax.jit(G.initialize)(jax_settings.key(0)) if has_weights else {}
     return Model(G, variables, dict(settings), None, "untrained")
-
-
-def _from_snapshot(path: Path) -> "Model":
-    settings, arrays = snapshot.read(path, ("G_ema",))["G_ema"]
-    G = generator.make_generator(**generator.changed(settings, **FLOAT32))
-    shapes = jax.eval_shape(G.initialize, jax_settings.key(0))
-    if jax.tree.map(np.shape, arrays) != jax.tree.map(lambda x: x.shape, shapes):
-        raise ValueError(f"{path}: G_ema has other tensors than its settings say")
-    typed = jax.tree.map(lambda x, s: np.asarray(x, s.dtype), arrays, shapes)
-    return Model(G, jax.device_put(typed), settings, None, str(path))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

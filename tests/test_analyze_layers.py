@@ -14,7 +14,7 @@ from afgan_jax import model as models
 from afgan_jax.analysis import feature_maps, inside, layer_report
 from afgan_jax.networks import generator, layered
 from afgan_jax.networks.conv_layer import BILINEAR
-from afgan_jax.runs import config, saved_networks
+from afgan_jax.runs import config
 from afgan_jax.signal import resample
 
 SMOKE = "configs/smoke.py"
@@ -88,7 +88,8 @@ def test_of_stylegan2_maps_are_drawn_and_the_rest_is_told(tmp_path, capsys):
     assert [row["size"] for row in rows] == [
         [n, n] for n in (4, 4, *[8] * 3, *[16] * 3)
     ]
-    G, variables, _ = saved_networks.load_generator(run)
+    model = models.load(run)
+    G, variables = model.network, model.variables
     z = np.random.RandomState(0).randn(1, 8).astype(np.float32)
     expected = np.asarray(jax.jit(G.apply)(variables, z))[0][..., [0, 2]]
     image = 0.0
@@ -110,7 +111,8 @@ def test_a_run_is_drawn_from_its_variables(trained, tmp_path):
     assert written == {f"{n}.{end}" for n in names for end in ("png", "json")} | {
         "maps.npz"
     }
-    G, variables, _ = saved_networks.load_generator(trained)
+    model = models.load(trained)
+    G, variables = model.network, model.variables
     z = np.random.RandomState(3).randn(1, 8).astype(np.float32)
     c = np.array([[0, 1]], np.float32)
     found = jax.jit(lambda *a: feature_maps.in_network(G)(*a, None))(variables, z, c)

@@ -8,13 +8,22 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
-EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "errors", "model"}
+EVERYTHING |= {
+    "analysis",
+    "bench",
+    "viz",
+    "runs",
+    "interop",
+    "errors",
+    "model",
+    "sources",
+}
 EVERYTHING |= {"ranges", "json_files", "jax_settings", "patience", "places"}
 PROCESS = {"jax_settings", "places"}
 MAY_IMPORT = {
     "signal": {"errors", "jax_settings"},
     "data": {"errors", "interop", "json_files", "locks", "patience", "places"},
-    "interop": set(),
+    "interop": {"errors", "json_files"},
     "networks": {"errors", "ranges", "signal"},
     "augment": {"errors", "ranges", "signal"},
     "viz": {"errors", "signal"},
@@ -23,11 +32,12 @@ MAY_IMPORT = {
     "runs": PROCESS | {"errors", "json_files", "locks", "patience", "networks"},
     "training": PROCESS
     | {"errors", "ranges", "signal", "networks", "augment", "viz"}
-    | {"runs", "interop"},
+    | {"runs", "sources"},
     "bench": PROCESS | {"errors", "networks", "signal", "metrics", "viz", "interop"},
     "assembly": EVERYTHING,
     "cli": EVERYTHING | {"assembly"},
-    "model": PROCESS | {"errors", "interop", "networks", "runs", "signal"},
+    "sources": PROCESS | {"errors", "interop", "networks", "runs"},
+    "model": PROCESS | {"errors", "networks", "signal", "sources"},
     "errors": set(),
     "ranges": {"errors"},
     "locks": set(),
@@ -50,6 +60,7 @@ ONLY_IN = {
     "etils": ("data", "runs.orbax_path"),
     "tensorflow_datasets": ("data.tfds",),
     "pickle": ("interop.unpickle",),
+    "safetensors": ("interop.model_file",),
     "fcntl": ("locks",),
     "google": ("runs.bucket",),
     "gcsfs": (),

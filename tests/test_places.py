@@ -15,7 +15,8 @@ from afgan_jax.cli import flags
 from afgan_jax.data import archive, earth, sets
 from afgan_jax.data import paths as data_paths
 from afgan_jax.metrics import cache, weights
-from afgan_jax.runs import config_files, run_directory, saved_networks
+from afgan_jax.runs import config_files, run_directory
+from afgan_jax.sources import run
 from afgan_jax.training import compilation_cache, init_from
 
 ROOT = Path(__file__).parents[1]
@@ -75,8 +76,8 @@ def test_a_run_may_be_named_by_its_address(home):
 
 def test_a_step_is_split_off_a_path_with_a_tilde(home):
     (home / "run@3").mkdir()
-    assert saved_networks.split_step("~/run@3") == ("~/run@3", None)
-    assert saved_networks.split_step("~/other@3") == ("~/other", 3)
+    assert run.split_step("~/run@3") == ("~/run@3", None)
+    assert run.split_step("~/other@3") == ("~/other", 3)
 
 
 @pytest.mark.parametrize(

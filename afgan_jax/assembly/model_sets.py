@@ -16,14 +16,16 @@ from afgan_jax.data import files, identity, paths, sets
 from afgan_jax.data import labels as tables
 from afgan_jax.model import Model
 from afgan_jax.networks import discriminator
-from afgan_jax.runs import run_directory, saved_networks, set_records
+from afgan_jax.runs import run_directory, set_records
+from afgan_jax.sources import find as sources
+from afgan_jax.sources import run as runs
 
 _log = logging.getLogger(__name__)
 
 
 def run_of(model: Model):
     """(the run, the step) that a model comes from; None for both of a snapshot."""
-    path, step = saved_networks.split_step(model.source)
+    path, step = runs.split_step(model.source)
     return (None, None) if step is None else (run_directory.Run.open(path), step)
 
 
@@ -85,10 +87,13 @@ def labels_of(
 
 def discriminator_of_run(run: str, step: int | None = None):
     """(D, the run's set, {name: function of (images, labels)}) of a checkpoint."""
-    path, at = saved_networks.split_step(run)
-    D, variables, step = saved_networks.load_discriminator(path, step or at)
+    path, at = runs.split_step(run)
+    step = at if step is None else step
+    found = sources.find(path if step is None else f"{path}@{step}", ("D",))
+    D, weights = found.network("D"), found.load("D")
     opened = open_set(run_directory.Run.open(path))
-    return D, opened, {f"step {step}": _logits(D, variables)}
+    name = f"step {weights.facts['step']}"
+    return D, opened, {name: _logits(D, weights.tree["D"])}
 
 
 def untrained_discriminators(

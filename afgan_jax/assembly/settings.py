@@ -10,7 +10,8 @@ from afgan_jax.data import sets
 from afgan_jax.metrics import evaluation
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.runs import config as configs
-from afgan_jax.runs import location, retention, saved_networks
+from afgan_jax.runs import location, retention
+from afgan_jax.sources import source as sources
 from afgan_jax.training import init_from, loop, losses, samples, step
 
 PARTS_OF_LOOP = ("run", "program", "batches", "snapshots", "evaluate")
@@ -18,7 +19,7 @@ PARTS_OF_LOOP = ("run", "program", "batches", "snapshots", "evaluate")
 # arguments named after the function come from the program.
 SCHEMA = {
     "data": (sets.open_set, "cache_dir"),
-    **saved_networks.SCHEMA,
+    **sources.SCHEMA,
     "losses": (step.make_setup, "G", "D", "augment"),
     "augment": control.make_control,
     "updates": (step.make_program, "setup", "devices"),

@@ -15,17 +15,18 @@ class Network(NamedTuple):
 
 
 def read(path: str | os.PathLike, parts: Sequence[str]) -> dict[str, Network]:
-    """The networks of these names ("G", "D", "G_ema"); no code in the file is run.
+    """Those of the networks "G", "D", "G_ema" named that it has; no code is run.
 
-    Raises ValueError if the file does not hold them, or a setting has no counterpart.
+    Raises ValueError if it has none of them, or a setting has no counterpart here.
     """
     held = persistence.read(path)
-    found = {part: held.get(part) if isinstance(held, dict) else None for part in parts}
-    if not all(isinstance(part, persistence.Module) for part in found.values()):
+    found = {part: held.get(part) for part in parts} if isinstance(held, dict) else {}
+    modules = {k: v for k, v in found.items() if isinstance(v, persistence.Module)}
+    if not modules:
         *first, last = parts
         what = f"networks {', '.join(first)} and {last}" if first else f"network {last}"
         raise ValueError(f"{path} does not hold the {what}")
-    return {part: _network(path, part, module) for part, module in found.items()}
+    return {part: _network(path, part, module) for part, module in modules.items()}
 
 
 def _network(path, part: str, module: persistence.Module) -> Network:

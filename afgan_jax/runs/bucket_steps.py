@@ -28,6 +28,12 @@ def check_any_complete(folder: Bucket) -> None:
     step_folder.check_any(folder, numbers(folder), complete(folder))
 
 
+def check_has(folder: Bucket, step: int | None) -> list[int]:
+    """The complete steps; ValueError unless `step`, None: any, is one of them."""
+    check_any_complete(folder)
+    return step_folder.check_one(folder, complete(folder), step)
+
+
 def read(folder: Bucket, step: int, name: str) -> bytes:
     """A file of a step; FileNotFoundError if it is not there."""
     data, _ = folder.read(f"{step}/{name}")

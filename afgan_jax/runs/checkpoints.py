@@ -52,16 +52,19 @@ class Checkpoints:
         retention: retentions.Retention | None = None,
         read_only: bool = False,
         best: Path | None = None,
+        check: Callable[[], object] = lambda: None,
         before_commit: Callable[[], object] = lambda: None,
     ):
         """retention: which steps to keep, None: all. ValueError: damaged best.json.
 
-        best: where that is if not in the folder. before_commit: called, in process 0,
-        when a save is written and before it counts.
+        best: where that is if not in the folder. check: raises errors.Stopped if
+        nothing may be written any more. before_commit: called, in process 0, when a
+        save is written and before it counts.
         """
         self._is_remote = isinstance(folder, Bucket)
         self.folder = folder if self._is_remote else Path(folder).absolute()
-        self.read_only, self._before_commit = read_only, before_commit
+        self.read_only = read_only
+        self._check_held, self._before_commit = check, before_commit
         self._kept = bucket_steps if self._is_remote else step_folder
         orbax_logging.silence_failed_saves()
         self._best = retentions.Best(best or self.folder / "best.json")
@@ -100,6 +103,7 @@ class Checkpoints:
             self.wait()
         if step in self._manager.all_steps():
             return
+        self._check_held()
         self._failure = None
         self._check_space(tree)
         records = checksums.records(tree)
@@ -151,11 +155,7 @@ class Checkpoints:
         continues from here. Raises checksums.Mismatch if the tree is not the one saved,
         ValueError if there is no undamaged checkpoint.
         """
-        self._kept.check_any_complete(self.folder)
-        steps = self.steps()
-        if not steps or step not in (None, *steps):
-            wanted = "checkpoint" if step is None else f"checkpoint {step}"
-            raise ValueError(f"there is no {wanted} in {self.folder}; steps: {steps}")
+        steps = self._kept.check_has(self.folder, step)
         newer = [n for n in self._kept.numbers(self.folder) if n > steps[-1]]
         reasons = [f"checkpoint {n} is incomplete" for n in newer if step is None]
         for candidate in [step] if step is not None else reversed(steps):
@@ -211,6 +211,7 @@ class Checkpoints:
     def _remove_unfinished(self) -> None:
         """Removes what killed and failed saves left, which Orbax does not."""
         if jax.process_index() == 0:
+            self._check_held()
             self._kept.remove_unfinished(self.folder)
 
     def _check(self) -> None:

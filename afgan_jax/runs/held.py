@@ -32,19 +32,21 @@ class Held:
                 self._begin_in_bucket(stack, config)
             self._close = stack.pop_all().close
 
-    def upload(self) -> None:
-        """Copies what changed, in the background.
-
-        Raises errors.Stopped if another process has taken the run over.
-        """
+    def check(self) -> None:
+        """Raises errors.Stopped if another process has taken the run over."""
         if self._mirror is not None:
             self._lock.check()
+
+    def upload(self) -> None:
+        """Copies what changed, in the background; raises as `check`."""
+        self.check()
+        if self._mirror is not None:
             self._mirror.wake()
 
     def flush(self) -> None:
-        """Copies what changed now; a failure is told."""
+        """Copies what changed now; a failure is told. Raises as `check`."""
+        self.check()
         if self._mirror is not None:
-            self._lock.check()
             self._mirror.flush()
 
     def close(self) -> None:

@@ -49,6 +49,10 @@ class Location:
         """Raises ValueError if there are checkpoints, of which none is complete."""
         self._kept.check_any_complete(self.checkpoints)
 
+    def check_has(self, step: int | None) -> None:
+        """Raises ValueError unless the step, None: any, is completely saved."""
+        self._kept.check_has(self.checkpoints, step)
+
     def exists(self) -> bool:
         return self.folder.is_dir() if self.bucket is None else not self.is_empty()
 

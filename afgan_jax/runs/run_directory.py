@@ -108,6 +108,7 @@ class Run:
                 place.checkpoints,
                 retention=retention,
                 best=place.folder / "checkpoints" / "best.json",
+                check=holding.check,
                 before_commit=holding.flush,
             )
             stack.pop_all()
@@ -157,6 +158,10 @@ class Run:
     def steps(self) -> list[int]:
         """The steps that are completely saved, in ascending order."""
         return self.location.steps()
+
+    def check_has(self, step: int | None) -> None:
+        """Raises ValueError unless the step, None: any, is completely saved."""
+        self.location.check_has(step)
 
     def save(self, step: int, tree: Any) -> None:
         """Saves a pytree of arrays in the background; see Checkpoints.save."""

@@ -47,6 +47,20 @@ def check_any(folder: object, all_steps: list[int], complete_steps: list[int]) -
         )
 
 
+def check_has(folder: Path, step: int | None) -> list[int]:
+    """The complete steps; ValueError unless `step`, None: any, is one of them."""
+    check_any_complete(folder)
+    return check_one(folder, complete(folder), step)
+
+
+def check_one(folder: object, steps: list[int], step: int | None) -> list[int]:
+    """The steps; ValueError unless `step`, None: any, is one of them."""
+    if not steps or step not in (None, *steps):
+        wanted = "checkpoint" if step is None else f"checkpoint {step}"
+        raise ValueError(f"there is no {wanted} in {folder}; steps: {steps}")
+    return steps
+
+
 def read(folder: Path, step: int, name: str) -> bytes:
     """A file of a step."""
     return atomic.read(folder / str(step) / name)

@@ -6,20 +6,18 @@ replace the settings of the config that suit a start from noise, as in the publi
 program; settings given on the command line still come last.
 """
 
-import dataclasses
 import functools
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
-from afgan_jax import errors, jax_settings, places
-from afgan_jax.interop import snapshot
-from afgan_jax.networks import discriminator, generator
-from afgan_jax.runs import atomic, run_directory, saved_networks
+from afgan_jax import errors, jax_settings
+from afgan_jax.runs import atomic, run_directory
 from afgan_jax.runs import config as config_lib
+from afgan_jax.sources import find as sources
+from afgan_jax.sources import source
 from afgan_jax.training import loop, transfer
 from afgan_jax.training import state as states
 
@@ -29,7 +27,6 @@ SETTINGS = {
     "losses.blur_init_sigma": 0.0,
     "updates.ema_rampup": None,
 }
-SCHEMA = saved_networks.SCHEMA
 # Settings of networks that do not change what the weights compute, but for rounding
 # and minibatch statistics.
 FREE_SETTINGS = (
@@ -47,80 +44,18 @@ C_DIMS = ("generator.mapping.c_dim", "discriminator.c_dim")
 RECORD = "transfer.txt"  # in the new run: what was taken over
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Where weights come from: a checkpoint of a run, or a published snapshot.
+def find(text: str) -> source.Source:
+    """The networks of RUN, RUN@STEP, a model file or a published snapshot.
 
-    read(abstract) returns a description and the tree of transfer.PARTS, placed as
-    `abstract`, its tree of jax.ShapeDtypeStruct, says.
+    Raises ValueError if there is no such source, or this program cannot read it.
     """
-
-    path: str
-    settings: config_lib.Config  # of SCHEMA
-    shapes: dict  # of transfer.PARTS
-    read: Callable[[dict], tuple[str, dict]]
+    return sources.find(text, transfer.PARTS)
 
 
-def find(text: str) -> Source:
-    """The source RUN, RUN@STEP, or FILE of a published snapshot.
-
-    Raises ValueError if there is no such run or step, or it is of another version.
-    """
-    path, step = saved_networks.split_step(text)
-    if places.local(path).is_file():
-        return _snapshot(places.local(path))
-    return _run(text, path, step)
-
-
-def _run(text: str, path: str, step: int | None) -> Source:
-    with run_directory.Run.open(path) as run:
-        settings = {name: run.config.get(name, {}) for name in SCHEMA}
-        steps = run.steps()
-        if not steps or step not in (None, *steps):
-            why = f"has no such checkpoint; use one of {steps}"
-            raise errors.SettingError("init_from", text, why)
-    settings, shapes = _describe(settings, f"{path}/config.json")
-
-    def read(abstract):
-        with run_directory.Run.open(path) as opened:
-            found, weights = opened.restore(abstract, step, partial=True)
-        return f"{run.location}, step {found}", weights
-
-    return Source(str(run.location), settings, shapes, read)
-
-
-def _snapshot(path: Path) -> Source:
-    """The source in a file of the published program; no code in it is run."""
-    parts = snapshot.read(path, transfer.PARTS)
-    settings = {
-        "generator": parts["G_ema"].settings,
-        "discriminator": parts["D"].settings,
-    }
-    settings, shapes = _describe(settings, str(path))
-    weights = {part: network.variables for part, network in parts.items()}
-    rows = transfer.match(weights, shapes)
-    wrong = [row for row in rows if row.kind != "loaded"]
-    if wrong:
-        why = f"has other tensors than its settings say: {wrong[0].line()}"
-        raise errors.SettingError("init_from", str(path), why)
-
-    def read(abstract):
-        fresh = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), abstract)
-        tree = transfer.begin(fresh, weights, rows)
-        place = jax.tree.map(lambda x: x.sharding, abstract)
-        return str(path), jax.device_put(tree, place)
-
-    return Source(str(path), settings, shapes, read)
-
-
-def _describe(settings: config_lib.Config, where: str) -> tuple:
-    """(all settings of the networks, shapes of their variables)."""
-    settings = config_lib.check_saved(settings, SCHEMA, where)
-    G = generator.make_generator(**settings["generator"])
-    D = discriminator.make_discriminator(**settings["discriminator"])
-    initialize = functools.partial(states.initialize, G=G, D=D)
-    G_shapes, D_shapes = jax.eval_shape(initialize, jax_settings.key(0))
-    return settings, {"G": G_shapes, "D": D_shapes, "G_ema": G_shapes}
+def shapes_in(found: source.Source) -> dict:
+    """The tree of its networks; G is that of G_ema where it has no other."""
+    shapes = {part: found.shapes(part) for part in found.parts}
+    return {"G": shapes.get("G_ema", {})} | shapes
 
 
 def adapt(settings: config_lib.Config, overrides: Mapping) -> config_lib.Config:
@@ -134,28 +69,31 @@ def adapt(settings: config_lib.Config, overrides: Mapping) -> config_lib.Config:
 
 
 def check(
-    source: Source, settings: config_lib.Config, shapes: dict, partial: bool
+    found: source.Source, settings: config_lib.Config, shapes: dict, partial: bool
 ) -> tuple[transfer.Row, ...]:
     """What becomes of every tensor in networks of these settings and shapes.
 
     Unless `partial`, raises SettingError for networks that differ in more than labels
     that the source does not have.
     """
-    rows = transfer.match(source.shapes, shapes)
-    current = {name: settings[name] for name in SCHEMA}
-    value = config_lib.value
-    new_labels = all(value(source.settings, c) == 0 < value(current, c) for c in C_DIMS)
+    rows = transfer.match(shapes_in(found), shapes)
+    theirs = found.settings
+    current = {name: settings[name] for name in theirs}
+    value, c_dims = config_lib.value, [c for c in C_DIMS if c.split(".")[0] in theirs]
+    new_labels = all(value(theirs, c) == 0 < value(current, c) for c in c_dims)
     free = {*FREE_SETTINGS, *(C_DIMS if new_labels else ())}
     differing = [
         line
-        for line in config_lib.difference(source.settings, current)
+        for line in config_lib.difference(theirs, current)
         if line.partition(":")[0] not in free
     ]
     misfits = transfer.misfits(rows, new_labels)
+    if "D" not in found.parts:
+        misfits = [row for row in misfits if not (row.target or "").startswith("D/")]
     if partial or not (differing or misfits):
         return rows
-    why = _difference(source, differing, misfits)
-    raise errors.SettingError("init_from", source.path, why)
+    why = _difference(found, differing, misfits)
+    raise errors.SettingError("init_from", found.name, why)
 
 
 def shapes_of(program) -> dict:
@@ -164,19 +102,21 @@ def shapes_of(program) -> dict:
 
 
 def begin(
-    source: Source, settings: config_lib.Config, program, *, partial: bool
+    found: source.Source, settings: config_lib.Config, program, *, partial: bool
 ) -> tuple[states.TrainState, str]:
     """A state to train from, on the program's devices, and a record of its origin.
 
     Raises ValueError as `check` does, and if the source's checkpoints are damaged.
     """
     _, key = loop.keys(program, settings["train"]["seed"])
-    rows = check(source, settings, shapes_of(program), partial)
-    abstract = states.abstract(source.shapes, program.replicated)
-    name, weights = source.read(abstract)
+    rows = check(found, settings, shapes_of(program), partial)
+    shapes = {part: found.shapes(part) for part in found.parts}
+    tree, name, _ = found.read(states.abstract(shapes, program.replicated))
+    if "G" not in tree:
+        tree = {"G": jax.tree.map(jnp.copy, tree.get("G_ema", {}))} | tree
     take = functools.partial(transfer.begin, rows=rows)
     fresh = program.init(key)
-    parts = jax.jit(take, out_shardings=program.replicated)(_parts(fresh), weights)
+    parts = jax.jit(take, out_shardings=program.replicated)(_parts(fresh), tree)
     stated = [f"{key}={config_lib.value(settings, key)}" for key in SETTINGS]
     record = (
         f"weights of {name}, with {', '.join(stated)}\n"
@@ -197,7 +137,7 @@ def _parts(state: states.TrainState) -> dict[str, Any]:
     return {part: getattr(state, part) for part in transfer.PARTS}
 
 
-def _difference(source: Source, differing: list[str], misfits: list) -> str:
+def _difference(found: source.Source, differing: list[str], misfits: list) -> str:
     """Why the weights cannot be taken over, and the settings that help."""
     lost = f"{len(misfits)} tensors do not match"
     if misfits:
@@ -206,7 +146,7 @@ def _difference(source: Source, differing: list[str], misfits: list) -> str:
         return f"has the same settings, but {lost}: use partial for the others"
     pairs = [line.partition(": ")[::2] for line in differing]
     names = [name for name, change in pairs if not change.startswith("unset ->")]
-    fix = " ".join(f"{n}={config_lib.value(source.settings, n)}" for n in names)
+    fix = " ".join(f"{n}={config_lib.value(found.settings, n)}" for n in names)
     return (
         f"has other networks: {', '.join(differing)}; {lost}: set {fix}, or use partial"
         " for the tensors that match"

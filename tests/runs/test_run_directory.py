@@ -23,9 +23,9 @@ from afgan_jax.runs import (
     orbax_path,
     retention,
     run_directory,
-    saved_networks,
     step_folder,
 )
+from afgan_jax.sources import find, source
 
 CONFIG = {"generator": {"resolution": 16}, "train": {"batch": 4, "total_kimg": 1.0}}
 
@@ -112,13 +112,13 @@ def test_a_run_with_the_sections_of_an_older_version_is_refused(tmp_path):
     with run_directory.Run.create_or_open(tmp_path, old) as run:
         run.save(1, state(1))
     new = {"generator": {"synthesis": {"resolution": 16}}}
-    schema = {"generator": saved_networks.SCHEMA["generator"]}
+    schema = {"generator": source.SCHEMA["generator"]}
     where = f"{tmp_path / 'config.json'} "
     for begin in (run_directory.Run.check, run_directory.Run.create_or_open):
         with pytest.raises(ValueError, match=f"^{where}{OLD}$"):
             begin(tmp_path, new, schema)
     with pytest.raises(ValueError, match=f"^{where}{OLD}$"):
-        saved_networks.load_generator(tmp_path)
+        find.find(tmp_path)
 
 
 def test_a_run_that_has_trained_nothing_yet_takes_another_config(tmp_path):
@@ -143,7 +143,7 @@ def test_a_run_of_another_version_is_named_so(tmp_path, text, message):
     saved_run(tmp_path)
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ValueError, match=message) as error:
-        saved_networks.load_generator(tmp_path)
+        find.find(tmp_path)
     assert str(tmp_path / "config.json") in str(error.value)
 
 
@@ -229,21 +229,23 @@ def test_a_part_of_the_tree_restores_alone(tmp_path):
     assert_equal(tree, {"G_ema": state(2)["G_ema"]})
 
 
-def test_load_generator_returns_the_averaged_variables(tmp_path, monkeypatch):
+def test_the_averaged_variables_of_a_step_are_loaded(tmp_path, monkeypatch):
     def make_generator(mapping, synthesis):
         return types.SimpleNamespace(r=synthesis["resolution"], initialize=initialize)
 
     def initialize(key):
         return state(0)["G_ema"]
 
-    monkeypatch.setattr(saved_networks.generator, "make_generator", make_generator)
+    monkeypatch.setitem(source.PARTS, "G_ema", ("generator", make_generator))
     saved_run(tmp_path)
     text = '{"generator": {"synthesis": {"resolution": 16}}}'
     (tmp_path / "config.json").write_text(text)
-    for step in (None, 1):
-        G, variables, found = saved_networks.load_generator(tmp_path, step)
-        assert (G.r, found) == (16, step or 2)
-        assert_equal(variables, state(step or 2)["G_ema"])
+    for step, name in ((2, str(tmp_path)), (1, f"{tmp_path}@1")):
+        found = find.find(name)
+        tree, read, facts = found.load("G_ema")
+        assert (found.network("G_ema").r, read) == (16, f"{tmp_path}@{step}")
+        assert facts["step"] == step
+        assert_equal(tree["G_ema"], state(step)["G_ema"])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from training import smoke
 from training.smoke import SMOKE, checkpoint, settings
 
 from afgan_jax import __main__
-from afgan_jax.runs import run_directory, saved_networks
+from afgan_jax.runs import run_directory
+from afgan_jax.sources import find
 
 KAISER = "--config.discriminator.lowpass=kaiser"
 
@@ -29,10 +30,11 @@ def test_two_ticks_against_filters_are_trained_resumed_and_measured(
         assert np.isfinite(stats[name]["mean"]) and stats[name]["mean"] != 0
     weights = checkpoint(folder)
     name = "['D']['params']['b16']['conv1']['weight']"
-    D, variables, step = saved_networks.load_discriminator(folder)
-    assert (
-        D.lowpass == "kaiser" and step == run_directory.Run.open(folder).latest_step()
-    )
+    found = find.find(folder, ("D",))
+    D, (tree, name, _) = found.network("D"), found.load("D")
+    variables = tree["D"]
+    latest = run_directory.Run.open(folder).latest_step()
+    assert D.lowpass == "kaiser" and name == f"{folder}@{latest}"
     found = variables["params"]["b16"]["conv1"]["weight"]
     np.testing.assert_array_equal(found, weights[name])
 

@@ -15,7 +15,8 @@ from afgan_jax.assembly import settings as assembled
 from afgan_jax.data import archive
 from afgan_jax.interop import names
 from afgan_jax.networks import discriminator, generator
-from afgan_jax.runs import config, run_directory, saved_networks
+from afgan_jax.runs import config, run_directory
+from afgan_jax.sources import find
 from afgan_jax.training import init_from, loop, step
 from afgan_jax.training import state as states
 
@@ -82,7 +83,7 @@ def begun(monkeypatch):
 
 def leaves(folder, index: int) -> dict:
     """Arrays of a checkpoint of `trained`."""
-    return saved_networks.load_generator(folder, index)[1]
+    return find.find(f"{folder}@{index}").load("G_ema").tree["G_ema"]
 
 
 def test_weights_begin_a_new_run_and_nothing_else_does(
@@ -101,7 +102,7 @@ def test_weights_begin_a_new_run_and_nothing_else_does(
     assert settings == run_directory.Run.open(tmp_path / "new").config
     record = (tmp_path / "new" / "transfer.txt").read_text()
     assert record in capsys.readouterr().err
-    assert f"weights of {trained}, step 3, with augment.adjust_kimg=100.0" in record
+    assert f"weights of {trained}@3, with augment.adjust_kimg=100.0" in record
     assert "0 skipped" in record and "0 missing" in record
 
 
@@ -216,7 +217,7 @@ def test_what_is_no_source_is_named(trained, tmp_path):
         (f"{tmp_path}/a.pkl", "a.pkl is not a snapshot of networks"),
         (f"{tmp_path}/none", "there is no run in"),
         (f"{tmp_path}", "is not a run"),
-        (f"{trained}@4", r"source@4' has no such checkpoint; use one of .3, 5"),
+        (f"{trained}@4", r"no checkpoint 4 in .*; steps: \[3, 5"),
     ):
         with pytest.raises(ValueError, match=message):
             init_from.find(text)

@@ -20,8 +20,9 @@ from processes import free_address
 from training import smoke
 from training.smoke import ROOT, SMOKE, checkpoint, settings
 
+from afgan_jax import model as models
 from afgan_jax.__main__ import main as cli_main
-from afgan_jax.runs import run_directory, saved_networks
+from afgan_jax.runs import run_directory
 from afgan_jax.signal import pixels
 from afgan_jax.training import loop
 
@@ -65,7 +66,8 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
 
 def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
     smoke.train(tmp_path / "run", settings(images, 0.008))
-    G, variables, _ = saved_networks.load_generator(tmp_path / "run")
+    model = models.load(tmp_path / "run")
+    G, variables = model.network, model.variables
     z = jnp.asarray(np.random.RandomState(5).randn(1, 16), jnp.float32)
     expected = pixels.to_uint8(np.asarray(jax.jit(G.apply)(variables, z)))[0]
 

@@ -1,0 +1,1 @@
+"""Where networks with weights come from."""
