@@ -38,6 +38,12 @@ class Location:
         return (self.bucket or self.folder) / "checkpoints"
 
     @property
+    def caches(self) -> Path:
+        """A folder here, for what can be made again; programs are found by its name."""
+        home = self.folder if self.bucket is None else scratch(self.bucket)
+        return home / ".cache"
+
+    @property
     def _kept(self):
         return step_folder if self.bucket is None else bucket_steps
 
@@ -83,9 +89,6 @@ def view(bucket: Bucket, contents) -> Location:
     found = broadcast.from_first(lambda: mirror.as_text(contents()))
     folder.mkdir(exist_ok=True)
     mirror.fill(folder, mirror.from_text(found), mirror.READ, mirror.ADDED_TO)
-    if not (folder / ".cache").exists() and scratch(bucket).parent != folder.parent:
-        (scratch(bucket) / ".cache").mkdir(parents=True, exist_ok=True)
-        (folder / ".cache").symlink_to(scratch(bucket) / ".cache")
     return Location(folder, bucket)
 
 

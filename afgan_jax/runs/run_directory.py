@@ -95,7 +95,7 @@ class Run:
         Raises ValueError if workdir is no run, or has a checkpoint and a config that
         differs in more than FREE_SETTINGS.
         """
-        place = cls._check(workdir, config, schema)
+        place = cls.check(workdir, config, schema)
         new = config_lib.to_json(config)
         with contextlib.ExitStack() as stack:
             holding = stack.enter_context(held.Held(place, new))
@@ -114,21 +114,13 @@ class Run:
             stack.pop_all()
             return cls(place, config, saved, holding)
 
-    @classmethod
+    @staticmethod
     def check(
-        cls,
         workdir: str | Path,
         config: config_lib.Config,
         schema: config_lib.Schema | None = None,
-    ) -> Path:
-        """The folder of workdir's small files, which a training may not write.
-
-        Raises as `create_or_open` does, and writes nothing.
-        """
-        return cls._check(workdir, config, schema).folder
-
-    @staticmethod
-    def _check(workdir, config, schema) -> location.Location:
+    ) -> location.Location:
+        """The place of workdir; raises as `create_or_open` does, and writes nothing."""
         place = location.of(workdir)
         if place.folder.exists() and not place.folder.is_dir():
             raise ValueError(f"{place} is a file; name a new or empty folder")
