@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from afgan_jax import errors, places, streams, xla_flags
+from afgan_jax import errors, patience, places, streams, xla_flags
 from afgan_jax.cli import command
 
 # verb: (module, what it does in one line)
@@ -27,7 +27,7 @@ VERBS = {
     "ladder": ("afgan_jax.cli.ladder", "train and measure all rows of the paper"),
     "dataset": (
         "afgan_jax.cli.dataset",
-        "convert images to an archive; check one",
+        "convert images to an archive; check or copy one",
     ),
     "bench": ("afgan_jax.cli.bench", "time a configuration on this machine"),
 }
@@ -36,13 +36,14 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb and returns the exit code.
 
-    0 done, or stopped with all of it saved; 1 ended by an error on the way, 2 bad input
-    or a full disk (one line on stderr); 130 interrupted. With AFGAN_TRACEBACK=1 in the
+    0 done, or stopped with all of it saved; 1 ended by an error on the way, or one of a
+    network that may pass; 2 bad input or a full disk (one line on stderr for both);
+    130 interrupted; or what the verb's flags say. With AFGAN_TRACEBACK=1 in the
     environment an error shows where it comes from.
     """
     argv = sys.argv[1:] if argv is None else argv
     try:
-        _dispatch(argv)
+        return _dispatch(argv)
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError, errors.Stopped) as error:
@@ -56,7 +57,6 @@ def main(argv: list[str] | None = None) -> int:
         if refusal is None or _wants_traceback():
             raise
         return _fail(ValueError(refusal))
-    return 0
 
 
 def _wants_traceback() -> bool:
@@ -67,13 +67,14 @@ def _fail(error: Exception) -> int:
     """Tells the error, if anything can be told, and returns the exit code."""
     with contextlib.suppress(OSError):
         print("error:", errors.in_one_line(error), file=sys.stderr, flush=True)
-    return 1 if isinstance(error, errors.Stopped) else 2
+    may_pass = getattr(error, "errno", None) in patience.PASSING
+    return 1 if isinstance(error, errors.Stopped) or may_pass else 2
 
 
-def _dispatch(argv: list[str]) -> None:
+def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_overview())
-        return
+        return 0
     verb, *rest = argv
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1, cutoff=0.4)
@@ -82,7 +83,7 @@ def _dispatch(argv: list[str]) -> None:
     module = importlib.import_module(VERBS[verb][0])
     xla_flags.check(os.environ.get("XLA_FLAGS", ""))
     places.spare_matplotlib()
-    command.run(module, verb, rest)
+    return command.run(module, verb, rest)
 
 
 def _overview() -> str:

@@ -3,7 +3,7 @@
 # Run again to resume, or to finish at once; results are in runs/earth and out/.
 source "$(dirname "$0")/setup.sh"
 
-trap 'exit 130' INT  # training saves and ends well; what follows it must not begin
+trap 'exit 130' INT # training saves and ends well; what follows it must not begin
 
 # Compiled programs are kept, so that a rerun starts sooner.
 export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$PWD/runs/xla}

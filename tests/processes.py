@@ -9,13 +9,19 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def python(code, *arguments, prefix=(), devices=1) -> subprocess.Popen:
+def python(
+    code, *arguments, prefix=(), devices=1, environment=None
+) -> subprocess.Popen:
     """Runs code in another process, which may import afgan_jax and the tests."""
-    environment = os.environ | {
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
+    environment = (
+        os.environ
+        | (environment or {})
+        | {
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        }
+    )
     return subprocess.Popen(
         [*prefix, sys.executable, "-c", code, *map(str, arguments)],
         env=environment,

@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "jax_settings": set(),
     "places": set(),
     "xla_flags": set(),
-    "__main__": PROCESS | {"errors", "cli", "streams", "xla_flags"},
+    "__main__": PROCESS | {"errors", "cli", "patience", "streams", "xla_flags"},
     "__init__": set(),
 }
 ONLY_IN = {

@@ -12,7 +12,7 @@ from afgan_jax.runs import config
 
 # Depend on other settings, on the images or on the devices.
 CHECKED_ELSEWHERE = {"resolution", "num_critical", "freeze_d", "batch_size"}
-CHECKED_ELSEWHERE |= {"microbatch", "max_images", "keep", "keep_every_kimg"}
+CHECKED_ELSEWHERE |= {"microbatch", "max_images", "keep", "keep_every_kimg", "minutes"}
 
 
 def functions(entry):

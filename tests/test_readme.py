@@ -6,6 +6,8 @@ import importlib
 import pathlib
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -25,6 +27,7 @@ each_readme = pytest.mark.parametrize(
     "readme", READMES, ids=lambda path: str(path.relative_to(ROOT))
 )
 CALL = "python -m afgan_jax"
+LAUNCHERS = {f"launch/{name}.py" for name in ("gke", "local", "supervise", "tpu")}
 FILE = r"\w+/|[.\w/]+/\w+\.\w+|\w+\.(py|sh)"
 # Folders that runs and scripts write, and names within recorded data.
 WRITTEN = {"runs", "out", "checkpoints", "events", "profile", "in", "state"}
@@ -185,8 +188,37 @@ def check_call(argv: list[str]) -> None:
         config.load(given.spec, given.changes, assembled.SCHEMA)
 
 
+def check_launcher(script: str, *arguments: str) -> None:
+    """A dry run of a script in launch/, and the call that it is to make."""
+    own, *calls = split_at("--", list(arguments))
+    for call in calls:
+        assert call[:3] == CALL.split()
+        check_call(call[3:])
+    if script == "launch/supervise.py":  # does nothing by itself
+        assert calls and not own
+        return
+    given = [*own, "--dry-run", *(["--", *call] if calls else [])]
+    done = subprocess.run(
+        [sys.executable, script, *given], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def check_other(name: str, *arguments: str) -> None:
-    if name == "bash" or (name == "python" and not arguments[0].startswith("-")):
+    if name == "nohup":
+        assert arguments[-1] == "&"
+        check_other(*arguments[:-1])
+    elif name == "sbatch":
+        script = arguments.index("launch/slurm.sbatch")
+        check_call(["train", *arguments[script + 1 :]])
+    elif name in ("docker", "sky"):
+        files = [word.split("=")[-1] for word in arguments if "launch/" in word]
+        assert all((ROOT / file).is_file() for file in files)
+    elif name == "python" and arguments[0] in LAUNCHERS:
+        check_launcher(*arguments)
+    elif name == "bash" and arguments[0] == "launch/slurm.sbatch":
+        check_call(["train", *arguments[1:]])
+    elif name == "bash" or (name == "python" and not arguments[0].startswith("-")):
         program = ROOT / arguments[0]
         assert program.is_file() or (program / "__main__.py").is_file()
         for argument in arguments[1:]:

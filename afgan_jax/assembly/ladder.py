@@ -10,7 +10,7 @@ from afgan_jax import errors, json_files
 from afgan_jax import model as models
 from afgan_jax.analysis import ladder
 from afgan_jax.assembly import settings, training
-from afgan_jax.runs import atomic, run_directory
+from afgan_jax.runs import atomic
 from afgan_jax.viz import plot
 
 NARROWER = 8
@@ -74,7 +74,6 @@ def trained(
     config: str, workdir: Path, changes: Mapping[str, Any], kimg: float
 ) -> models.Model | None:
     """A row's Model after its training; None if that was stopped."""
-    training.train(config, workdir, changes={**changes, "train.total_kimg": kimg})
-    run = run_directory.Run.open(workdir)
-    images = run.latest_step() * run.config["updates"]["batch_size"]
-    return models.load(workdir) if images >= kimg * 1000 else None
+    changes = {**changes, "train.total_kimg": kimg}
+    is_done = training.train(config, workdir, changes=changes)
+    return models.load(workdir) if is_done else None

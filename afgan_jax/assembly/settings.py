@@ -14,7 +14,8 @@ from afgan_jax.runs import location, retention
 from afgan_jax.sources import source as sources
 from afgan_jax.training import init_from, loop, losses, samples, step
 
-PARTS_OF_LOOP = ("run", "program", "batches", "snapshots", "evaluate")
+PARTS_OF_LOOP = ("run", "program", "batches", "snapshots", "evaluate", "batch_size")
+PARTS_OF_LOOP += ("profile", "checkpoint_minutes", "stall_minutes", "status")
 # Sections of a config: the function whose arguments each one holds. In a tuple, the
 # arguments named after the function come from the program.
 SCHEMA = {
@@ -23,10 +24,10 @@ SCHEMA = {
     "losses": (step.make_setup, "G", "D", "augment"),
     "augment": control.make_control,
     "updates": (step.make_program, "setup", "devices"),
-    "samples": (samples.Snapshots, "folder", "G", "archive"),
+    "samples": (samples.Snapshots, "folder", "G", "archive", "over"),
     "metrics": evaluation.parse,
     "checkpoints": (retention.make_retention, "batch_size"),
-    "train": (loop.train, *PARTS_OF_LOOP, "batch_size", "profile"),
+    "train": (loop.train, *PARTS_OF_LOOP),
 }
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import jax
 
-from afgan_jax import errors, jax_settings
-from afgan_jax.assembly import model_sets
+from afgan_jax import errors, jax_settings, places
+from afgan_jax.assembly import introduction, model_sets
 from afgan_jax.assembly import settings as assembled
 from afgan_jax.augment import control
 from afgan_jax.augment import pipeline as augmentation
 from afgan_jax.bench import memory
-from afgan_jax.data import identity, label_files, labels, left_out, pipeline, sets
+from afgan_jax.data import identity, pipeline, sets
 from afgan_jax.metrics import cache, evaluation, evaluator, sharding
 from afgan_jax.metrics import samples as drawing
 from afgan_jax.networks import generator
@@ -24,11 +24,13 @@ from afgan_jax.runs import atomic, class_names, retention, run_directory, set_re
 from afgan_jax.runs import config as configs
 from afgan_jax.training import (
     compilation_cache,
+    hosts,
     implementations,
     init_from,
     loop,
     report,
     samples,
+    status,
     step,
     transfer,
 )
@@ -46,14 +48,21 @@ def train(
     source: str | None = None,
     partial: bool = False,
     profile: bool = False,
-) -> None:
-    """Trains the run in workdir until it is done; call it again to resume.
+    stall_minutes: float = 0,
+    status_file: str | os.PathLike | None = None,
+) -> bool:
+    """Trains the run in workdir until it is done, or is asked to stop; whether it is.
 
-    config: a name such as "earth64:t", or a file; changes: {"section.name": value} of
-    its settings. source: a run, RUN@STEP or published snapshot, with whose weights a
-    new run begins; partial: with those that fit. profile: write a trace of a few steps.
+    Call it again to resume. config: a name such as "earth64:t", or a file; changes:
+    {"section.name": value} of its settings. source: a run, RUN@STEP or published
+    snapshot, with whose weights a new run begins; partial: with those that fit.
+    profile: write a trace of a few steps. stall_minutes: without a step, after which
+    the process ends; 0: never. status_file: tells a supervisor how the training stands
+    (see training.status).
     Raises ValueError, before anything is written, for settings that cannot be.
     """
+    told = status.Status(None if status_file is None else places.local(status_file))
+    told.write("starting")
     settings = _settings(config, workdir, changes, source)
     setup, program = build(settings)
     batch_size = settings["updates"]["batch_size"]
@@ -65,8 +74,9 @@ def train(
     beginning = _begin(workdir, settings, program, source, partial)
     archive = sets.open_set(cache_dir=hidden, **settings["data"])
     check_data(archive, settings)
-    for line in _introduce(archive):
+    for line in introduction.lines(archive):
         _say(line)
+    hosts.introduce(batch_size)
     evaluate = _make_evaluate(metrics, settings, archive, hidden)
     with run_directory.Run.create_or_open(
         workdir, settings, schema, retention=keep
@@ -76,16 +86,25 @@ def train(
         _compare_sets(run, archive)
         _save_beginning(run, beginning)
         del beginning
-        loop.train(
+        over = sharding.BatchSharding.over
+        snapshots = samples.Snapshots(
+            run.path, setup.G, archive, over, **settings["samples"]
+        )
+        state = loop.train(
             run,
             program,
             _make_batches(archive, batch_size, settings["train"]["seed"]),
-            samples.Snapshots(run.path, setup.G, archive, **settings["samples"]),
+            snapshots,
             evaluate,
             batch_size=batch_size,
             profile=profile,
+            checkpoint_minutes=keep.minutes,
+            stall_minutes=stall_minutes,
+            status=told,
             **settings["train"],
         )
+    total = int(settings["train"]["total_kimg"] * 1000)
+    return int(jax.device_get(state.nimg)) >= total
 
 
 def dry_run(
@@ -273,20 +292,3 @@ def _make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):
     store = cache.Store(cache.usual_folder)
     subject = evaluator.Subject(over, reals, fakes, {}, store)
     return evaluation.make_evaluate(metrics, subject)
-
-
-def _introduce(archive) -> Iterator[str]:
-    """Lines on the set, its labels, used or not, and the devices."""
-    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    size = f"{archive.resolution} pixels"
-    yield f"{archive.name}: {len(archive)} images of {size}; {devices}"
-    if archive.label_dim:
-        yield labels.describe(archive.labels)
-    else:
-        warning = labels.unused(archive.files, archive.images)
-        if warning is not None:
-            yield warning
-        elif label_files.could_be_classes(archive.images):
-            yield f"{archive.name}: its folders could be classes, see dataset convert"
-    for line in left_out.of_set(archive.files, archive.images):
-        yield f"WARNING: {archive.name} holds more, which is not used: {line}"

@@ -18,16 +18,16 @@ from afgan_jax import errors
 from afgan_jax.cli import flags
 
 
-def run(module, verb: str, argv: list[str]) -> None:
-    """Calls what argv asks of the module of a verb.
+def run(module, verb: str, argv: list[str]) -> int:
+    """Calls what argv asks of the module of a verb; returns the exit code.
 
     Raises ValueError, in one line that names the flag, for what cannot be.
     """
     call = read(module, verb, argv)
     if call is None:
-        return
+        return 0
     try:
-        call()
+        return call() or 0
     except errors.SettingError as error:
         flag = _flag(error.name, inspect.signature(call.func).parameters)
         value = flags.spelled(error.value)

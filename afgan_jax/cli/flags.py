@@ -87,12 +87,14 @@ def choice(name: str, help: str, *words: str) -> Any:
     return flag(name, str | None, read, "|".join(words), help)
 
 
-def count(name: str, help: str, least: int = 1) -> Any:
-    """The type of a whole number, `least` or more."""
+def count(name: str, help: str, least: int = 1, most: int | None = None) -> Any:
+    """The type of a whole number, from `least` to `most` (None: or more)."""
+    words = f", {least} or more" if most is None else f" from {least} to {most}"
 
     def read(text):
-        if not (text.removeprefix("-").isdecimal() and int(text) >= least):
-            raise ValueError(f"must be a whole number, {least} or more")
+        is_whole = text.removeprefix("-").isdecimal()
+        if not (is_whole and least <= int(text) <= (most or math.inf)):
+            raise ValueError(f"must be a whole number{words}")
         return int(text)
 
     return flag(name, int | None, read, "N", help)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import grain
 import numpy as np
-from jaxtyping import Int
 
 from afgan_jax import errors
 from afgan_jax.data.archive import Archive
@@ -42,20 +41,20 @@ def batches(
         why = f"is not divisible by {process_count} processes: choose a multiple"
         raise errors.SettingError("updates.batch_size", batch_size, why)
     share = batch_size // process_count
-    mine = slice(process_index * share, (process_index + 1) * share)
+    mine = np.arange(process_index * share, (process_index + 1) * share)
+    order = grain.MapDataset.range(len(archive)).shuffle(_shuffle_seed(seed)).repeat()
 
-    def load(step: int, order: Int[np.ndarray, "B"]) -> dict[str, np.ndarray]:
+    def load(step: int, _) -> dict[str, np.ndarray]:
+        items = np.array([order[step * batch_size + int(row)] for row in mine])
         drawn = _rng(seed, _LABELS, step).integers(len(archive), size=(2, batch_size))
         return {
-            "image": np.stack([archive.image(int(i)) for i in order[mine]]),
-            "label": archive.labels.rows(order[mine]),
+            "image": np.stack([archive.image(int(i)) for i in items]),
+            "label": archive.labels.rows(items),
             "gen_label": archive.labels.rows(drawn[:, mine]),
         }
 
-    order = grain.MapDataset.range(len(archive)).shuffle(_shuffle_seed(seed)).repeat()
-    # Otherwise grain rounds the length up, although an endless order has no remainder.
-    steps = order.batch(batch_size, drop_remainder=True).map_with_index(load)
-    steps = steps[start_step:]
+    endless = grain.MapDataset.range(1).repeat()
+    steps = endless.map_with_index(load)[start_step:]
     if num_threads is None:
         num_threads = min(os.cpu_count() or 1, MAX_THREADS)
     ahead = grain.ReadOptions(

@@ -1,4 +1,7 @@
-"""Which checkpoints are kept: the newest, some at intervals, the best by metric."""
+"""Which checkpoints are kept: the newest, some at intervals, the best by metric.
+
+And how much time may pass between two.
+"""
 
 import dataclasses
 import math
@@ -11,27 +14,39 @@ from afgan_jax.runs import atomic
 
 @dataclasses.dataclass(frozen=True)
 class Retention:
-    """Keep the `newest` checkpoints, and one `every` so many steps (None: no more)."""
+    """Keep the `newest` checkpoints, and one `every` so many steps (None: no more).
+
+    minutes: of training without a checkpoint after which one is due; None: any.
+    """
 
     newest: int
     every: int | None = None
+    minutes: float | None = None
 
 
 def make_retention(
-    batch_size: int, *, keep: int = 3, keep_every_kimg: float | None = None
+    batch_size: int,
+    *,
+    keep: int = 3,
+    keep_every_kimg: float | None = None,
+    minutes: float | None = 30.0,
 ) -> Retention:
     """Keeps the newest `keep` checkpoints, and one every `keep_every_kimg`.
+
+    After so many `minutes` without a checkpoint one is saved; None: only at ticks.
 
     Raises SettingError for a value out of range.
     """
     if keep < 1:
         raise errors.SettingError("checkpoints.keep", keep, "must be at least 1")
-    if keep_every_kimg is None:
-        return Retention(keep)
-    if not 0 < keep_every_kimg < math.inf:
-        name, why = "checkpoints.keep_every_kimg", "must be above 0 and finite, or none"
-        raise errors.SettingError(name, keep_every_kimg, why)
-    return Retention(keep, math.ceil(keep_every_kimg * 1000 / batch_size))
+    every = None
+    for key, value in {"keep_every_kimg": keep_every_kimg, "minutes": minutes}.items():
+        if value is not None and not 0 < value < math.inf:
+            why = "must be above 0 and finite, or none"
+            raise errors.SettingError(f"checkpoints.{key}", value, why)
+    if keep_every_kimg is not None:
+        every = math.ceil(keep_every_kimg * 1000 / batch_size)
+    return Retention(keep, every, minutes)
 
 
 class Best:

@@ -47,6 +47,7 @@ FREE_SETTINGS = (
     "train.image_ticks",
     "checkpoints.keep",
     "checkpoints.keep_every_kimg",
+    "checkpoints.minutes",
 )
 
 _log = logging.getLogger(__name__)

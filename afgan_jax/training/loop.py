@@ -13,8 +13,10 @@ from afgan_jax.training import outputs, rescue
 from afgan_jax.training import preemption as stops
 from afgan_jax.training import report as reports
 from afgan_jax.training import state as states
+from afgan_jax.training import status as statuses
 from afgan_jax.training import step as steps
 from afgan_jax.training import trace as traces
+from afgan_jax.training import watchdog as watchdogs
 
 AHEAD = 2  # batches copied to the devices before they are needed
 
@@ -28,6 +30,9 @@ def train(
     *,
     batch_size: int,
     profile: bool = False,
+    checkpoint_minutes: float | None = None,
+    stall_minutes: float = 0,
+    status: statuses.Status = statuses.NOWHERE,
     total_kimg: float = 25000.0,
     tick_kimg: float = 4.0,
     checkpoint_ticks: int = 50,
@@ -38,12 +43,13 @@ def train(
 
     `batches(step)` yields this process's share of each step's batch, from that step on.
     Each tick of `tick_kimg` reports; a checkpoint and a sample grid are written every
-    `checkpoint_ticks` and `image_ticks`, and at the end. `evaluate(G_ema)` yields
-    results of metrics at every checkpoint but the first tick's (see
-    metrics.evaluation). `profile` writes a trace of a few steps to the run's folder
-    profile (see `trace`). When asked to stop, saves a checkpoint and returns (see
-    `preemption`). After an error it saves one, if it can, and raises errors.Stopped, or
-    OSError if the disk is full.
+    `checkpoint_ticks` and `image_ticks`, and at the end; a checkpoint also when there
+    was none for `checkpoint_minutes`. `evaluate(G_ema)` yields results of metrics at
+    every checkpoint of a tick but the first one's (see metrics.evaluation). `profile`
+    writes a trace of a few steps to the run's folder profile (see `trace`).
+    `stall_minutes` without a step end the process (see `watchdog`). When asked to stop,
+    saves a checkpoint and returns (see `preemption`). After an error it saves one, if
+    it can, and raises errors.Stopped, or OSError if the disk is full.
     """
     check(total_kimg=total_kimg, tick_kimg=tick_kimg, seed=seed)
     check(checkpoint_ticks=checkpoint_ticks, image_ticks=image_ticks)
@@ -59,15 +65,24 @@ def train(
         )
     trace = traces.Trace(run.path / "profile" if profile else None, interval, index)
     report = reports.Report(run, total, nimg)
+    watchdog = watchdogs.Watchdog(stall_minutes, compiling=interval)
+    intervals = checkpoint_ticks, image_ticks
     kept = outputs.Outputs(
-        run, report, snapshots, evaluate, total, checkpoint_ticks, image_ticks
+        run, report, snapshots, evaluate, total, *intervals, status, watchdog
     )
     kept.begin(state, nimg)
     try:
-        with stops.Stop(program) as stop, rescue.saving(run, lambda: state):
+        with (
+            stops.Stop(program, checkpoint_minutes) as stop,
+            rescue.saving(run, lambda: state),
+            watchdog,
+        ):
             feed = prefetch(batches(index), functools.partial(place, program))
-            next_tick = nimg + tick_kimg * 1000
+            tick = tick_kimg * 1000
+            next_tick = (nimg // tick + 1) * tick  # resumed or not
             while nimg < total and not stop.is_due():
+                if stop.must_save:
+                    kept.save(state, index, nimg, stop)
                 batch = next(feed)
                 room = math.ceil((min(next_tick, total) - nimg) / batch_size)
                 with trace.step(index, room, state):
@@ -75,11 +90,12 @@ def train(
                 state = stop.end_step(state, stats)
                 trace.end_step(index, state, report)
                 report.add(stats)
+                watchdog.end_step()
                 index, nimg = index + 1, nimg + batch_size
                 if nimg < next_tick and nimg < total and index > 1:
                     continue
                 if index > 1:  # the first iteration is a tick of its own
-                    next_tick += tick_kimg * 1000
+                    next_tick += tick
                 kept.end_tick(state, index, nimg, stop)
             kept.end(state, index, nimg)  # while one signal does not interrupt it
     finally:

@@ -1,12 +1,15 @@
 """What a training leaves behind: statistics, pictures, checkpoints, metrics."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 
 import jax
 
 from afgan_jax.training import report as reports
 from afgan_jax.training import state as states
+from afgan_jax.training import status as statuses
+from afgan_jax.training import watchdog as watchdogs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +23,8 @@ class Outputs:
     total: int  # images in all
     checkpoint_ticks: int
     image_ticks: int
+    status: statuses.Status
+    watchdog: watchdogs.Watchdog
 
     def begin(self, state: states.TrainState, nimg: int) -> None:
         """Before the first step."""
@@ -31,6 +36,7 @@ class Outputs:
             kimg = f"from {nimg / 1000:g} to {self.total / 1000:g} kimg"
             self.report.say(f"compiling; {kimg}")
         self.run.upload()
+        self._tell("starting", nimg)
 
     def end_tick(self, state: states.TrainState, step: int, nimg: int, stop) -> None:
         """After a tick's last step."""
@@ -40,11 +46,21 @@ class Outputs:
         if is_last or tick % self.image_ticks == 0:
             self._draw(state, f"fakes{nimg // 1000:06d}.png", nimg)
         if is_last or tick % self.checkpoint_ticks == 0:
-            self.run.save(step, states.to_tree(state))
+            self.save(state, step, nimg, stop)
         if is_last or (tick > 0 and tick % self.checkpoint_ticks == 0):
-            self._measure(state, step, nimg, stop)
+            with self.watchdog.paused():
+                self._measure(state, step, nimg, stop)
         self.run.upload()
+        self._tell("training", nimg)
         self.report.restart_clock()
+
+    def save(self, state: states.TrainState, step: int, nimg: int, stop) -> None:
+        """Saves a checkpoint in the background."""
+        start = time.monotonic()
+        self.run.save(step, states.to_tree(state))
+        stop.restart_clock()
+        self._tell("training", nimg)
+        self.report.exclude(time.monotonic() - start)
 
     def end(self, state: states.TrainState, step: int, nimg: int) -> None:
         """After the last step, or when asked to stop: all is saved on return."""
@@ -55,6 +71,12 @@ class Outputs:
         self.run.checkpoints.wait()
         if not is_whole:
             self.report.say("saved: run the same command to resume")
+        self._tell("finished" if is_whole else "stopped", nimg)
+
+    def _tell(self, how: str, nimg: int) -> None:
+        if self.status.file is not None:  # else nobody needs to list checkpoints
+            with self.report.optional("status"):
+                self.status.write(how, self.run.latest_step(), nimg)
 
     def _draw(self, state: states.TrainState, name: str, nimg: int) -> None:
         """Draws a grid of samples, and shows it in TensorBoard."""

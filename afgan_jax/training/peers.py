@@ -4,35 +4,29 @@ JAX aborts a process with a C++ stack when a process of its job dies, at once or
 100 s, and waits for ever for one that stands still. Here each process sends signs of
 life to a small process beside process 0 (see `coordinator`), which tells all who ended
 or has been silent for too long; then each ends by itself, with one line and exit code
-LOST. The signs of life come from a thread of its own: a process that compiles or
+abort.CODE. The signs of life come from a thread of its own: a process that compiles or
 computes metrics for hours is not lost.
 """
 
 import atexit
 import contextlib
-import json
 import os
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 
 import jax
 from jax._src import distributed
-from jax._src.lib import _jax
 
 from afgan_jax import errors
-from afgan_jax.training import coordinator
+from afgan_jax.training import abort, meeting
 
-LOST = 134  # exit code of a process that ends because another has
-SILENCE = 30.0  # seconds without a sign of life after which a process is lost
+HEARTBEAT = 30.0  # seconds without a sign of life after which a process is lost
+INITIALIZATION = 300.0  # seconds for all to start
 GRACE = 5.0  # seconds to end by an error of its own, when another process ended so
 WAIT = 10.0  # seconds to connect; and to hear whether a peer is why XLA failed
-MEET = 300  # seconds for all to start
 ADDRESS, UNREACHABLE = "afgan_jax/peers/address", "afgan_jax/peers/unreachable/"
 
 WHY = {
@@ -48,16 +42,21 @@ def joined(
     address: str | None = None,
     num_processes: int | None = None,
     process_id: int | None = None,
+    *,
+    heartbeat: float = HEARTBEAT,
+    initialization: float = INITIALIZATION,
 ) -> Iterator[None]:
     """Meets the other processes before JAX looks for devices, and leaves with them.
 
     address: HOST:PORT of process 0; without arguments JAX finds the others by itself.
-    When another process is lost inside the block, this one ends with exit code LOST.
-    Raises ValueError if the others cannot be met.
+    When another process is lost inside the block, or silent for `heartbeat` seconds,
+    this one ends with exit code abort.CODE, and so it does if not all have met after
+    `initialization` seconds. Raises ValueError if the others cannot be met or found.
     """
-    with _meeting():
-        service = _initialize(address, num_processes, process_id)
-        watch = _watch(service)
+    with meeting.within(initialization):
+        times = {"heartbeat": heartbeat, "initialization": initialization}
+        service = meeting.meet(address, num_processes, process_id, **times)
+        watch = _watch(service, heartbeat)
     try:
         yield
     except BaseException as error:
@@ -70,43 +69,29 @@ def joined(
             service.wait()
 
 
-@contextlib.contextmanager
-def _meeting() -> Iterator[None]:
-    """Raises ValueError if the others cannot be met; ends this process after MEET."""
-    why = f"not all processes of the job have met within {MEET} s"
-    end = threading.Timer(MEET, _end, [f"{why}: start the same command on all"])
-    end.daemon = True
-    end.start()
-    try:
-        yield
-    except RuntimeError as error:
-        raise ValueError(f"cannot meet the other processes: {error}") from error
-    finally:
-        end.cancel()
+def are_joined() -> bool:
+    """Whether this process belongs to a job, be it the only one."""
+    return distributed.global_state.client is not None
 
 
-def _initialize(*arguments) -> "_Service | None":
-    """Joins JAX's job; returns its coordinator, which process 0 starts."""
-    service = None
+def gathered(name: str, text: str) -> list[str] | None:
+    """To process 0 the texts of all processes, in any order; to others None.
 
-    def start(*arguments, **options):
-        nonlocal service
-        service = _Service(arguments, options)
-        return service
-
-    original = _jax.get_distributed_runtime_service
-    _jax.get_distributed_runtime_service = start
-    try:
-        # JAX would abort, with a C++ stack: not before this process ends by itself.
-        jax.distributed.initialize(*arguments, initialization_timeout=2 * MEET)
-    finally:
-        _jax.get_distributed_runtime_service = original
-    # JAX would only take note of SIGTERM.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    return service
+    Each must call it, once for a name; process 0 waits for all.
+    """
+    state = distributed.global_state
+    key = f"afgan_jax/{name}"
+    state.client.key_value_set(f"{key}/{state.process_id}", text)
+    if state.process_id:
+        return None
+    wait = round(1000 * INITIALIZATION)
+    return [
+        state.client.blocking_key_value_get(f"{key}/{index}", wait)
+        for index in range(state.num_processes)
+    ]
 
 
-def _watch(service: "_Service | None") -> "Watch | None":
+def _watch(service: meeting.Service | None, heartbeat: float) -> "Watch | None":
     """The watch over the job; None, on all processes, if one cannot take part."""
     state = distributed.global_state
     client, index, count = state.client, state.process_id, state.num_processes
@@ -121,7 +106,7 @@ def _watch(service: "_Service | None") -> "Watch | None":
     client.wait_at_barrier("afgan_jax/peers", 30_000)
     missing = client.key_value_dir_get(UNREACHABLE)
     if not missing:
-        return Watch(connection, name)
+        return Watch(connection, name, heartbeat)
     if index == 0:
         print(
             f"process {missing[0][1]} cannot reach port {port} of {host}: if a process"
@@ -143,11 +128,12 @@ def _connect(host: str, port: int, index: int, name: str) -> socket.socket | Non
 class Watch:
     """A thread that ends this process when it hears that another is lost."""
 
-    def __init__(self, connection: socket.socket, name: str):
+    def __init__(self, connection: socket.socket, name: str, heartbeat: float):
         self._connection, self._name = connection, name
+        self._heartbeat = heartbeat
         self._all_are_done = threading.Event()
         self._is_leaving = False
-        self._interval = min(1, SILENCE / 10)
+        self._interval = min(1, heartbeat / 10)
         connection.settimeout(self._interval)
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -186,9 +172,11 @@ class Watch:
             except OSError:
                 received = b""
             now, before = time.monotonic(), now
-            if received or now - before > SILENCE / 2:  # or this process was stopped
+            if (
+                received or now - before > self._heartbeat / 2
+            ):  # or this process was stopped
                 heard = now
-            if received == b"" or now - heard > SILENCE:
+            if received == b"" or now - heard > self._heartbeat:
                 self._end("lost", "the coordinator beside process 0")
             *lines, rest = (rest + (received or b"")).split(b"\n")
             for line in filter(None, lines):
@@ -206,17 +194,7 @@ class Watch:
             return
         if name == self._name:
             name = f"this process, {name},"
-        _end(f"{WHY[how].format(name, SILENCE)}; {AGAIN}")
-
-
-def _end(line: str) -> None:
-    """Ends this process, which must not wait for anything."""
-    late = threading.Timer(5, os._exit, [LOST])
-    late.start()  # in case nobody reads the line
-    with contextlib.suppress(OSError):
-        start = "\n" if os.isatty(2) else ""  # there may be a progress bar
-        os.write(2, f"{start}{line}\n".encode())
-    os._exit(LOST)
+        abort.abort(f"{WHY[how].format(name, self._heartbeat)}; {AGAIN}")
 
 
 def _exit_alone() -> None:
@@ -225,45 +203,3 @@ def _exit_alone() -> None:
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
     os._exit(1)
-
-
-class _Service:
-    """The coordinator, which ends by itself, in place of JAX's service.
-
-    Raises RuntimeError if it could not start. `port` is for the signs of life.
-    """
-
-    def __init__(self, arguments: tuple, options: dict):
-        asked = {
-            "module": _jax.__name__,
-            "function": "get_distributed_runtime_service",
-            "arguments": arguments,
-            "options": options,
-            "silence": SILENCE,
-        }
-        with tempfile.TemporaryFile("w+") as said:
-            self._child = child = subprocess.Popen(
-                [sys.executable, "-P", coordinator.__file__],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                start_new_session=True,  # a signal from the terminal is not for it
-                text=True,
-            )
-            child.stdin.write(json.dumps(asked) + "\n")
-            child.stdin.flush()
-            port = child.stdout.readline()
-            if not port:
-                child.wait()
-                said.seek(0)
-                lines = said.read().splitlines() or [f"exit code {child.returncode}"]
-                raise RuntimeError(lines[-1])
-        self.port = int(port)
-
-    def shutdown(self) -> None:
-        """Does nothing: others may need it longer."""
-
-    def wait(self) -> None:
-        """Waits until it has ended: who comes then begins a new job."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._child.wait(coordinator.LINGER)

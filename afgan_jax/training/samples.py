@@ -1,5 +1,9 @@
-"""Sample grids of a run: reals.png, fakes_init.png, fakes<kimg>.png."""
+"""Sample grids of a run: reals.png, fakes_init.png, fakes<kimg>.png.
 
+All processes of a job compute them, and process 0 writes them.
+"""
+
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -23,6 +27,7 @@ class Snapshots:
         folder: Path,
         G,
         archive,
+        over: Callable,
         *,
         rows: int | None = None,
         columns: int | None = None,
@@ -30,7 +35,8 @@ class Snapshots:
     ):
         """Grids of `rows` x `columns`, by default what a large screen shows.
 
-        Samples have the labels of `archive`, the image set, in shuffled order.
+        Samples have the labels of `archive`, the image set, in shuffled order. They are
+        drawn by over(batch), such as metrics.sharding.BatchSharding.over.
         """
         check(rows=rows, columns=columns, batch=batch)
         usual = grid.grid_size(archive.resolution)
@@ -42,34 +48,35 @@ class Snapshots:
         )
         z = np.random.RandomState(0).randn(count, G.mapping.z_dim)
         self._z = z.astype(np.float32)
-        self._batch = min(batch, count)
-        self._render = jax.jit(
-            lambda variables, z, c: G.apply(variables, z, c if c.shape[1] else None)
-        )
+        self._over = over(min(batch, count))
+
+        def render(variables, z, c):
+            return pixels.to_uint8(G.apply(variables, z, c if c.shape[1] else None))
+
+        self._render = self._over.compile(render, rows=2)
 
     def reals(self) -> Path | None:
         """Write reals.png and return its path; None from all processes but 0."""
+        if jax.process_index() != 0:
+            return None
         images = np.stack([self._archive.image(int(i)) for i in self._items])
         return self._save("reals.png", images)
 
     def fakes(self, variables: dict, name: str) -> Path | None:
         """Write G's samples of the fixed latents to `name`; returns as `reals` does."""
-        if jax.process_index() != 0:
-            return None
-        # On one device of this process, whatever the mesh of the training.
-        variables = jax.tree.map(lambda x: x.addressable_data(0), variables)
-        device = jax.local_devices()[0]
+        variables = self._over.replicate(variables)
         images = []
-        for start in range(0, len(self._z), self._batch):
-            rows = np.arange(start, start + self._batch) % len(self._z)
+        for start in range(0, len(self._z), self._over.batch):
+            rows = np.arange(start, start + self._over.batch) % len(self._z)
+            rows = rows[self._over.mine]
             c = self._archive.labels.rows(self._items[rows])
-            z, c = jax.device_put((self._z[rows], c), device)
-            images.append(jax.device_get(self._render(variables, z, c)))
-        images = np.concatenate(images)[: len(self._z)]
-        return self._save(name, pixels.to_uint8(images))
-
-    def _save(self, name: str, images: np.ndarray) -> Path | None:
-        if jax.process_index() != 0:
+            drawn = self._render(variables, self._z[rows], c)
+            if jax.process_index() == 0:  # the others need not copy them
+                images.append(jax.device_get(drawn.addressable_data(0)))
+        if not images:
             return None
+        return self._save(name, np.concatenate(images)[: len(self._z)])
+
+    def _save(self, name: str, images: np.ndarray) -> Path:
         grid.save_png(self._folder / name, grid.tile(images, self._columns))
         return self._folder / name

@@ -47,21 +47,40 @@ def test_a_batch_has_images_labels_and_labels_to_generate(numbered):
     np.testing.assert_array_equal(batch["label"].argmax(1), shown([batch]))
 
 
-@pytest.mark.parametrize("processes", [2, 4])
-def test_processes_share_out_the_batches_of_one(numbered, processes):
-    options = {"batch_size": 8, "process_count": processes}
+CROSSING = {"batch_size": 512, "num_threads": 0, "start_step": 2}
+
+
+@pytest.fixture(scope="module")
+def crossing(tmp_path_factory):
+    """A set, and its batch of images 1024 to 1535, in which its first epoch ends.
+
+    It has 1400 different images, half of them flipped copies, in 7 classes.
+    """
+    path = tmp_path_factory.mktemp("data") / "mirrored.zip"
+    images = np.stack([np.arange(700) % 200, 200 + np.arange(700) // 200], 1)
+    images = images.astype(np.uint8)[:, None, :, None].repeat(2, 1)
+    write_archive(path, images, [i % 7 for i in range(700)])
+    archive = Archive.open(path, use_labels=True, mirror=True)
+    return archive, take(archive, 1, **CROSSING)
+
+
+@pytest.mark.parametrize("processes", [8, 64, 512])
+def test_any_number_of_processes_share_out_the_same_batches(crossing, processes):
+    archive, whole = crossing
     parts = [
-        take(numbered, 5, process_index=index, **options) for index in range(processes)
+        take(archive, 1, process_index=i, process_count=processes, **CROSSING)[0]
+        for i in range(processes)
     ]
-    together = [
-        {
-            "image": np.concatenate([part["image"] for part in step]),
-            "label": np.concatenate([part["label"] for part in step]),
-            "gen_label": np.concatenate([part["gen_label"] for part in step], axis=1),
-        }
-        for step in zip(*parts, strict=True)
-    ]
-    assert_equal(together, take(numbered, 5, batch_size=8))
+    together = {
+        "image": np.concatenate([part["image"] for part in parts]),
+        "label": np.concatenate([part["label"] for part in parts]),
+        "gen_label": np.concatenate([part["gen_label"] for part in parts], axis=1),
+    }
+    assert_equal([together], whole)
+    first_epoch = whole[0]["image"][: 1400 - 1024]
+    assert len(np.unique(first_epoch, axis=0)) == len(first_epoch)
+    flipped = whole[0]["image"][:, 0, 0, 0] >= 200
+    assert 0.4 < flipped.mean() < 0.6 and (whole[0]["label"].sum(1) == 1).all()
 
 
 def test_a_later_start_continues_where_an_earlier_one_would_be(numbered):

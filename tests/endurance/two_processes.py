@@ -181,9 +181,8 @@ def _train(place: Path, index: int, address: str, log: Path, joined: Path) -> No
     from afgan_jax.training import loop, peers
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    peers.SILENCE = SILENCE
     try:
-        with peers.joined(address, 2, index):
+        with peers.joined(address, 2, index, heartbeat=SILENCE):
             joined.touch()
             with run_directory.Run.create_or_open(place, {"counting": {}}) as run:
                 loop.train(

@@ -31,11 +31,8 @@ def test_the_files_of_a_run_in_a_bucket_are_read_anew_each_time(folder_url):
 
 
 def test_readers_write_in_no_folder_of_a_training(folder_url):
-    found = location.of(folder_url)
-    assert location.scratch(Bucket(folder_url)) not in (
-        found.folder,
-        *found.folder.parents,
-    )
+    scratch = location.scratch(Bucket(folder_url))
+    assert not location.of(folder_url).folder.is_relative_to(scratch)
 
 
 def test_caches_keep_their_name_from_one_start_to_the_next(folder_url):

@@ -91,8 +91,8 @@ def test_a_damaged_record_of_the_best_is_named(tmp_path):
 
 
 def test_settings_become_steps():
-    assert retention.make_retention(8) == retention.Retention(3)
-    kept = retention.make_retention(32, keep=5, keep_every_kimg=200.0)
+    assert retention.make_retention(8) == retention.Retention(3, None, 30.0)
+    kept = retention.make_retention(32, keep=5, keep_every_kimg=200.0, minutes=None)
     assert kept == retention.Retention(5, 6250)
     with pytest.raises(ValueError, match="keep=0 must be at least 1"):
         retention.make_retention(8, keep=0)

@@ -19,6 +19,12 @@ class NoSamples:
         return None
 
 
+class Untrained:
+    """What a training returns in which no step was taken."""
+
+    nimg = 0
+
+
 def batches(start: int):
     """This process's share of batches whose images all show their step's number."""
     share = BATCH // jax.process_count()

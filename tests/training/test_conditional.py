@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
-from training import smoke
+from training import counting, smoke
 from training.smoke import settings
 
 from afgan_jax.__main__ import main
@@ -69,7 +69,7 @@ def test_labels_of_every_kind_are_trained_on_and_generate(kind, tmp_path, capsys
 
 def begin(monkeypatch, images, workdir, **overrides):
     """All of a training but the training."""
-    begun = functools.wraps(loop.train)(lambda *_, **__: None)
+    begun = functools.wraps(loop.train)(lambda *_, **__: counting.Untrained)
     monkeypatch.setattr(loop, "train", begun)
     smoke.train(workdir, settings(images, 0.016, **overrides))
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from reference import official
+from training import counting
 
 from afgan_jax.__main__ import main
 from afgan_jax.assembly import settings as assembled
@@ -69,6 +70,7 @@ def begun(monkeypatch):
     @functools.wraps(loop.train)
     def stop(run, program, *_, **__):
         found.append((loop.restore(run, program, jax.random.key(0)), run.config))
+        return counting.Untrained
 
     monkeypatch.setattr(loop, "train", stop)
 

@@ -1,7 +1,9 @@
 """Signals end a training where it can go on, in one process or several."""
 
+import json
 import os
 import signal
+import time
 
 import jax
 import pytest
@@ -63,11 +65,59 @@ def test_a_signal_lets_the_step_end_and_saves(tmp_path, capsys, number):
     assert float(state.G["params"]["w"]) == counting.weight(20)
 
 
+def test_a_run_stopped_within_a_tick_has_the_ticks_of_one_that_was_not(tmp_path):
+    """So checkpoints and metrics come at the same images."""
+    options = {"tick_kimg": 4.5 * counting.BATCH / 1000, "checkpoint_ticks": 2}
+
+    def lines(folder):
+        texts = (tmp_path / folder / "stats.jsonl").read_text().splitlines()
+        found = [json.loads(text) for text in texts]
+        return [(line["nimg"], line["w"]["num"], line["w"]["mean"]) for line in found]
+
+    train(tmp_path / "whole", 30, options=options)
+    for at in (7, 20):
+        train(tmp_path / "parts", 30, signalled(at, signal.SIGTERM), options)
+    train(tmp_path / "parts", 30, options=options)
+    whole, parts = lines("whole"), lines("parts")
+    assert [line[0] for line in whole] == [line[0] for line in parts]
+    differ = [a[0] for a, b in zip(whole, parts, strict=True) if a != b]
+    assert differ == [9 * counting.BATCH, 23 * counting.BATCH]  # half of them was lost
+
+
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once(tmp_path, first):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, 20, signalled(3, first, signal.SIGINT))
     assert steps_of(tmp_path) == [1]  # of the first tick
+
+
+def test_a_signal_that_is_passed_on_beside_itself_still_saves(tmp_path):
+    """SLURM and systemd send it to a supervisor and to its children."""
+    assert int(train(tmp_path, 20, signalled(3, *3 * [signal.SIGTERM])).step) == 4
+    assert steps_of(tmp_path)[-1] == 4
+
+
+REPEATED = """
+import os, signal, sys, threading, time
+from afgan_jax.training import preemption
+from training import counting, test_preemption
+preemption.TOGETHER = 0.1
+def batches(start):
+    for step, batch in enumerate(counting.batches(start), start):
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield batch
+test_preemption.train(sys.argv[1], 20, batches)
+"""
+
+
+def test_a_second_sigterm_that_comes_later_ends_it_at_once(tmp_path):
+    child = python(REPEATED, tmp_path)
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGTERM, out
+    assert steps_of(tmp_path) == [1]
 
 
 @pytest.mark.parametrize("other", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -118,6 +168,24 @@ def test_the_host_is_at_most_one_step_ahead_of_the_devices(tmp_path):
     assert len(done) == 10 and all(all(ready) for ready in done)
 
 
+def test_a_checkpoint_is_due_by_time_and_changes_nothing(tmp_path):
+    saved = []
+
+    def batches(start):
+        for batch in counting.batches(start):
+            time.sleep(0.1)
+            saved.append(steps_of(tmp_path / "a"))
+            yield batch
+
+    options = {"checkpoint_minutes": 0.5 / 60}
+    state = train(tmp_path / "a", 30, batches, options)
+    # Of the first tick, of every 0.5 s or a bit more since, and in the end.
+    assert 3 <= len(steps_of(tmp_path / "a")) <= 9 and len(saved[-1]) > 1
+    assert float(state.G["params"]["w"]) == counting.weight(30)
+    train(tmp_path / "b", 30, options={"checkpoint_minutes": 60.0})
+    assert steps_of(tmp_path / "b") == [1, 30]
+
+
 TWO = """
 import sys
 from afgan_jax.cli import train
@@ -142,6 +210,32 @@ def test_a_signal_to_one_of_two_processes_stops_both_at_one_step(tmp_path):
     assert steps_of(tmp_path)[-1] == 7
     state = train(tmp_path, 9)  # goes on, on one device of one process
     assert float(state.G["params"]["w"]) == counting.weight(9)
+
+
+LATE = """
+import sys, time
+from afgan_jax.cli import train
+folder, index, address = sys.argv[1:]
+import jax
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+from training import counting, test_preemption
+def batches(start):
+    for batch in counting.batches(start):
+        time.sleep(0.1)
+        yield batch
+minutes = 0.5 / 60 if index == "0" else 1e-9  # of the clock of process 0 alone
+options = {"checkpoint_minutes": minutes}
+with train.join(address, 2, int(index)):
+    test_preemption.train(folder, 30, batches, options, devices=None)
+    print("SAVED", test_preemption.steps_of(folder))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_save_by_the_clock_of_one(tmp_path):
+    outs = python_twice(LATE, tmp_path)
+    first, last = (out[out.index("SAVED") :] for out in outs)
+    assert first == last and 4 <= len(steps_of(tmp_path)) <= 9
 
 
 MEASURING = """

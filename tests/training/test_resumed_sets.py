@@ -5,7 +5,7 @@ import json
 import shutil
 
 import numpy as np
-from training import smoke
+from training import counting, smoke
 from training.test_conditional import CLASSES, USED, labelled
 
 from afgan_jax.assembly import model_sets
@@ -19,6 +19,7 @@ def test_another_set_is_told_once_and_recorded(monkeypatch, tmp_path, capsys, ca
     @functools.wraps(loop.train)
     def begun(run, *_, **__):
         run.save(next(steps), {"x": np.zeros(1)})
+        return counting.Untrained
 
     def warnings(path):
         smoke.train(tmp_path / "run", smoke.settings(path, 0.016, **USED))
