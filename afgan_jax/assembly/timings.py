@@ -104,8 +104,8 @@ def compiled_ahead(job: Job):
     augment = control.make_control(**given["augment"])
     setup = step.make_setup(G, D, augment=augment, **given["losses"])
     program = step.make_program(setup, **given["updates"], devices=chips)
-    hertz = aot.CLOCKS[job.topology.partition(":")[0]]
-    yield from aot.updates(program, D, job.batch, hertz, job.phases)
+    chip = aot.CHIPS[job.topology.partition(":")[0]]
+    yield from aot.updates(program, D, job.batch, chip, job.phases)
 
 
 PARTS = {

@@ -12,15 +12,34 @@ import importlib.util
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
+import jax
 from jax.experimental import topologies
 
 from afgan_jax import errors
 from afgan_jax.bench import memory
 
-# Clocks in Hz by which cycles become time.
-CLOCKS = {"v4": 1.05e9, "v5e": 1.5e9, "v5p": 1.75e9, "v6e": 1.75e9}
+
+class Chip(NamedTuple):
+    """What JAX calls a device: a chip, or half of one of v4 and TPU7x.
+
+    hertz: the clock, by which cycles become time; that of TPU7x is a guess from its
+    peak rate. memory: bytes.
+    """
+
+    hertz: float
+    memory: float
+
+
+CHIPS = {
+    "v4": Chip(1.05e9, 16e9),
+    "v5e": Chip(1.5e9, 16e9),
+    "v5p": Chip(1.75e9, 95e9),
+    "v6e": Chip(1.75e9, 32e9),
+    "tpu7x": Chip(2.2e9, 96e9),
+}
 # Without these libtpu asks a cloud for the kind of machine, and prints long warnings.
 NO_CLOUD = {
     "TPU_SKIP_MDS_QUERY": "1",
@@ -37,6 +56,10 @@ _BYTES |= {"f32": 4, "s32": 4, "u32": 4, "f64": 8, "s64": 8, "u64": 8}
 _COLLECTIVE = re.compile(
     r"= (.+?) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
     r"|collective-broadcast)(-start)?\("
+)
+_OVER = re.compile(
+    r"required for HLO temporaries \((\S+)\) exceeds available HBM \((\S+)\)"
+    r"|Used (\S+) of (\S+) hbm"
 )
 _SHAPE = re.compile(r"\b(\w+)\[([\d,]*)\]")
 
@@ -67,16 +90,49 @@ class Report(memory.Row):
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Misfit:
+    """A program that needs more memory than a chip has, by the compiler."""
+
+    name: str
+    images: int
+    needed: str
+    available: str
+
+    def line(self) -> str:
+        return f"{self.name:16}does not fit: {self.needed} of {self.available}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """All updates of a training, each as often as it is due, on each chip.
+
+    bytes: of the largest one, of `memory`. seconds: an estimate, as of a Report.
+    """
+
+    name: str
+    images: int
+    bytes: int
+    memory: float
+    seconds: float
+
+    def line(self) -> str:
+        return (
+            f"{self.name:16}{self.bytes / 1e9:z8.2f} GB of {self.memory / 1e9:z.0f} GB,"
+            f" {self.images / self.seconds:z.1f} images/s a device (estimate)"
+        )
+
+
 def devices(topology: str) -> list:
     """The chips of a topology such as "v5e:4x4" or "v6e:1x1".
 
     Raises ValueError for an unknown topology, and if there is no libtpu.
     """
     generation, _, shape = topology.partition(":")
-    if generation not in CLOCKS or not re.fullmatch(r"\d+x\d+(x\d+)?", shape):
+    if generation not in CHIPS or not re.fullmatch(r"\d+x\d+(x\d+)?", shape):
         why = (
             "is not GENERATION:SHAPE, such as v5e:1x1 or v6e:4x4, with one of"
-            f" {', '.join(CLOCKS)}"
+            f" {', '.join(CHIPS)}"
         )
         raise errors.SettingError("topology", topology, why)
     for name, value in NO_CLOUD.items():
@@ -97,11 +153,12 @@ def devices(topology: str) -> list:
 
 
 def updates(
-    program, D, batch: int, hertz: float, phases: tuple[str, ...] = ()
-) -> Iterator[Report]:
+    program, D, batch: int, chip: Chip, phases: tuple[str, ...] = ()
+) -> Iterator[Report | Misfit | Step]:
     """Compiles updates of a program for the chips of `devices`; phases: only these.
 
-    Raises ValueError for a phase that the program does not have.
+    The last row is of the mean step, if all updates are compiled and fit. Raises
+    ValueError for a phase that the program does not have.
     """
     for name in set(phases) - set(program.updates):
         known = ", ".join(program.updates)
@@ -109,17 +166,37 @@ def updates(
         raise errors.SettingError("phases", name, why)
     arguments = memory.arguments(program, D, batch)
     images = batch // program.replicated.mesh.size
+    found = {}
     for name in phases or program.updates:
         update = program.updates[name]
-        yield report(name, update, arguments, images, hertz)
+        found[name] = report(name, update, arguments, images, chip.hertz)
+        yield found[name]
+    if not phases and all(isinstance(row, Report) for row in found.values()):
+        yield _mean(found, {p.name: p.interval for p in program.phases}, images, chip)
 
 
-def report(name: str, jitted, arguments: tuple, images: int, hertz: float) -> Report:
+def _mean(
+    rows: Mapping[str, Report], intervals: Mapping[str, int], images: int, chip: Chip
+) -> Step:
+    most = max(row.argument_bytes + row.temporary_bytes for row in rows.values())
+    seconds = sum(row.seconds / intervals[name] for name, row in rows.items())
+    return Step("step", images, most, chip.memory, seconds)
+
+
+def report(
+    name: str, jitted, arguments: tuple, images: int, hertz: float
+) -> Report | Misfit:
     """Compiles for the devices of the arguments' shardings.
 
     images: their number on each chip. hertz: its clock.
     """
-    row, compiled = memory.compiled(name, jitted, arguments)
+    try:
+        row, compiled = memory.compiled(name, jitted, arguments)
+    except jax.errors.JaxRuntimeError as error:
+        needed = _OVER.search(str(error))
+        if needed is None:
+            raise
+        return Misfit(name, images, *filter(None, needed.groups()))
     text = compiled.as_text()
     cycles, uncounted = count_cycles(text)
     counted = (images, cycles / hertz, uncounted, count_collectives(text))

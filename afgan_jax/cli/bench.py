@@ -23,7 +23,9 @@ update in this process with the published program, of which you have a copy.
 
 aot needs no TPU: libtpu compiles the updates for the chips named. A line each, per
 chip: memory; the compiler's static estimate of the time, good for ranking only; how
-many loops and kernels it leaves out; the collectives between chips and their bytes.
+many loops and kernels it leaves out; the collectives between chips and their bytes. The
+last line says what the mean step needs of a chip's memory, and by the same estimates
+images/s. What needs more than there is has a line that says so.
 """
 
 import dataclasses
@@ -93,7 +95,7 @@ def main(
         print(row.line(), flush=True)
         rows.append(dataclasses.asdict(row))
     content = {"config": config.spec, "device": device, "rows": rows}
-    seconds = {row["name"]: row["seconds"] for row in rows}
+    seconds = {row["name"]: row["seconds"] for row in rows if "seconds" in row}
     if {"step", "data"} <= seconds.keys():
         content["step_over_data"] = ratio = seconds["step"] / seconds["data"]
         print(f"images are read {ratio:z.1f} times as fast as they are trained on")

@@ -53,6 +53,37 @@ def test_compiled_text_is_read():
     assert aot.count_collectives(TEXT) == expected
 
 
+def test_the_mean_step_counts_each_update_as_often_as_it_is_due():
+    rows = {
+        name: aot.Report(name, 2 * size, size, 1.0, 4, seconds, 0, {})
+        for name, size, seconds in (("Gboth", 10, 0.1), ("Dreg", 20, 0.32))
+    }
+    chip = aot.Chip(1e9, 100.0)
+    step = aot._mean(rows, {"Gboth": 1, "Dreg": 16}, 4, chip)
+    assert (step.bytes, step.memory) == (60, 100)
+    assert step.seconds == pytest.approx(0.12)  # 0.1 and a 16th of 0.32
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Ran out of memory in memory space hbm. Used 17.30G of 15.75G hbm. Exceeded",
+        "the total memory required for HLO temporaries (17.30G) exceeds available HBM"
+        " (15.75G).",
+    ],
+)
+def test_what_does_not_fit_is_told_from_other_errors(monkeypatch, said):
+    def compiled(*_):
+        raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {said}")
+
+    monkeypatch.setattr(aot.memory, "compiled", compiled)
+    row = aot.report("Gboth", None, (), 4, 1e9)
+    assert row.line().endswith("does not fit: 17.30G of 15.75G")
+    said = "no such thing"
+    with pytest.raises(jax.errors.JaxRuntimeError, match=said):
+        aot.report("Gboth", None, (), 4, 1e9)
+
+
 def test_report_of_a_program_on_eight_devices():
     mesh = Mesh(np.asarray(jax.devices()[:8]), ("data",))
     rows = NamedSharding(mesh, PartitionSpec("data"))
@@ -131,7 +162,10 @@ def test_updates_compile_for_a_slice_and_reduce_gradients_only(
     options += ["--batch=32", f"--config.updates.implementation={implementation}"]
     assert main(["bench", "aot", *options]) == 0
     rows = json.loads(file.read_text())["rows"]
-    assert len(rows) == capsys.readouterr().out.count("\n") - 2 >= 3
+    assert len(rows) == capsys.readouterr().out.count("\n") - 2 >= 4
+    step = rows.pop()
+    assert step["name"] == "step" and step["bytes"] < step["memory"] == 16e9
+    assert step["seconds"] < sum(row["seconds"] for row in rows)
     for row in rows:
         assert set(row["collectives"]) == {"all-reduce"}
         assert row["argument_bytes"] > 0 and row["seconds"] > 0
@@ -140,8 +174,27 @@ def test_updates_compile_for_a_slice_and_reduce_gradients_only(
 
 
 @pytest.mark.libtpu
+def test_what_does_not_fit_has_a_line():
+    chip = Mesh(np.asarray(aot.devices("v5e:1x1")), ("data",))
+    where = NamedSharding(chip, PartitionSpec())
+    x = jax.ShapeDtypeStruct((5, 10**9), jnp.float32, sharding=where)
+    row = aot.report("sum", jax.jit(lambda x: x + 1), (x,), 1, 1.0)
+    assert row.line().endswith("does not fit: 59.60G of 15.75G")
+
+
+@pytest.mark.libtpu
+@pytest.mark.parametrize(
+    "topology, count", [("v4:2x2x1", 8), ("v5p:2x2x1", 4), ("tpu7x:2x2x1", 8)]
+)
+def test_chips_of_all_generations_are_known(topology, count):
+    """Those of v4 and TPU7x are two devices each."""
+    assert len(aot.devices(topology)) == count
+
+
+@pytest.mark.libtpu
 def test_nothing_moves_on_one_chip(capsys):
     options = ["--topology=v6e:1x1", f"--config={SMOKE}", "--batch=4"]
     assert main(["bench", "aot", *options]) == 0
-    lines = capsys.readouterr().out.splitlines()[2:]
+    *lines, step = capsys.readouterr().out.splitlines()[2:]
+    assert " of 32 GB, " in step
     assert lines and all(line.endswith("nothing") for line in lines)
