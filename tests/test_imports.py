@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "cli": EVERYTHING | {"assembly"},
     "sources": PROCESS | {"errors", "interop", "networks", "runs"},
     "export": {"errors", "interop", "jax_settings", "model", "networks", "runs"}
-    | {"signal", "sources"},
+    | {"signal", "sources", "viz"},
     "model": PROCESS | {"errors", "networks", "signal", "sources"},
     "errors": set(),
     "ranges": {"errors"},

@@ -172,10 +172,10 @@ def read(path: str, part: str, wanted: tuple) -> dict:
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{problem}: {'no npz' if path.exists() else 'missing'}")
     try:
-        with np.load(path) as data:
-            if set(wanted) <= set(data):
-                return dict(data)
-            names = ", ".join(list(data)[:5])
+        data = cache.arrays_in(path)
+        if set(wanted) <= set(data):
+            return data
+        names = ", ".join(list(data)[:5])
     except cache.DAMAGED as error:
         raise ValueError(f"{problem}: {error}".partition("\n")[0]) from None
     raise ValueError(f"{problem}: it holds {names or 'nothing'}")

@@ -20,7 +20,7 @@ from afgan_jax.metrics import sharding
 _log = logging.getLogger(__name__)
 Arrays = dict[str, np.ndarray]
 DIGEST = "digest"  # name in a file of the digest of its other arrays
-# Errors of reading a damaged zip of arrays.
+# Errors of `arrays_in`, for a damaged file.
 DAMAGED = EOFError, KeyError, MemoryError, RuntimeError, ValueError
 DAMAGED += zipfile.BadZipFile, zlib.error
 
@@ -67,10 +67,23 @@ def digest_of(tree: Any) -> str:
     return digest.hexdigest()
 
 
+def arrays_in(path: Path) -> Arrays:
+    """The arrays of an npz as np.savez writes it: as large as they are.
+
+    A compressed one, which may hold any amount, is a ValueError.
+    """
+    with path.open("rb") as file:
+        with zipfile.ZipFile(file) as members:
+            if any(m.compress_type != zipfile.ZIP_STORED for m in members.infolist()):
+                raise ValueError("it is compressed: write it with numpy.savez")
+        file.seek(0)
+        with np.load(file) as arrays:
+            return dict(arrays)
+
+
 def _read(path: Path) -> Arrays | None:
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            found = dict(arrays)
+        found = arrays_in(path)
         digest = str(found.pop(DIGEST))
     except (OSError, *DAMAGED):
         return None  # absent, or damaged

@@ -21,6 +21,7 @@ import numpy as np
 import trainings
 
 import afgan_jax
+from afgan_jax import export
 from afgan_jax.assembly import settings as assembled
 from afgan_jax.assembly import training
 from afgan_jax.data import convert, sets, sources
@@ -139,10 +140,12 @@ def _damage(draw: random.Random, files: list[Path]) -> str:
 def _subjects(folder: Path, images: Path) -> list[Subject]:
     done = folder / "run"
     made = [folder / "set.zip", folder / "set"]
+    model = folder / "model.safetensors"
     store = folder / "store"
 
     def prepare():
         trainings.train(images, done, STEPS)
+        export.write(done, model, "model")
         for out in made:
             convert.convert(sources.open_source(images), out)
         cache.Store(lambda: store).get(("key",), _statistic)
@@ -156,6 +159,7 @@ def _subjects(folder: Path, images: Path) -> list[Subject]:
         Subject("set in a zip", made[0], _Set(expected), 2),
         Subject("set in a folder", made[1], _Set(expected), 2),
         Subject("statistic", store, _check_store, 1),
+        Subject("model file", model, _Loaded(model), 2),
         Subject("snapshot", SNAPSHOT, _Loaded(SNAPSHOT), 2),
         Subject("compiled programs", done, _Trained(done, images), 0.2),
     ]

@@ -18,9 +18,10 @@ import children
 import numpy as np
 import spiteful
 import trainings
-from interop import forge
+from interop import forge, test_model_file
 
 import afgan_jax
+from afgan_jax import export
 from afgan_jax.analysis import spectra
 from afgan_jax.data import convert, sets, sources
 from afgan_jax.interop import tensors
@@ -115,6 +116,17 @@ def _mutate(draw: random.Random, valid: bytes) -> bytes:
     return bytes(content)
 
 
+def _model_file(folder: Path) -> tuple:
+    """(content of one, what reads it)."""
+    file = folder / "model.safetensors"
+    export.write(PICKLES / "tiny_t.pkl", file, "model")
+    return file.read_bytes(), _load
+
+
+def _model_files(canary: Path) -> dict[str, bytes]:
+    return test_model_file.hostile()
+
+
 def _kinds(folder: Path) -> list[Kind]:
     """All kinds, each with a folder of what lies beside its file."""
     images = trainings.write_images(folder / "images", 4)
@@ -129,6 +141,7 @@ def _kinds(folder: Path) -> list[Kind]:
         Kind(
             "tiny_t.pkl", (PICKLES / "tiny_t.pkl").read_bytes(), _load, spiteful.pickles
         ),
+        Kind("a.safetensors", *_model_file(folder), _model_files),
         Kind("new.pth", state.getvalue(), _state_dict, spiteful.pickles),
         Kind("old.pth", legacy.read_bytes(), _state_dict, spiteful.pickles),
         Kind("cifar-10-python.tar.gz", spiteful.cifar(), _convert, spiteful.cifars),
