@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from afgan_jax import errors, places, streams, xla_flags
+from afgan_jax import errors, patience, places, streams, xla_flags
 from afgan_jax.cli import command
 
 # verb: (module, what it does in one line)
@@ -36,9 +36,10 @@ VERBS = {
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb and returns the exit code.
 
-    0 done, or stopped with all of it saved; 1 ended by an error on the way, 2 bad input
-    or a full disk (one line on stderr); 130 interrupted; or what the verb's flags say.
-    With AFGAN_TRACEBACK=1 in the environment an error shows where it comes from.
+    0 done, or stopped with all of it saved; 1 ended by an error on the way, or one of a
+    network that may pass; 2 bad input or a full disk (one line on stderr for both);
+    130 interrupted; or what the verb's flags say. With AFGAN_TRACEBACK=1 in the
+    environment an error shows where it comes from.
     """
     argv = sys.argv[1:] if argv is None else argv
     try:
@@ -66,7 +67,8 @@ def _fail(error: Exception) -> int:
     """Tells the error, if anything can be told, and returns the exit code."""
     with contextlib.suppress(OSError):
         print("error:", errors.in_one_line(error), file=sys.stderr, flush=True)
-    return 1 if isinstance(error, errors.Stopped) else 2
+    may_pass = getattr(error, "errno", None) in patience.PASSING
+    return 1 if isinstance(error, errors.Stopped) or may_pass else 2
 
 
 def _dispatch(argv: list[str]) -> int:

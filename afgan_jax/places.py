@@ -31,6 +31,11 @@ def expanded(path: str | os.PathLike) -> str:
     return found
 
 
+def is_url(path: str | os.PathLike) -> bool:
+    """Whether an expanded path is in a bucket, such as gs://bucket/folder."""
+    return "://" in os.fspath(path)
+
+
 def named(path: str | os.PathLike) -> str:
     """`expanded`, whose errors name the path."""
     try:

@@ -22,11 +22,9 @@ class Babysitter:
     exist, all together. poll: seconds between two looks.
     """
 
-    def __init__(
-        self, tpu, task, create, seconds: float, allow_dirty: bool, poll: float
-    ):
+    def __init__(self, tpu, task, create, seconds: float, poll: float):
         self._tpu, self._job, self._create = tpu, task, create
-        self._left, self._poll, self._allow_dirty = seconds, poll, allow_dirty
+        self._left, self._poll = seconds, poll
         self._requests = 0  # made, since there was an active TPU
         self._made = self._had_one = False  # whether a TPU was, by this; was active
         self._since = None  # when the present TPU was first seen to be active
@@ -74,7 +72,8 @@ class Babysitter:
                 self._since = None
                 if state != queued_resource.ABSENT:
                     self._tpu.delete(self._wait)
-                self._put_into_queue(state)
+                if not self._is_over():
+                    self._put_into_queue(state)
             self._wait()
         return False
 
@@ -138,7 +137,7 @@ class Babysitter:
             try:
                 if len(reports) < self._job.hosts and not self._tpu.shell.dry_run:
                     self._job.refuse_silence(len(reports))
-                self._job.install(self._allow_dirty)
+                self._job.install()
                 self._job.start()
                 return "ACTIVE"
             except shell.Failed as error:

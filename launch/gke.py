@@ -15,6 +15,8 @@ If a pod is lost, all begin again and go on from the last checkpoint. `delete` d
 the JobSet, not the node pool, which costs until it is scaled to 0.
 """
 
+from __future__ import annotations  # Python 3.9
+
 import argparse
 import json
 import re

@@ -13,6 +13,7 @@ import codes
 import shell
 
 ROOT = Path(__file__).resolve().parents[1]
+GIT = ["git", "-C", str(ROOT)]
 INSTALL, STOP = 3600.0, 900.0  # seconds
 SAVE = 300  # seconds that a training gets to save
 COMMAND_FLAGS = {"--coordinator": "auto", "--exit-stopped": codes.STOPPED}
@@ -41,6 +42,7 @@ class Job:
 
     def __init__(self, tpu, hosts: int, command, environment: dict, python, seconds):
         self.tpu, self.hosts, self._seconds = tpu, hosts, seconds
+        self._code = tpu.folder / "code.tar.gz"
         run = [word for word in command if word.startswith("--workdir=")] or command
         self._key = hashlib.sha256(shell.quoted(run).encode()).hexdigest()[:8]
         given = {word.partition("=")[0].replace("_", "-") for word in command}
@@ -49,22 +51,31 @@ class Job:
         self._environment = ENVIRONMENT | environment
         self._python = f"PYTHON={shlex.quote(python)} " if python else ""
 
-    def install(self, allow_dirty: bool) -> None:
-        """Puts this checkout's commit and the same versions of packages on all workers.
+    def pack(self, allow_dirty: bool) -> None:
+        """Packs this checkout's commit, for all installations to come.
+
+        Raises Refused if there are changes that are not committed, without allow_dirty.
+        """
+        run = self.tpu.shell
+        commit = find_commit(run, allow_dirty)
+        if not run.dry_run:
+            self._code.parent.mkdir(parents=True, exist_ok=True)
+        command = ["archive", "--format=tar.gz", f"--output={self._code}", commit]
+        run.run([*GIT, *command, ".", ":(exclude)tests"])
+
+    def install(self) -> None:
+        """Puts what was packed and the same versions of packages on all workers.
 
         The versions of a run's first installation are kept, for workers that come
-        later.
-        Raises Refused if the tree has changes or the workers differ; shell.Failed.
+        later. Raises Refused if the workers differ; shell.Failed.
         """
-        run, folder = self.tpu.shell, self.tpu.folder
-        code, pins = folder / "code.tar.gz", folder / self._key / "constraints.txt"
-        archive(run, code, allow_dirty)
+        run, pins = self.tpu.shell, self.tpu.folder / self._key / "constraints.txt"
         if not run.dry_run:
             pins.parent.mkdir(exist_ok=True)
             pins.touch()
         limit = self.tpu.write_startup(self._seconds)
         self._all("stop the former job", stop())
-        self.tpu.send([code, limit])
+        self.tpu.send([self._code, limit])
         self._all("limit", LIMIT)
         for _ in range(2):
             self.tpu.send([pins])
@@ -158,28 +169,17 @@ def report(line: str) -> dict:
     return {**state, "active": active in ("active", "deactivating"), "told": bool(told)}
 
 
-def check_tree(run: shell.Shell, allow_dirty: bool) -> str:
-    """The commit to run: HEAD, or one of the tree as it is, which no branch has.
+def find_commit(run: shell.Shell, allow_dirty: bool) -> str:
+    """The commit to run: HEAD's, or one of the tree as it is, which no branch has.
 
     Raises Refused if there are changes that are not committed, without allow_dirty.
     """
-    git = ["git", "-C", str(ROOT)]
-    changed = run.run([*git, "status", "--porcelain"], look=True)
+    changed = run.run([*GIT, "status", "--porcelain"])
     if changed and not allow_dirty:
         first = changed.splitlines()[0].strip()
         raise Refused(
             f"the code has changes that are not committed ({first}, ...): commit them,"
             " or add --allow-dirty to run the files that git knows as they are"
         )
-    made = run.run([*git, "stash", "create"]).strip() if changed else ""
-    return made or "HEAD"
-
-
-def archive(run: shell.Shell, path: Path, allow_dirty: bool) -> None:
-    """Packs the files of this checkout's commit. Raises Refused as check_tree does."""
-    commit = check_tree(run, allow_dirty)
-    if not run.dry_run:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    git = ["git", "-C", str(ROOT)]
-    files = [commit, ".", ":(exclude)tests"]
-    run.run([*git, "archive", "--format=tar.gz", f"--output={path}", *files])
+    made = run.run([*GIT, "stash", "create"]) if changed else ""
+    return (made or run.run([*GIT, "rev-parse", "HEAD"])).strip() or "HEAD"

@@ -5,6 +5,8 @@ ends or is lost nevertheless, all pods begin again: at will if a node was taken 
 often as max_restarts says if not, and not at all where no restart helps.
 """
 
+from __future__ import annotations  # Python 3.9
+
 import dataclasses
 import re
 

@@ -1,5 +1,7 @@
 """Node pools of GKE: which sizes there are of TPUs and GPUs, and their names."""
 
+from __future__ import annotations  # Python 3.9
+
 import dataclasses
 import math
 import re

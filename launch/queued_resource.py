@@ -68,7 +68,7 @@ class QueuedResource:
         account may not delete, the workers at least shut down.
         """
         delete = shell.quoted(self._delete("--async"))
-        end = f"systemctl stop afgan; {delete}; shutdown -h now"
+        end = f"PATH=$PATH:/snap/bin; systemctl stop afgan; {delete}; shutdown -h now"
         path = self.folder / "startup.sh"
         text = (
             "#!/bin/sh\n"
@@ -149,7 +149,7 @@ class QueuedResource:
         except shell.Failed as error:
             out = error.out
             self.shell.say(f"ssh: {str(error).splitlines()[-1]}")
-        lines = re.findall(r"^\S*-w-(\d+)\t(\d+)\t(.*)$", out, re.M)
+        lines = re.findall(r"^\S*-w-(\d+)[^\t]*\t(\d+)\t(.*)$", out, re.M)
         return {int(i): Answer(int(code), line) for i, code, line in sorted(lines)}
 
     def ssh(self, worker, command: str) -> list:

@@ -118,7 +118,8 @@ class Supervisor:
     def run(self) -> int:
         """The exit code; see the top of this file."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda number, _: self._signals.append(number))
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
+                signal.signal(number, lambda number, _: self._signals.append(number))
         with tempfile.TemporaryDirectory(prefix="supervise-") as folder:
             self._folder = Path(folder)
             code, why = self._repeat()

@@ -72,7 +72,8 @@ def start(options, run, command) -> None:
     tpu = resource(options, run)
     kind = accelerators.checked(options.type or tpu.kind())
     task = make_job(options, tpu, kind, command)
-    task.install(options.allow_dirty)
+    task.pack(options.allow_dirty)
+    task.install()
     task.start()
 
 
@@ -80,16 +81,9 @@ def watch(options, run, command) -> int:
     kind, tpu = accelerators.checked(options.type), resource(options, run)
     tpu.imagine_absent()
     task = make_job(options, tpu, kind, command)
-    job.check_tree(run, options.allow_dirty)  # before anything costs
-    keeper = babysit.Babysitter(
-        tpu,
-        task,
-        creation(options, tpu, kind),
-        options.max_hours * 3600,
-        options.allow_dirty,
-        options.poll,
-    )
-    return keeper.run()
+    task.pack(options.allow_dirty)  # before anything costs
+    put, seconds = creation(options, tpu, kind), options.max_hours * 3600
+    return babysit.Babysitter(tpu, task, put, seconds, options.poll).run()
 
 
 def status(options, run, command) -> None:

@@ -1,6 +1,8 @@
 """Test session: shapes checked at run time, compiled programs kept between runs."""
 
+import gc
 import os
+import zlib
 
 from afgan_jax import xla_flags
 
@@ -38,3 +40,21 @@ def float64():
     jax.config.update("jax_enable_x64", True)
     yield
     jax.config.update("jax_enable_x64", False)
+
+
+@pytest.fixture(scope="session")
+def gcs():
+    """A real server of buckets, which this process uses from now on; see buckets.py."""
+    import buckets
+
+    with buckets.served() as server:
+        yield server
+
+
+@pytest.fixture
+def folder_url(gcs, request, tmp_path, monkeypatch):
+    """A new folder in a bucket, as gs://..., and an empty cache of this machine."""
+    monkeypatch.setenv("AFGAN_CACHE", str(tmp_path / "cache"))
+    yield f"gs://bkt/{zlib.crc32(request.node.nodeid.encode()):08x}/run"
+    gcs.fail()
+    gc.collect()  # the libraries leave sockets open, of which warnings would tell

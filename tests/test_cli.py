@@ -1,3 +1,5 @@
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -12,10 +14,11 @@ from PIL import Image
 from processes import python
 
 from afgan_jax import __main__
-from afgan_jax.cli import flags, generate
+from afgan_jax.cli import command, flags, generate
 from afgan_jax.runs import run_directory
 
 ROOT = Path(__file__).parents[1]
+TRAIN = ["train", "--config=smoke", "--workdir=a"]
 
 
 def run(*arguments, code=None):
@@ -66,6 +69,8 @@ def test_help_of_a_verb_explains_each_of_its_flags(verb):
         (["bench", "--config=a.py", "--out=."], "--out=. is a folder; name a file"),
         (["generate", "--run=a", "stray"], "'stray' is not a flag"),
         (["train", "--workdir=a"], "--config is missing"),
+        ([*TRAIN, "--heartbeat-seconds=1"], "must be a whole number from 5 to 86400"),
+        ([*TRAIN, "--exit-stopped=300"], "must be a whole number from 0 to 255"),
         (
             ["generate", "--run=a", "--config.train.x=1"],
             "unknown flag --config.train.x",
@@ -185,6 +190,19 @@ def test_bad_vectors_are_named(text, capsys):
     assert flags.vector("0.1,-2") == (0.1, -2.0)
     assert __main__.main(["generate", "--run=a", f"--translate={text}"]) == 2
     assert f"--translate={text} must be two numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "number, code", [(errno.ECONNRESET, 1), (errno.ESTALE, 1), (errno.ENOSPC, 2)]
+)
+def test_an_error_that_may_pass_is_not_bad_input(monkeypatch, capsys, number, code):
+    def failing(*_):
+        raise OSError(number, os.strerror(number), "gs://bucket/set.zip")
+
+    monkeypatch.setattr(command, "run", failing)
+    monkeypatch.delenv("AFGAN_TRACEBACK", raising=False)
+    assert __main__.main(["bench"]) == code
+    assert "gs://bucket/set.zip" in capsys.readouterr().err
 
 
 def test_dashes_and_underscores_are_the_same(capsys):

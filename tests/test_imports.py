@@ -47,12 +47,12 @@ MAY_IMPORT = {
     "jax_settings": set(),
     "places": set(),
     "xla_flags": set(),
-    "__main__": PROCESS | {"errors", "cli", "streams", "xla_flags"},
+    "__main__": PROCESS | {"errors", "cli", "patience", "streams", "xla_flags"},
     "__init__": set(),
 }
 ONLY_IN = {
     "flax": ("networks", "analysis", "metrics", "training.state", "runs"),
-    "orbax": ("runs.checkpoints", "runs.step_folder"),
+    "orbax": ("runs.checkpoints", "runs.restoring", "runs.step_folder"),
     "absl": (),
     "tyro": ("cli.command", "cli.flags"),
     "ml_collections": (),
@@ -62,6 +62,9 @@ ONLY_IN = {
     "pickle": ("interop.unpickle",),
     "safetensors": ("interop.model_file",),
     "fcntl": ("locks",),
+    "google": ("runs.bucket",),
+    "gcsfs": (),
+    "fsspec": ("runs.orbax_path",),
     "torch": (),
 }
 

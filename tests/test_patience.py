@@ -13,7 +13,7 @@ import pytest
 
 from afgan_jax import patience
 from afgan_jax.data import archive, convert, files, sources
-from afgan_jax.runs import atomic, checkpoints, step_folder
+from afgan_jax.runs import atomic, checkpoints, restoring, step_folder
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
 
@@ -113,7 +113,7 @@ def test_a_file_that_is_gone_is_told_at_once(images, disk):
 
 def test_a_checkpoint_is_read_again_before_it_counts_as_damaged(tmp_path, monkeypatch):
     """Orbax tells errors of the system by their number."""
-    read, left = checkpoints.Checkpoints._restore, [5, 116]
+    read, left = restoring._restore, [5, 116]
 
     def unsteady(*args):
         if left:
@@ -126,7 +126,7 @@ def test_a_checkpoint_is_read_again_before_it_counts_as_damaged(tmp_path, monkey
         for step in (1, 2):
             saved.save(step, tree)
         saved.wait()
-        monkeypatch.setattr(checkpoints.Checkpoints, "_restore", unsteady)
+        monkeypatch.setattr(restoring, "_restore", unsteady)
         assert saved.restore({"w": shape})[0] == 2 and not left
         left += [5] * 4
         assert saved.restore({"w": shape})[0] == 1 and not left

@@ -32,7 +32,7 @@ def run_of(model: Model):
 def open_set(run, **changes):
     """The set that a run was trained on, each image once; a warning if it changed."""
     settings = run.config["data"] | {"mirror": False} | changes
-    found = sets.open_set(cache_dir=run.path / ".cache", **settings)
+    found = sets.open_set(cache_dir=run.location.caches, **settings)
     differing = unlike(run, identity.of_archive(found))
     if differing:
         _warn(f"{found.files.path} is not the set trained on: {', '.join(differing)}")

@@ -4,13 +4,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from afgan_jax import errors, places
+from afgan_jax import errors
 from afgan_jax.augment import control
 from afgan_jax.data import sets
 from afgan_jax.metrics import evaluation
 from afgan_jax.networks import discriminator, generator
 from afgan_jax.runs import config as configs
-from afgan_jax.runs import retention, run_directory
+from afgan_jax.runs import location, retention
 from afgan_jax.sources import source as sources
 from afgan_jax.training import init_from, loop, losses, samples, step
 
@@ -54,8 +54,9 @@ def of_run(
     settings = load(config, changes)
     lines = fill_in(settings)
     is_transfer = source is not None
-    if run_directory.Run.has_begun(workdir):
-        is_transfer = (places.local(workdir) / init_from.RECORD).exists()
+    place = location.of(workdir)
+    if place.steps():
+        is_transfer = (place.folder / init_from.RECORD).exists()
     if is_transfer:
         settings = init_from.adapt(settings, changes or {})
     return settings, lines

@@ -70,7 +70,7 @@ def train(
     metrics = evaluation.parse(**settings["metrics"])
     # A hidden folder: a run directory may hold it before the run begins.
     schema = assembled.SCHEMA
-    hidden = run_directory.Run.check(workdir, settings, schema) / ".cache"
+    hidden = run_directory.Run.check(workdir, settings, schema).caches
     beginning = _begin(workdir, settings, program, source, partial)
     archive = sets.open_set(cache_dir=hidden, **settings["data"])
     check_data(archive, settings)
@@ -144,7 +144,7 @@ def preview(
     if augment is None:
         why = "leaves images to D as they are: make it 'ada' or 'fixed' for a preview"
         raise errors.SettingError("augment.mode", "noaug", why)
-    hidden = run_directory.Run.check(workdir, settings, assembled.SCHEMA) / ".cache"
+    hidden = run_directory.Run.check(workdir, settings, assembled.SCHEMA).caches
     archive = sets.open_set(cache_dir=hidden, **settings["data"])
     size = (archive.resolution, archive.resolution)
     augmentation.check_images(augment.multipliers, size, archive.channels)

@@ -157,7 +157,10 @@ def _filled(text: str) -> str:
 
 def expanded(path: str | os.PathLike) -> Path:
     """`places.expanded`, on this machine."""
-    return Path(places.expanded(path))
+    text = places.expanded(path)
+    if places.is_url(text):
+        raise ValueError("cannot be: it is in a bucket; name a place on this machine")
+    return Path(text)
 
 
 def writable(folder: str | os.PathLike) -> Path:
@@ -176,6 +179,12 @@ def writable(folder: str | os.PathLike) -> Path:
             " another place"
         ) from error
     return path
+
+
+def workdir(text: str) -> Path | str:
+    """The folder as `writable`, or the URL of one in a bucket."""
+    path = places.expanded(text)
+    return path if places.is_url(path) else writable(text)
 
 
 def check_writable(name: str, path: str | os.PathLike) -> None:
@@ -252,7 +261,8 @@ Config = flag("config", Configuration, _configuration, "NAME[:ARG]", _CONFIG)
 OptionalConfig = flag(
     "config", Configuration | None, _configuration, "NAME[:ARG]", _CONFIG
 )
-Workdir = flag("workdir", Path, writable, "FOLDER", "run directory, new or resumed")
+_WORKDIR = "run directory, new or resumed, here or in a bucket (gs://...)"
+Workdir = flag("workdir", Path | str, workdir, "FOLDER", _WORKDIR)
 Data = text("data", "real images: zip or folder", "SET")
 Classes = text("data", "set of the classes; default: the run's", "SET")
 Images = text("images", "in place of --run: images of any origin", "SET")

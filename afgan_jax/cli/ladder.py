@@ -21,7 +21,7 @@ ABLATION = flags.Configuration("ablation")
 
 
 def main(
-    workdir: flags.Workdir,
+    workdir: flags.folder("workdir", "folder of the trainings, new or resumed"),
     *,
     kimg: flags.number("kimg", "of each training; 0: none", least=0) = 16.0,
     rows: flags.names("rows", "such as f,g,t; default: all") = (),

@@ -52,8 +52,8 @@ NumProcesses = flags.count("num-processes", "how many, in all")
 ProcessId = flags.count("process-id", "which one this is, from 0", least=0)
 Stall = flags.number(
     "stall-minutes",
-    "end with all stacks and exit code 134 when no step ends for so long, but for what"
-    " compilers and metrics take; 0: never; default: 0, or 30 with --coordinator",
+    "end with all stacks and exit code 134 when no step ends for so long, of the first"
+    " ones 4 times as long; 0: never; default: 0, or 30 with --coordinator",
     least=0,
 )
 ExitStopped = flags.count(

@@ -1,6 +1,7 @@
 """Images by number: those of an archive, and samples drawn from a generator."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,7 +58,9 @@ def of_archive(archive) -> ImageSource:
         return np.stack([archive[int(i)][0] for i in numbers])
 
     shape = (archive.resolution, archive.resolution, archive.channels)
-    return ImageSource(read, shape, len(archive), archive.digest)
+    # Of a folder it reads all files.
+    digest = functools.cache(archive.digest)
+    return ImageSource(read, shape, len(archive), digest)
 
 
 def of_generator(

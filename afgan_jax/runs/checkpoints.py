@@ -8,12 +8,10 @@ best.json, beside the folders, names the best steps (see retention.py). In a run
 several processes every process calls every function here.
 """
 
+import contextlib
 import errno
-import functools
-import gc
 import logging
-import shutil
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +21,17 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from afgan_jax import errors, patience
-from afgan_jax.runs import atomic, checksums, orbax_logging, orbax_path, step_folder
+from afgan_jax import errors
+from afgan_jax.runs import (
+    bucket_steps,
+    checksums,
+    orbax_logging,
+    orbax_path,
+    restoring,
+    step_folder,
+)
 from afgan_jax.runs import retention as retentions
+from afgan_jax.runs.bucket import Bucket
 
 Tree = Any
 _log = logging.getLogger(__name__)
@@ -41,25 +47,38 @@ class Checkpoints:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | Bucket,
         *,
         retention: retentions.Retention | None = None,
         read_only: bool = False,
+        best: Path | None = None,
+        check: Callable[[], object] = lambda: None,
+        before_commit: Callable[[], object] = lambda: None,
     ):
-        """retention: which steps to keep, None: all. ValueError: damaged best.json."""
-        self.folder = Path(folder).absolute()
+        """retention: which steps to keep, None: all. ValueError: damaged best.json.
+
+        best: where that is if not in the folder. check: raises errors.Stopped if
+        nothing may be written any more. before_commit: called, in process 0, when a
+        save is written and before it counts.
+        """
+        self._is_remote = isinstance(folder, Bucket)
+        self.folder = folder if self._is_remote else Path(folder).absolute()
         self.read_only = read_only
+        self._check_held, self._before_commit = check, before_commit
+        self._kept = bucket_steps if self._is_remote else step_folder
         orbax_logging.silence_failed_saves()
-        self._best = retentions.Best(self.folder / "best.json")
+        self._best = retentions.Best(best or self.folder / "best.json")
         if not read_only:
             self._remove_unfinished()
-            incomplete = set(step_folder.numbers(self.folder)) - set(self.steps())
+            incomplete = set(self._kept.numbers(self.folder)) - set(self.steps())
             if incomplete and jax.process_index() == 0:
                 _log.warning("setting aside incomplete checkpoints %s", incomplete)
             self._set_aside(incomplete)
         self._saving: tuple[int, checksums.Records] | None = None
+        self._failure: errors.Stopped | None = None  # of the last save
+        as_path = orbax_path.remote if self._is_remote else orbax_path.literal
         self._manager = ocp.CheckpointManager(
-            orbax_path.literal(self.folder),
+            as_path(self.folder),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=_policy(retention, self._best),
                 async_options=ocp.AsyncOptions(post_finalization_callback=self._check),
@@ -70,7 +89,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps that are completely saved, in ascending order."""
-        return step_folder.complete(self.folder)
+        return self._kept.complete(self.folder)
 
     def save(self, step: int, tree: Tree) -> None:
         """Saves the tree in the background; does nothing if the step is saved already.
@@ -78,10 +97,14 @@ class Checkpoints:
         The arrays may be donated as soon as this returns. A save that fails raises
         here, at the next save, in wait() or in close(): with OSError if the disk is
         full, if possible before writing, else errors.Stopped. Earlier checkpoints stay.
+        If a bucket does not answer that is told, and raised by wait() and close() only.
         """
-        self.wait()
+        with self._going_on():
+            self.wait()
         if step in self._manager.all_steps():
             return
+        self._check_held()
+        self._failure = None
         self._check_space(tree)
         records = checksums.records(tree)
         items = ocp.args.Composite(
@@ -89,11 +112,12 @@ class Checkpoints:
             checksums=ocp.args.JsonSave(checksums.seal(records)),
         )
         self._saving = step, records
-        try:
-            saved = self._manager.save(step, args=items)
-        except Exception as error:
-            self._raise_save_error(error)
-        assert saved, f"step {step} is older than {self._manager.latest_step()}"
+        with self._going_on():
+            try:
+                saved = self._manager.save(step, args=items)
+            except Exception as error:
+                self._raise_save_error(error)
+            assert saved, f"step {step} is older than {self._manager.latest_step()}"
 
     def record_metric(
         self, step: int, metric: str, value: float, *, higher: bool = False
@@ -103,7 +127,10 @@ class Checkpoints:
         The best has the lowest value, or the highest if `higher`; all processes must
         pass the same. Raises ValueError if there is no such checkpoint (any more).
         """
-        self.wait()
+        with self._going_on():
+            self.wait()
+        if self._failure is not None:
+            return False
         if step not in self.steps():
             raise ValueError(
                 f"there is no checkpoint {step} in {self.folder} to be the best by"
@@ -128,11 +155,13 @@ class Checkpoints:
         continues from here. Raises checksums.Mismatch if the tree is not the one saved,
         ValueError if there is no undamaged checkpoint.
         """
-        steps = step_folder.check_has(self.folder, step)
-        newer = [n for n in step_folder.numbers(self.folder) if n > steps[-1]]
+        steps = self._kept.check_has(self.folder, step)
+        newer = [n for n in self._kept.numbers(self.folder) if n > steps[-1]]
         reasons = [f"checkpoint {n} is incomplete" for n in newer if step is None]
         for candidate in [step] if step is not None else reversed(steps):
-            tree, reason = self._try_restore(candidate, abstract, partial)
+            tree, reason = restoring.attempt(
+                self._manager, self._kept, self.folder, candidate, abstract, partial
+            )
             if reason is None:
                 break
             reasons.append(f"checkpoint {candidate} is damaged ({reason})")
@@ -151,6 +180,20 @@ class Checkpoints:
             self._manager.wait_until_finished()
         except Exception as error:
             self._raise_save_error(error)
+        if self._failure is not None:
+            raise self._failure
+
+    @contextlib.contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """That a bucket does not answer one process is no reason to stop yet."""
+        try:
+            yield
+        except errors.Stopped as error:
+            if not self._is_remote or jax.process_count() > 1:
+                raise
+            if error is not self._failure:
+                _log.warning("training continues: %s", errors.in_one_line(error))
+            self._failure = error
 
     def close(self) -> None:
         """Waits for the save in progress and stops the background threads."""
@@ -165,53 +208,11 @@ class Checkpoints:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def _try_restore(self, step: int, abstract: Tree, partial: bool):
-        """(tree, None), or (None, why the checkpoint is damaged)."""
-        with orbax_logging.silenced():
-            restore = functools.partial(self._restore, step, abstract, partial)
-            try:
-                if jax.process_count() > 1:  # which restore in step with each other
-                    tree, reason = restore()
-                else:
-                    tree, reason = patience.patiently(f"checkpoint {step}", restore)
-            except (checksums.Mismatch, MemoryError, jax.errors.JaxRuntimeError):
-                raise
-            except Exception as error:  # a damaged file can raise anything
-                reason = step_folder.reason_of(error)
-            if reason is not None:
-                tree = None
-                time.sleep(0.2)  # other threads log the failure a moment later
-                gc.collect()
-        if jax.process_count() > 1:  # all restore the same step, or none
-            fine = multihost_utils.process_allgather(np.array(reason is None))
-            if reason is None and not fine.all():
-                reason = "another process could not read it"
-        return (tree, None) if reason is None else (None, reason)
-
-    def _restore(self, step: int, abstract: Tree, partial: bool):
-        """(tree, None or what does not match its checksum)."""
-        file = self.folder / str(step) / "checksums" / "metadata"
-        saved = checksums.unseal(atomic.read(file))
-        where = f"checkpoint {step} of {self.folder}"
-        checksums.compare(saved, abstract, partial, where)
-        arguments = ocp.args.PyTreeRestore(
-            abstract,
-            restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
-            partial_restore=partial,
-        )
-        items = self._manager.restore(step, args=ocp.args.Composite(state=arguments))
-        tree = items["state"]
-        return tree, checksums.first_damage(saved, checksums.records(tree))
-
     def _remove_unfinished(self) -> None:
         """Removes what killed and failed saves left, which Orbax does not."""
         if jax.process_index() == 0:
-            for unfinished in self.folder.glob("*.orbax-checkpoint-tmp*"):
-                for _ in range(50):  # other writes of a failed save may still be ending
-                    shutil.rmtree(unfinished, ignore_errors=True)
-                    if not unfinished.exists():
-                        break
-                    time.sleep(0.1)
+            self._check_held()
+            self._kept.remove_unfinished(self.folder)
 
     def _check(self) -> None:
         """Called by Orbax in process 0 before it renames what it wrote.
@@ -219,8 +220,8 @@ class Checkpoints:
         Raises ValueError unless that can be read back.
         """
         step, records = self._saving
-        (written,) = self.folder.glob(f"{step}.orbax-checkpoint-tmp*")
-        step_folder.check(written, records)
+        self._kept.check_written(self.folder, step, records)
+        self._before_commit()
 
     def _set_aside(self, steps: set[int]) -> None:
         """Renames the folders of these steps to set-aside-STEP."""
@@ -229,17 +230,17 @@ class Checkpoints:
             if best_is_gone:
                 self._best.write()
             for step in steps:
-                target = self.folder / f"set-aside-{step}"
-                shutil.rmtree(target, ignore_errors=True)
-                (self.folder / str(step)).rename(target)
+                self._kept.set_aside(self.folder, step)
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("afgan_jax checkpoints set aside")
 
     def _check_space(self, tree: Tree) -> None:
         """Raises OSError unless the disk has room for the tree."""
+        free = self._kept.free(self.folder)
+        if free is None:
+            return
         size = sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
         needed = size + size // 20 + 2**20  # metadata and partly filled blocks
-        free = shutil.disk_usage(self.folder).free
         is_short = needed > free
         if jax.process_count() > 1:  # all refuse, or none
             is_short = multihost_utils.process_allgather(np.array(is_short)).any()
@@ -250,8 +251,10 @@ class Checkpoints:
 
     def _raise_save_error(self, error: Exception) -> None:
         """Removes what remains of the save; raises the error in one line."""
-        self._remove_unfinished()
-        self._manager.reload()
+        with contextlib.suppress(errors.Stopped):  # of a bucket out of reach
+            self._remove_unfinished()
+        with contextlib.suppress(*([Exception] if self._is_remote else [])):
+            self._manager.reload()
         codes = [f"os_error_code='{code}'" for code in _DISK_FULL]
         full = getattr(error, "errno", None) in _DISK_FULL
         if full or any(code in str(error) for code in codes):
@@ -270,7 +273,10 @@ class Checkpoints:
         )
 
     def _last_good(self) -> str:
-        newest = self.steps()[-1:] or ["none"]
+        try:
+            newest = self.steps()[-1:] or ["none"]
+        except errors.Stopped:
+            newest = ["unknown"]
         return f"last good step: {newest[0]}"
 
 

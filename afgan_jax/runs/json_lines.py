@@ -12,11 +12,8 @@ from afgan_jax.runs import atomic
 
 
 def append(path: Path, line: Mapping[str, Any]) -> None:
-    """Adds the line with a "timestamp", all of it, or raises OSError.
-
-    A value that is not finite becomes null.
-    """
-    left = json.dumps(_value(line) | {"timestamp": time.time()}).encode() + b"\n"
+    """Adds the line as `encoded`, all of it, or raises OSError."""
+    left = encoded(line)
     with errors.accessing(path), open(path, "ab", buffering=0) as file:
         start = file.tell()
         try:
@@ -25,6 +22,11 @@ def append(path: Path, line: Mapping[str, Any]) -> None:
         except OSError:
             file.truncate(start)
             raise
+
+
+def encoded(line: Mapping[str, Any]) -> bytes:
+    """The line with a "timestamp"; a value that is not finite becomes null."""
+    return json.dumps(_value(line) | {"timestamp": time.time()}).encode() + b"\n"
 
 
 def truncate(path: Path, nimg: int) -> int:

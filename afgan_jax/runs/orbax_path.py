@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec.config
 from etils import epath
 
 
@@ -20,6 +21,13 @@ def literal(path: Path) -> epath.Path:
     """The path for Orbax; raises ValueError as `check` does."""
     check(path)
     return _Literal(path)
+
+
+def remote(url: object) -> epath.Path:
+    """The URL gs://... for Orbax, without caches of what is there."""
+    os.environ["EPATH_USE_TF"] = "0"  # TensorFlow, if installed, has caches of its own
+    fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
+    return epath.Path(str(url))
 
 
 def check(path: Path) -> None:

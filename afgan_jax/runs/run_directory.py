@@ -20,14 +20,13 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from afgan_jax import locks, places
 from afgan_jax.runs import (
     atomic,
     checkpoints,
     checksums,
+    held,
     json_lines,
-    orbax_path,
-    step_folder,
+    location,
 )
 from afgan_jax.runs import config as config_lib
 from afgan_jax.runs import retention as retentions
@@ -55,26 +54,30 @@ _log = logging.getLogger(__name__)
 
 
 class Run:
-    """An open run directory, with its `path`, `config` and `checkpoints`."""
+    """An open run directory, with its `config` and `checkpoints`.
+
+    path: the folder of its small files on this machine; location: where they belong.
+    """
 
     def __init__(
         self,
-        path: Path,
+        place: location.Location,
         config: dict,
         saved: checkpoints.Checkpoints | None = None,
-        lock=None,
+        holding: held.Held | None = None,
     ):
-        self._lock = lock
-        self._saved = saved
-        self.path = path
-        self.config = config
+        self._holding, self._saved = holding, saved
+        self.location, self.path, self.config = place, place.folder, config
 
     @property
     def checkpoints(self) -> checkpoints.Checkpoints:
         """The checkpoints; a run opened for reading opens them when first used."""
         if self._saved is None:
-            folder = self.path / "checkpoints"
-            self._saved = checkpoints.Checkpoints(folder, read_only=True)
+            self._saved = checkpoints.Checkpoints(
+                self.location.checkpoints,
+                read_only=True,
+                best=self.path / "checkpoints" / "best.json",
+            )
         return self._saved
 
     @classmethod
@@ -93,42 +96,39 @@ class Run:
         Raises ValueError if workdir is no run, or has a checkpoint and a config that
         differs in more than FREE_SETTINGS.
         """
-        path = cls.check(workdir, config, schema)
+        place = cls.check(workdir, config, schema)
+        new = config_lib.to_json(config)
         with contextlib.ExitStack() as stack:
-            is_ours = True
-            if jax.process_index() == 0:
-                path.mkdir(parents=True, exist_ok=True)
-                try:
-                    stack.enter_context(locks.Lock(path / ".lock"))
-                except BlockingIOError:
-                    is_ours = False
-                if is_ours and _is_empty(path):
-                    atomic.write(path / "config.json", config_lib.to_json(config))
-            if jax.process_count() > 1:  # the others wait here until it is written
-                is_ours = bool(multihost_utils.broadcast_one_to_all(np.array(is_ours)))
-            if not is_ours:
-                raise ValueError(f"another process is training the run in {path}")
-            differing = _compare_configs(path, config, schema)
+            holding = stack.enter_context(held.Held(place, new))
+            place = holding.location
+            differing = _compare_configs(place, config, schema)
             if differing and jax.process_index() == 0:
                 _log.warning("settings changed for this run: %s", ", ".join(differing))
-                atomic.write(path / "config.json", config_lib.to_json(config))
-            saved = checkpoints.Checkpoints(path / "checkpoints", retention=retention)
-            return cls(path, config, saved, stack.pop_all())
+                atomic.write(place.folder / "config.json", new)
+            saved = checkpoints.Checkpoints(
+                place.checkpoints,
+                retention=retention,
+                best=place.folder / "checkpoints" / "best.json",
+                check=holding.check,
+                before_commit=holding.flush,
+            )
+            stack.pop_all()
+            return cls(place, config, saved, holding)
 
     @staticmethod
     def check(
         workdir: str | Path,
         config: config_lib.Config,
         schema: config_lib.Schema | None = None,
-    ) -> Path:
-        """The path of workdir; raises as `create_or_open` does, and writes nothing."""
-        path = _local(workdir)
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"{path} is a file; name a new or empty folder")
-        if path.is_dir() and not _is_empty(path):
-            step_folder.check_any_complete(path / "checkpoints")
-            _compare_configs(path, config, schema)
-        return path
+    ) -> location.Location:
+        """The place of workdir; raises as `create_or_open` does, and writes nothing."""
+        place = location.of(workdir)
+        if place.folder.exists() and not place.folder.is_dir():
+            raise ValueError(f"{place} is a file; name a new or empty folder")
+        if place.exists() and not place.is_empty():
+            place.check_any_complete()
+            _compare_configs(place, config, schema)
+        return place
 
     @classmethod
     def open(cls, path: str | Path) -> "Run":
@@ -136,13 +136,13 @@ class Run:
 
         Raises ValueError if path is not a run.
         """
-        path = _local(path)
-        return cls(path, _read_config(path))
+        place = location.of(path)
+        return cls(place, _read_config(place))
 
     @staticmethod
     def has_begun(workdir: str | Path) -> bool:
         """Whether the run in workdir has a checkpoint."""
-        return bool(step_folder.complete(_local(workdir) / "checkpoints"))
+        return bool(location.of(workdir).steps())
 
     def latest_step(self) -> int | None:
         """The newest step that is completely saved; None if there is none."""
@@ -150,11 +150,11 @@ class Run:
 
     def steps(self) -> list[int]:
         """The steps that are completely saved, in ascending order."""
-        return step_folder.complete(self.path / "checkpoints")
+        return self.location.steps()
 
     def check_has(self, step: int | None) -> None:
         """Raises ValueError unless the step, None: any, is completely saved."""
-        step_folder.check_has(self.path / "checkpoints", step)
+        self.location.check_has(step)
 
     def save(self, step: int, tree: Any) -> None:
         """Saves a pytree of arrays in the background; see Checkpoints.save."""
@@ -186,7 +186,11 @@ class Run:
             "num_devices": jax.device_count(),
         }
         if jax.process_index() == 0:
-            json_lines.append(self.path / f"metric-{name}.jsonl", line)
+            file, bucket = f"metric-{name}.jsonl", self.location.bucket
+            if bucket is not None and self._holding is None:
+                bucket.append(file, json_lines.encoded(line))
+            else:
+                json_lines.append(self.path / file, line)
 
     def truncate_stats(self, nimg: int) -> int:
         """Removes the lines beyond nimg, and any half-written one, to resume there.
@@ -200,14 +204,22 @@ class Run:
             return int(multihost_utils.broadcast_one_to_all(np.int32(kept)))
         return kept
 
+    def upload(self) -> None:
+        """Copies what changed to the bucket, if it is in one, in the background.
+
+        Raises errors.Stopped if another process has taken the run over.
+        """
+        if self._holding is not None:
+            self._holding.upload()
+
     def close(self) -> None:
         """Waits for the save in progress; raises its failure."""
         try:
             if self._saved is not None:
                 self._saved.close()
         finally:
-            if self._lock is not None:
-                self._lock.close()
+            if self._holding is not None:
+                self._holding.close()
 
     def __enter__(self) -> "Run":
         return self
@@ -221,45 +233,34 @@ class Run:
                 raise
 
 
-def _local(path: str | Path) -> Path:
-    text = places.named(path)
-    if "://" in text:
-        raise ValueError(f"{path} is not a folder on this machine; mount it or copy it")
-    path = Path(text).absolute()
-    orbax_path.check(path)
-    return path
-
-
-def _is_empty(path: Path) -> bool:
-    """Whether the folder has no files but hidden ones."""
-    return all(entry.name.startswith(".") for entry in path.iterdir())
-
-
-def _read_config(path: Path) -> config_lib.Config:
-    if not path.is_dir():
-        raise ValueError(f"there is no run in {path}: no such folder")
-    file = path / "config.json"
+def _read_config(place: location.Location) -> config_lib.Config:
+    if not place.exists():
+        kind = "folder" if place.bucket is None else "files"
+        raise ValueError(f"there is no run in {place}: no such {kind}")
+    file = place.folder / "config.json"
     if not file.is_file():
         raise ValueError(
-            f"{path} is not a run (it has no config.json); name a new or empty folder"
+            f"{place} is not a run (it has no config.json); name a new or empty folder"
         )
-    return config_lib.from_json(atomic.read(file), file)
+    return config_lib.from_json(atomic.read(file), f"{place}/config.json")
 
 
 def _compare_configs(
-    path: Path, config: config_lib.Config, schema: config_lib.Schema | None
+    place: location.Location,
+    config: config_lib.Config,
+    schema: config_lib.Schema | None,
 ) -> list[str]:
     """The free settings that differ; raises ValueError if others do."""
-    old = _read_config(path)
-    if not step_folder.complete(path / "checkpoints"):
+    old = _read_config(place)
+    if not place.steps():
         return config_lib.difference(old, config)  # nothing was trained yet
     if schema is not None:
-        old = config_lib.check_saved(old, schema, f"{path}/config.json")
+        old = config_lib.check_saved(old, schema, f"{place}/config.json")
     differing = config_lib.difference(old, config)
     fixed = [line for line in differing if line.partition(":")[0] not in FREE_SETTINGS]
     if fixed:
         raise ValueError(
-            f"{path} is a run of another config: {', '.join(fixed)}; use another"
+            f"{place} is a run of another config: {', '.join(fixed)}; use another"
             " workdir or restore these settings"
         )
     return differing

@@ -1,6 +1,8 @@
 """The folder of a checkpoint, <step>/, as Orbax leaves it on the disk."""
 
+import shutil
 import stat
+import time
 from pathlib import Path
 
 import jax
@@ -10,6 +12,8 @@ from afgan_jax import patience
 from afgan_jax.runs import atomic, checksums, orbax_path
 
 # Without one of these files nothing of the step can be read.
+ATTEMPTS = 1  # to restore a step: patience is that of each read
+UNFINISHED = ".orbax-checkpoint-tmp*"  # after the step
 NEEDED = ("checksums/metadata", "state/_METADATA", "state/manifest.ocdbt")
 
 
@@ -31,7 +35,12 @@ def complete(folder: Path) -> list[int]:
 
 def check_any_complete(folder: Path) -> None:
     """Raises ValueError if there are steps, of which none is complete."""
-    if numbers(folder) and not complete(folder):
+    check_any(folder, numbers(folder), complete(folder))
+
+
+def check_any(folder: object, all_steps: list[int], complete_steps: list[int]) -> None:
+    """Raises ValueError if there are steps, of which none is complete."""
+    if all_steps and not complete_steps:
         raise ValueError(
             f"none of the checkpoints in {folder} is complete: restore their files, or"
             " move them away to begin anew"
@@ -41,11 +50,26 @@ def check_any_complete(folder: Path) -> None:
 def check_has(folder: Path, step: int | None) -> list[int]:
     """The complete steps; ValueError unless `step`, None: any, is one of them."""
     check_any_complete(folder)
-    steps = complete(folder)
+    return check_one(folder, complete(folder), step)
+
+
+def check_one(folder: object, steps: list[int], step: int | None) -> list[int]:
+    """The steps; ValueError unless `step`, None: any, is one of them."""
     if not steps or step not in (None, *steps):
         wanted = "checkpoint" if step is None else f"checkpoint {step}"
         raise ValueError(f"there is no {wanted} in {folder}; steps: {steps}")
     return steps
+
+
+def read(folder: Path, step: int, name: str) -> bytes:
+    """A file of a step."""
+    return atomic.read(folder / str(step) / name)
+
+
+def check_written(folder: Path, step: int, records: checksums.Records) -> None:
+    """Checks a step that is being saved, as `check`."""
+    (written,) = folder.glob(f"{step}{UNFINISHED}")
+    check(written, records)
 
 
 def check(step: Path, records: checksums.Records) -> None:
@@ -56,10 +80,42 @@ def check(step: Path, records: checksums.Records) -> None:
     missing = [name for name in NEEDED if not _exists(step / name)]
     if missing:
         raise ValueError(f"{', '.join(missing)} missing")
-    if checksums.unseal(atomic.read(step / NEEDED[0])) != records:
+    found = checksums.unseal(atomic.read(step / NEEDED[0]))
+    compare(found, records, orbax_path.literal(step / "state"))
+
+
+def compare(found: checksums.Records, records: checksums.Records, state) -> None:
+    """Raises ValueError unless `found` and the arrays in `state` are as recorded."""
+    if found != records:
         raise ValueError("its list of checksums is another one")
-    if _forms(step / "state") != {name: _form(r) for name, r in records.items()}:
+    if _forms(state) != {name: _form(r) for name, r in records.items()}:
         raise ValueError("its arrays are others")
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what killed and failed saves left, which Orbax does not."""
+    for unfinished in folder.glob(f"*{UNFINISHED}"):
+        for _ in range(50):  # other writes of a failed save may still be ending
+            shutil.rmtree(unfinished, ignore_errors=True)
+            if not unfinished.exists():
+                break
+            time.sleep(0.1)
+
+
+def set_aside(folder: Path, step: int) -> None:
+    """Renames the folder of a step to set-aside-STEP."""
+    target = folder / f"set-aside-{step}"
+    shutil.rmtree(target, ignore_errors=True)
+    (folder / str(step)).rename(target)
+
+
+def free(folder: Path) -> int | None:
+    """The bytes that are free for checkpoints; None if that does not matter."""
+    return shutil.disk_usage(folder).free
+
+
+def check_readable(folder: Path, step: int) -> None:
+    """Raises errors.Stopped if the files of a step cannot be read now; none here."""
 
 
 def reason_of(error: Exception) -> str:
@@ -76,9 +132,9 @@ def _exists(file: Path) -> bool:
         return False
 
 
-def _forms(state: Path) -> dict[str, tuple]:
+def _forms(state) -> dict[str, tuple]:
     """{name: (shape, dtype)} of the arrays; each is opened."""
-    tree = ocp.PyTreeCheckpointHandler().metadata(orbax_path.literal(state)).tree
+    tree = ocp.PyTreeCheckpointHandler().metadata(state).tree
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {checksums.name_of(path): _form(vars(leaf)) for path, leaf in leaves}
 

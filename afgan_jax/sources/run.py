@@ -4,15 +4,14 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from afgan_jax import places
-from afgan_jax.runs import class_names, run_directory, set_records
+from afgan_jax.runs import class_names, location, run_directory, set_records
 from afgan_jax.sources import source
 
 
 def split_step(text: str) -> tuple[str, int | None]:
     """(RUN, STEP) of "RUN@STEP"; (RUN, None) of a path alone."""
     path, at, step = text.rpartition("@")
-    if not (at and step.isdecimal()) or places.local(text).exists():
+    if not (at and step.isdecimal()) or location.of(text).exists():
         return text, None
     return path, int(step)
 
@@ -24,7 +23,7 @@ def find(text: str, parts: Sequence[str]) -> source.Source:
     """
     path, step = split_step(text)
     with run_directory.Run.open(path) as run:
-        config, where = run.config, str(run.path / "config.json")
+        config, where = run.config, f"{run.location}/config.json"
         names, empty = class_names.read(run.path), set_records.empty_classes(run.path)
         run.check_has(step)
 

@@ -78,7 +78,8 @@ def train(
             watchdog,
         ):
             feed = prefetch(batches(index), functools.partial(place, program))
-            next_tick = nimg + tick_kimg * 1000
+            tick = tick_kimg * 1000
+            next_tick = (nimg // tick + 1) * tick  # resumed or not
             while nimg < total and not stop.is_due():
                 if stop.must_save:
                     kept.save(state, index, nimg, stop)
@@ -94,7 +95,7 @@ def train(
                 if nimg < next_tick and nimg < total and index > 1:
                     continue
                 if index > 1:  # the first iteration is a tick of its own
-                    next_tick += tick_kimg * 1000
+                    next_tick += tick
                 kept.end_tick(state, index, nimg, stop)
             kept.end(state, index, nimg)  # while one signal does not interrupt it
     finally:

@@ -35,19 +35,22 @@ class Outputs:
         if nimg < self.total:
             kimg = f"from {nimg / 1000:g} to {self.total / 1000:g} kimg"
             self.report.say(f"compiling; {kimg}")
+        self.run.upload()
         self._tell("starting", nimg)
 
     def end_tick(self, state: states.TrainState, step: int, nimg: int, stop) -> None:
         """After a tick's last step."""
         tick, is_last = self.report.tick, nimg >= self.total
         self.report.end_tick(nimg, progress(state))
-        if is_last or tick % self.checkpoint_ticks == 0:
-            self.save(state, step, nimg, stop)
+        # A step that is saved has its line and its picture: these come first.
         if is_last or tick % self.image_ticks == 0:
             self._draw(state, f"fakes{nimg // 1000:06d}.png", nimg)
+        if is_last or tick % self.checkpoint_ticks == 0:
+            self.save(state, step, nimg, stop)
         if is_last or (tick > 0 and tick % self.checkpoint_ticks == 0):
             with self.watchdog.paused():
                 self._measure(state, step, nimg, stop)
+        self.run.upload()
         self._tell("training", nimg)
         self.report.restart_clock()
 

@@ -14,12 +14,14 @@ import jax
 
 from afgan_jax.training import abort
 
+COMPILING = 4  # times as long may the first steps take
+
 
 class Watchdog:
     """Ends this process when no step has ended for `minutes`; 0: never.
 
-    It begins after `compiling` steps, which take what the compiler does. While this
-    process is stopped (Ctrl-Z) or its machine asleep, no time passes.
+    The first `compiling` steps, which wait for the compiler, have COMPILING times as
+    long. While this process is stopped (Ctrl-Z) or its machine asleep, no time passes.
     """
 
     def __init__(self, minutes: float, compiling: int = 1):
@@ -54,13 +56,14 @@ class Watchdog:
     def _run(self) -> None:
         interval = min(1.0, self._limit / 10)
         while not self._closed.wait(interval):
-            if self._compiling <= 0 and not self._is_paused:
+            if not self._is_paused:
                 self._silent += interval
-            if self._silent >= self._limit:
+            limit = self._limit * (COMPILING if self._compiling > 0 else 1)
+            if self._silent >= limit:
                 index, count = jax.process_index(), jax.process_count()
                 pid, host = os.getpid(), socket.gethostname()
                 abort.abort(
-                    f"no step has ended for {self._limit / 60:g} minutes: process"
+                    f"no step has ended for {limit / 60:g} minutes: process"
                     f" {index} of {count} (pid {pid} on {host}) ends; run the same"
                     " command to go on from the last checkpoint. Its threads were at:",
                     stacks=True,

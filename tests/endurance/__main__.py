@@ -23,6 +23,7 @@ os.environ |= {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
 # part: (module, trials in full, what a trial is)
 PARTS = {
     "kills": ("kills", 1000, "SIGKILL of a training, then resumed"),
+    "bucket": ("bucket_kills", 100, "SIGKILL of a training in a bucket, then resumed"),
     "damage": ("damage", 1300, "flipped bit, or truncation, of a file"),
     "malformed": ("malformed", 1000, "malformed file from elsewhere"),
     "file-faults": ("file_faults", 200, "fault of the file system"),

@@ -47,7 +47,7 @@ def _one(run: Path, images: Path, calm: Path, kills: int, draw, expected) -> lis
     for kill in range(kills):
         # Beyond the last step nothing is left to disturb: the end comes ever later.
         steps = min(STEPS, 2 + STEPS * (kill + 1) // kills)
-        killed_at = _life(run, images, steps, draw, log)
+        killed_at = life(run, images, steps, draw, log)
         if killed_at is not None:
             faults.append(f"kill {kill}: {killed_at}")
     for _ in range(2):  # to the end; and once more, which restores alone
@@ -55,7 +55,7 @@ def _one(run: Path, images: Path, calm: Path, kills: int, draw, expected) -> lis
             children.fork(trainings.train, images, run, STEPS, log=log)
         )
         if code:
-            return [*faults, f"the last life ended with {code}: {_last(log)}"]
+            return [*faults, f"the last life ended with {code}: {last_line(log)}"]
     text = log.read_text(errors="replace")
     faults += ["a traceback"] if "Traceback" in text else []
     faults += ["a checkpoint was damaged"] if "is damaged" in text else []
@@ -66,8 +66,13 @@ def _one(run: Path, images: Path, calm: Path, kills: int, draw, expected) -> lis
     return faults
 
 
-def _life(run: Path, images: Path, steps: int, draw, log: Path) -> str | None:
-    """One life, ended by SIGKILL; what was wrong if it ended in another way."""
+def life(
+    run: Path | str, images: Path, steps: int, draw, log: Path, soon: float = 0.15
+) -> str | None:
+    """One life, ended by SIGKILL; what was wrong if it ended in another way.
+
+    soon: how many seconds after a tick, at most, it comes as a rule.
+    """
     before = log.stat().st_size if log.exists() else 0
     pid = children.fork(trainings.train, images, run, steps, log=log, session=True)
     code = None
@@ -78,12 +83,14 @@ def _life(run: Path, images: Path, steps: int, draw, log: Path) -> str | None:
         while code is None and _ticks(log, before) < ticks:
             code = children.wait(pid, 0.002)
         if code is None:
-            code = children.wait(pid, draw.uniform(0, 0.15))
+            code = children.wait(pid, draw.uniform(0, soon))
     if code is None:
         os.killpg(pid, signal.SIGKILL)
         code = children.wait(pid)
     time.sleep(0)
-    return None if code in (0, -signal.SIGKILL) else f"ended with {code}: {_last(log)}"
+    return (
+        None if code in (0, -signal.SIGKILL) else f"ended with {code}: {last_line(log)}"
+    )
 
 
 def _ticks(log: Path, start: int) -> int:
@@ -94,5 +101,5 @@ def _ticks(log: Path, start: int) -> int:
         return file.read().count(b"tick ")
 
 
-def _last(log: Path) -> str:
+def last_line(log: Path) -> str:
     return (log.read_text(errors="replace").splitlines() or [""])[-1][:200]

@@ -50,7 +50,7 @@ def flags(images: Path, workdir: Path, steps: int, **more) -> list[str]:
     return [f"--config={CONFIG}", f"--workdir={workdir}", *given]
 
 
-def train(images: Path, workdir: Path, steps: int, **more) -> None:
+def train(images: Path, workdir: Path | str, steps: int, **more) -> None:
     """Trains the run in workdir up to so many steps."""
     from afgan_jax.assembly import training
 

@@ -42,12 +42,13 @@ def command(folder, *acts) -> list[str]:
     return [sys.executable, "-S", "-c", CHILD, str(folder), *acts]
 
 
-def supervise(tmp_path, *acts, options=()) -> subprocess.Popen:
+def supervise(tmp_path, *acts, options=(), prefix=()) -> subprocess.Popen:
     script = [sys.executable, "-S", str(ROOT / "launch" / "supervise.py")]
     options = ["--pause=0", f"--state={tmp_path / 'state.json'}", *options]
     child = command(tmp_path / "attempts", *acts)
     return subprocess.Popen(
-        [*script, *options, "--", *child],
+        [*prefix, *script, *options, "--", *child],
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -112,6 +113,17 @@ def test_what_a_supervisor_is_told_reaches_the_training(tmp_path, number, code):
     child.communicate()
 
 
+def test_nohup_keeps_a_training_from_the_end_of_its_terminal(tmp_path):
+    child = supervise(tmp_path, "wait:42", prefix=["nohup"])
+    until(child.stdout, "waiting")
+    child.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.wait(0.5)
+    child.terminate()
+    assert child.wait(30) == 42
+    child.communicate()
+
+
 def test_a_supervisor_told_to_stop_in_a_pause_ends_at_once(tmp_path):
     child = supervise(tmp_path, "4:134", options=["--pause=60"])
     until(child.stderr, "starting again in 60 s")
@@ -171,4 +183,5 @@ def test_scripts_are_of_the_standard_library_and_python_3_9(path):
         assert imported <= sys.stdlib_module_names | beside
         notes = [getattr(node, "annotation", None) for node in ast.walk(tree)]
         notes += [getattr(node, "returns", None) for node in ast.walk(tree)]
-        assert not [note for note in notes if isinstance(note, ast.BinOp)]
+        unions = [note for note in notes if isinstance(note, ast.BinOp)]
+        assert "__future__" in imported or not unions

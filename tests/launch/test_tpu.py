@@ -130,6 +130,7 @@ def begun(place, step: int) -> bool:
 def test_a_preempted_training_is_created_again_resumes_and_ends(place):
     child = tpu(place, "babysit", "mine", *SPOT)
     wait_for(lambda: begun(place, 5))
+    (place / "code" / "train.py").write_text("sys.exit(2)")  # for another day
     fake_gcloud.Cloud(place / "cloud").preempt("mine")
     out = output(child)
     assert child.returncode == 0, out
@@ -317,6 +318,14 @@ def test_a_babysitter_that_comes_back_disturbs_nothing(place):
     (place / "run" / "endless").unlink()
     assert "done: exit code 0" in output(second)
     assert len(calls(place, "systemd-run")) == len(calls(place, "create")) == 1
+
+
+def test_ctrl_c_leaves_the_tpu_and_says_how_to_delete_it(place):
+    child = tpu(place, "babysit", "mine", *SPOT)
+    wait_for(lambda: begun(place, 3))
+    child.send_signal(signal.SIGINT)
+    assert "delete it: launch/tpu.py delete mine --zone=z" in output(child)
+    assert child.returncode == 130 and not calls(place, "queued-resources delete")
 
 
 def test_a_training_that_tpu_py_stops_is_not_started_again(place):

@@ -162,7 +162,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("path", ["/no/such/run", "gs://bucket/run"])
+@pytest.mark.parametrize("path", ["/no/such/run", "s3://bucket/run"])
 def test_open_names_a_path_that_is_no_run(path):
     with pytest.raises(ValueError, match=path):
         run_directory.Run.open(path)

@@ -1,5 +1,6 @@
 """Signals end a training where it can go on, in one process or several."""
 
+import json
 import os
 import signal
 import time
@@ -62,6 +63,25 @@ def test_a_signal_lets_the_step_end_and_saves(tmp_path, capsys, number):
     state = train(tmp_path, 20)
     assert int(state.step) == 20
     assert float(state.G["params"]["w"]) == counting.weight(20)
+
+
+def test_a_run_stopped_within_a_tick_has_the_ticks_of_one_that_was_not(tmp_path):
+    """So checkpoints and metrics come at the same images."""
+    options = {"tick_kimg": 4.5 * counting.BATCH / 1000, "checkpoint_ticks": 2}
+
+    def lines(folder):
+        texts = (tmp_path / folder / "stats.jsonl").read_text().splitlines()
+        found = [json.loads(text) for text in texts]
+        return [(line["nimg"], line["w"]["num"], line["w"]["mean"]) for line in found]
+
+    train(tmp_path / "whole", 30, options=options)
+    for at in (7, 20):
+        train(tmp_path / "parts", 30, signalled(at, signal.SIGTERM), options)
+    train(tmp_path / "parts", 30, options=options)
+    whole, parts = lines("whole"), lines("parts")
+    assert [line[0] for line in whole] == [line[0] for line in parts]
+    differ = [a[0] for a, b in zip(whole, parts, strict=True) if a != b]
+    assert differ == [9 * counting.BATCH, 23 * counting.BATCH]  # half of them was lost
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])

@@ -28,22 +28,27 @@ def test_a_training_that_hangs_ends_and_tells_where(tmp_path):
     assert int(test_preemption.train(tmp_path, 8).step) == 8
 
 
-def test_compilers_and_metrics_are_no_stall():
+def test_compilers_and_metrics_are_no_stall_until_they_are():
     code = """
 import time
 from afgan_jax.training import watchdog
-with watchdog.Watchdog(0.005, compiling=2) as watch:  # 0.3 s
-    watch.end_step(); time.sleep(1)  # the second is not compiled yet
-    watch.end_step()
+with watchdog.Watchdog(0.02, compiling=2) as watch:  # 1.2 s
+    FIRST; watch.end_step()
+    time.sleep(2); watch.end_step()  # it was compiled too
     with watch.paused():
-        time.sleep(1)
-    for _ in range(10):
+        time.sleep(2)
+    for _ in range(15):
         time.sleep(0.1); watch.end_step()
     print("HERE", flush=True)
-    {}
+    LAST
 print("ALIVE", flush=True); time.sleep(1)
 """
-    for last, returncode in ("pass", 0), ("time.sleep(9)", 134):
-        child = python(code.replace("{}", last))
+    short, long = "time.sleep(2)", "time.sleep(50)"
+    for first, last, is_here, returncode in (
+        ("pass", "pass", True, 0),
+        (short, long, True, 134),
+        (long, "pass", False, 134),
+    ):
+        child = python(code.replace("FIRST", first).replace("LAST", last))
         out, _ = child.communicate(timeout=60)
-        assert "HERE\n" in out and child.returncode == returncode, out
+        assert ("HERE\n" in out) == is_here and child.returncode == returncode, out
