@@ -231,6 +231,24 @@ def check_other(name: str, *arguments: str) -> None:
         assert [name, *arguments[:2]] == ["python", "-m", "venv"], name
 
 
+def test_messages_that_are_explained_are_said_somewhere():
+    files = [*ROOT.glob("launch/*.py"), *(ROOT / "afgan_jax").rglob("*.py")]
+    source = "\n".join(file.read_text() for file in files)
+    source = re.sub(r'"\s*\n\s*f?"', "", source)  # of strings on several lines
+    spans = {
+        span
+        for message, _ in rows(
+            section(ROOT / "launch" / "README.md", "What went wrong")
+        )
+        for span in code(message)
+        if " " in span and not span.startswith("Kubernetes")  # JAX says that
+    }
+    assert len(spans) > 5
+    for span in spans:
+        for part in re.split(r"\d+|==|\.\.\.", span):
+            assert part.strip() in source, span
+
+
 def test_arrows_are_those_of_the_imports():
     everything = test_imports.EVERYTHING
     names = {"nothing": set(), "all of these": everything}

@@ -77,11 +77,12 @@ def are_joined() -> bool:
 def gathered(name: str, text: str) -> list[str] | None:
     """To process 0 the texts of all processes, in any order; to others None.
 
-    Each must call it, once for a name; process 0 waits for all.
+    Each must call it; process 0 waits until all have, for the first time for a name.
     """
     state = distributed.global_state
     key = f"afgan_jax/{name}"
-    state.client.key_value_set(f"{key}/{state.process_id}", text)
+    own = f"{key}/{state.process_id}"
+    state.client.key_value_set(own, text, allow_overwrite=True)
     if state.process_id:
         return None
     wait = round(1000 * INITIALIZATION)

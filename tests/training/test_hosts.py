@@ -56,6 +56,7 @@ from afgan_jax.training import hosts
 folder, index, address = sys.argv[1:]
 with train.join(address, 2, int(index)):
     hosts.introduce(8)
+    hosts.introduce(8, lambda line: None)  # a second training of the job
 """
 
 

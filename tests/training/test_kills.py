@@ -14,7 +14,7 @@ import pytest
 from processes import free_address, python
 from training import counting, test_preemption
 
-STEPS = 40
+STEPS = 100
 HEARTBEAT = 5
 CODE = """
 import pathlib, runpy, sys, threading, time
