@@ -24,6 +24,7 @@ uploaded = {}  # answers to uploads that are done, which the server forgets
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize, disable_nagle_algorithm = -1, True  # an answer is one packet, at once
 
     def answer(self):
         body = self.body()
