@@ -63,7 +63,7 @@ ONLY_IN = {
     "safetensors": ("interop.model_file",),
     "fcntl": ("locks",),
     "google": ("runs.bucket",),
-    "gcsfs": (),
+    "gcsfs": ("runs.bucket",),
     "fsspec": ("runs.orbax_path",),
     "torch": (),
 }
