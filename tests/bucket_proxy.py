@@ -7,7 +7,6 @@ requests that follow:
   down     true: connections end before anything is done
   denied   a status such as 403 for all
   held     seconds before an answer to a request that writes
-GET /requests counts the requests so far.
 """
 
 import http.client
@@ -20,23 +19,19 @@ from urllib.parse import parse_qs, urlsplit
 
 faults = {}
 draws = random.Random(0)
-counted = 0
 uploaded = {}  # answers to uploads that are done, which the server forgets
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize, disable_nagle_algorithm = -1, True  # an answer is one packet, at once
 
     def answer(self):
-        global counted
         body = self.body()
         if self.path == "/faults":
             faults.clear()
             faults.update(json.loads(body))
             return self.reply(200, b"{}")
-        if self.path == "/requests":
-            return self.reply(200, str(counted).encode())
-        counted += 1
         if faults.get("down"):
             return self.drop()
         if faults.get("denied"):

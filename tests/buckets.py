@@ -56,10 +56,6 @@ class Buckets:
         finally:
             self.fail()
 
-    def requests(self) -> int:
-        """How many there were."""
-        return int(self._ask("GET", "/requests"))
-
     def close(self) -> None:
         for child in self._children:
             child.kill()

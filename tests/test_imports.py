@@ -57,7 +57,7 @@ ONLY_IN = {
     "safetensors": ("interop.model_file", "export.state_dict"),
     "fcntl": ("locks",),
     "google": ("runs.bucket",),
-    "gcsfs": (),
+    "gcsfs": ("runs.bucket",),
     "fsspec": ("runs.orbax_path",),
     "torch": (),
 }

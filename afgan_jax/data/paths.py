@@ -26,7 +26,7 @@ def resolve(path: str | os.PathLike) -> epath.Path:
 
 
 def is_remote(path: epath.Path) -> bool:
-    return "://" in str(path)
+    return places.is_url(path)
 
 
 def is_inside(path: epath.Path, folder: epath.Path) -> bool:

@@ -184,6 +184,7 @@ def _patience() -> dict[str, Any]:
 
 @functools.cache
 def _client():
+    import gcsfs  # noqa: F401  Orbax needs it
     from google.cloud import storage
 
     return storage.Client()

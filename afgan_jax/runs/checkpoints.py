@@ -131,10 +131,12 @@ class Checkpoints:
             self.wait()
         if self._failure is not None:
             return False
-        if step not in self.steps():
+        # A bucket is not asked again: it might not answer just now.
+        steps = sorted(self._manager.all_steps()) if self._is_remote else self.steps()
+        if step not in steps:
             raise ValueError(
                 f"there is no checkpoint {step} in {self.folder} to be the best by"
-                f" {metric}; steps: {self.steps()}"
+                f" {metric}; steps: {steps}"
             )
         is_best = self._best.record(step, metric, value, higher)
         if is_best and jax.process_index() == 0:

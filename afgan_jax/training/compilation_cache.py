@@ -17,7 +17,7 @@ def keep(folder: Path) -> None:
     """
     given = jax.config.jax_compilation_cache_dir
     if given is not None:
-        if "://" not in given and not places.is_open(Path(given)):
+        if not places.is_url(given) and not places.is_open(Path(given)):
             jax.config.update("jax_enable_compilation_cache", False)
         return
     # JAX's keys tell platforms and versions apart but not CPUs, and a run directory may

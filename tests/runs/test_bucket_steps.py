@@ -145,6 +145,18 @@ def test_a_bucket_out_of_reach_makes_no_checkpoint_damaged(
         assert saved.restore(abstract(state(0)))[0] == 2
 
 
+def test_an_outage_between_saves_ends_nothing(gcs, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("afgan_jax.runs.bucket.TIMEOUT", 0.3)
+    with opened(folder, tmp_path) as saved:
+        saved.save(1, state(1))
+        saved.wait()
+        with gcs.failing(down=True):
+            assert saved.record_metric(1, "fid", 3.0)
+            with pytest.raises(ValueError, match=r"no checkpoint 2 .*steps: \[1\]"):
+                saved.record_metric(2, "fid", 2.0)
+    assert (tmp_path / "best.json").exists()
+
+
 def test_a_save_that_fails_is_told_and_the_next_one_counts(
     gcs, folder, tmp_path, monkeypatch, caplog
 ):

@@ -120,7 +120,7 @@ def test_samples_reach_tensorboard_byte_by_byte(run, clock):
 def events(run) -> list:
     """Every record of the run's event files: length, its checksum, data, another."""
     out = []
-    for path in (run.path / "events").iterdir():
+    for path in sorted((run.path / "events").iterdir()):
         data = path.read_bytes()
         while data:
             (length,) = struct.unpack("<Q", data[:8])
