@@ -6,10 +6,10 @@ python launch/gke.py run NAME --accelerator=v6e:4x4 --spot --max-hours=24 \\
 python launch/gke.py run NAME --accelerator=h100:8 --nodes=2 ... -- ...
 python launch/gke.py status NAME     as well as: logs NAME, delete NAME, list
 
-kubectl must know the cluster, which must have the JobSet controller. Every command is
-printed before it runs; --dry-run prints all and runs nothing. With --xpk=CLUSTER, of a
-cluster that xpk made, `run` gives the training to xpk, which has a queue but no limit
-of hours.
+kubectl must know the cluster, which must have the JobSet controller, 0.10 or newer.
+Every command is printed before it runs; --dry-run prints all and runs nothing. With
+--xpk=CLUSTER, of a cluster that xpk made, `run` gives the training to xpk, which has a
+queue but no limit of hours.
 
 If a pod is lost, all begin again and go on from the last checkpoint. `delete` deletes
 the JobSet, not the node pool, which costs until it is scaled to 0.

@@ -23,6 +23,7 @@ LABELS = {"app": "afgan"}
 ON_GPUS = {
     "XLA_FLAGS": "--xla_gpu_enable_latency_hiding_scheduler=true",
     "NCCL_DEBUG": "WARN",
+    "LD_LIBRARY_PATH": "/usr/local/nvidia/lib64",  # where GKE puts the driver
 }
 
 

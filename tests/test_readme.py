@@ -211,7 +211,7 @@ def check_other(name: str, *arguments: str) -> None:
     elif name == "sbatch":
         script = arguments.index("launch/slurm.sbatch")
         check_call(["train", *arguments[script + 1 :]])
-    elif name in ("docker", "sky"):
+    elif name in ("docker", "gcloud", "sky"):
         files = [word.split("=")[-1] for word in arguments if "launch/" in word]
         assert all((ROOT / file).is_file() for file in files)
     elif name == "python" and arguments[0] in LAUNCHERS:

@@ -8,13 +8,15 @@ import sys
 import threading
 import zipfile
 
+import buckets
 import numpy as np
 import pytest
-from data.test_sources import bucket  # noqa: F401
+from etils import epath
 
 from afgan_jax import __main__, errors, locks, patience
 from afgan_jax.data import archive, stage
 
+pytestmark = pytest.mark.filterwarnings(buckets.LEFT_OPEN)
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
 
 
@@ -65,9 +67,9 @@ def address(request, source):
     if request.param == "web":
         return request.getfixturevalue("web")
     if request.param == "bucket":
-        folder = request.getfixturevalue("bucket")
-        (folder / "set.zip").write_bytes(source.read_bytes())
-        return "gs://images/set.zip"
+        path = request.getfixturevalue("folder_url") + "/set.zip"
+        epath.Path(path).write_bytes(source.read_bytes())
+        return path
     return str(source)
 
 
@@ -162,3 +164,14 @@ def test_processes_wait_for_the_first_that_copies(source, tmp_path):
     assert f"--config.data.path={folder}/set.zip" in out
     with zipfile.ZipFile(folder / "set.zip") as copy:
         assert copy.testzip() is None
+
+
+def test_a_bucket_that_fails_for_a_while_is_read_in_the_end(
+    source, gcs, folder_url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(patience, "PAUSES", (0.0, 0.0))
+    (tmp_path / "to").mkdir()
+    epath.Path(f"{folder_url}/set.zip").write_bytes(source.read_bytes())
+    with gcs.failing(busy=0.15, dropped=0.1):
+        assert copied(f"{folder_url}/set.zip", tmp_path / "to")
+    assert not copied(f"{folder_url}/set.zip", tmp_path / "to")

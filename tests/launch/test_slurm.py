@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 
 import pytest
+from data import images
 from processes import ROOT, free_address
 
 from launch import slurm
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.slurm
 TRAIN = ("--config=smoke", "--config.train.total_kimg=0.32")
 TRAIN += ("--config.train.checkpoint_ticks=1",)
 NODES = "--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=1", "--time=10"
-LIMIT = 300  # seconds
+LIMIT = 600  # seconds
 OVER = "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"
 
 
@@ -42,8 +44,9 @@ def cpu(tmp_path_factory):
 class Job:
     """A job of launch/slurm.sbatch with these arguments of train."""
 
-    def __init__(self, environment, folder, arguments):
-        self._environment = environment | {"STATES": f"{folder}/states"}
+    def __init__(self, environment, folder, arguments, **variables):
+        variables |= {"STATES": f"{folder}/states"}
+        self._environment = environment | variables
         self._log = folder / "log"
         command = ["sbatch", "--parsable", f"--output={self._log}", *NODES]
         self._id = self._call(*command, "launch/slurm.sbatch", *arguments)
@@ -82,9 +85,10 @@ class Job:
         self.wait(lambda: self["JobState"] == "RUNNING")
 
 
-def undisturbed(environment, folder) -> None:
+def undisturbed(environment, folder, data) -> None:
     """The same training by two processes on this machine."""
     command = [sys.executable, "-m", "afgan_jax", "train", *TRAIN]
+    command += [f"--config.data.path={data}"]
     command += [f"--workdir={folder}", f"--coordinator={free_address()}"]
     command += ["--num-processes=2", "--process-id"]
     children = [
@@ -114,8 +118,12 @@ def final(folder) -> bytes:
 def test_a_job_that_is_interrupted_ends_as_if_nothing_had_happened(
     cluster, cpu, tmp_path
 ):
-    run = tmp_path / "run"
-    job = Job(cluster | cpu, tmp_path, [*TRAIN, f"--workdir={run}"])
+    run, data = tmp_path / "run", tmp_path / "set.zip"
+    with zipfile.ZipFile(data, "w") as file:
+        for i in range(64):
+            file.writestr(f"{i}.png", images.encoded(images.noise((16, 16), seed=i)))
+    variables = {"STAGE": str(data), "STAGE_DIR": f"{tmp_path}/disk"}
+    job = Job(cluster | cpu, tmp_path, [*TRAIN, f"--workdir={run}"], **variables)
     for count, interrupt in enumerate((job.requeue, job.warn), 1):
         job.wait(functools.partial(has_newer, run, saved(run)[-1:]))
         interrupt()
@@ -123,7 +131,8 @@ def test_a_job_that_is_interrupted_ends_as_if_nothing_had_happened(
         assert job.log().count("saved: run the same command to resume") == count
         assert job["Restarts"] == str(count)
     job.wait(lambda: job["JobState"] == "COMPLETED")
-    undisturbed(os.environ | cpu, tmp_path / "reference")
+    assert (tmp_path / "disk" / "set.zip").read_bytes() == data.read_bytes()
+    undisturbed(os.environ | cpu, tmp_path / "reference", data)
     assert final(run) == final(tmp_path / "reference")
 
 

@@ -100,8 +100,8 @@ def launch(place, words) -> subprocess.Popen:
     )
 
 
-def output(child) -> str:
-    return child.communicate(timeout=120)[0]
+def output(child, timeout=120) -> str:
+    return child.communicate(timeout=timeout)[0]
 
 
 def calls(place, verb: str) -> list[str]:
