@@ -85,7 +85,10 @@ def life(
         if code is None:
             code = children.wait(pid, draw.uniform(0, soon))
     if code is None:
-        os.killpg(pid, signal.SIGKILL)
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:  # it has not begun its session yet
+            os.kill(pid, signal.SIGKILL)
         code = children.wait(pid)
     time.sleep(0)
     return (
