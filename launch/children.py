@@ -80,7 +80,7 @@ def wait(children: list, signals: list, grace: float, each_poll) -> list:
     not ended after `grace` seconds.
     """
     failed = None
-    forwarded = len(signals)
+    forwarded = 0  # those that came while the children were started are for them too
     while any(child.code is None for child in children):
         for number in signals[forwarded:]:
             for child in children:

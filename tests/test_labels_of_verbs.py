@@ -13,6 +13,7 @@ from afgan_jax import model as models
 from afgan_jax.assembly import model_sets
 from afgan_jax.cli import sources
 from afgan_jax.data import archive
+from afgan_jax.runs import location
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (6, 16, 16, 3)).astype(np.uint8)
 
@@ -31,7 +32,8 @@ def sets(tmp_path_factory):
 def chosen(sets, monkeypatch):
     def choose(class_=None, label=None, *, c_dim=2, path="own.zip", data=None):
         settings = {"path": str(sets / path), "mirror": True, "use_labels": True}
-        run = types.SimpleNamespace(path=sets / "run", config={"data": settings})
+        place, config = location.Location(sets / "run"), {"data": settings}
+        run = types.SimpleNamespace(path=place.folder, location=place, config=config)
         monkeypatch.setattr(model_sets, "run_of", lambda model: (run, 3))
         sizes = {"resolution": 16, "num_layers": 4, "c_dim": c_dim}
         model = models.untrained(tiny.sections(**sizes), has_weights=False)

@@ -153,7 +153,7 @@ def _leaves(tree: Tree, prefix: str) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}.{key}", value
 
 
-def filled(tree: Tree, prefix: str, arrays: Mapping[str, np.ndarray]) -> dict:
+def filled(tree: Tree, prefix: str, arrays: Mapping[str, Any]) -> dict:
     """The tree with the array of each leaf's dotted name."""
     found = {}
     for key, value in tree.items():

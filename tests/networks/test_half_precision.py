@@ -124,7 +124,7 @@ def test_recomputing_alias_free_layers_of_D_changes_no_gradient():
 BAD_PRECISION = {
     "dtype='half' is unknown: use one of float32, bfloat16, float16": {"dtype": "half"},
     "remat='all' is unknown: use one of none, conv, layer": {"remat": "all"},
-    "num_half_res=-1 must be at least 0": {"num_half_res": -1},
+    "num_half_res=-1 must be from 0 to 1000": {"num_half_res": -1},
     "set conv_clamp to 256": {"dtype": "float16", "conv_clamp": None},
 }
 

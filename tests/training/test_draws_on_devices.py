@@ -42,12 +42,12 @@ def drawn(devices, number: int) -> dict[str, np.ndarray]:
 
 CODE = """
 import jax, numpy as np
-from training import test_draws
+from training import test_draws_on_devices
 devices = jax.devices()
-one, other = (test_draws.drawn(devices[:1], step) for step in (7, 8))
+one, other = (test_draws_on_devices.drawn(devices[:1], step) for step in (7, 8))
 assert not np.array_equal(one["z"], other["z"])
 for count in 8, 64, 512:
-    for name, array in test_draws.drawn(devices[:count], 7).items():
+    for name, array in test_draws_on_devices.drawn(devices[:count], 7).items():
         np.testing.assert_array_equal(array, one[name], err_msg=f"{count} {name}")
 """
 
