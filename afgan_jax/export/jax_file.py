@@ -5,6 +5,7 @@ the model. `jax_reader` needs nothing of this program to run it.
 """
 
 import datetime
+import functools
 import importlib.util
 import os
 import subprocess
@@ -55,10 +56,11 @@ def write(
     function, inputs = _function(model, batch)
     if weights == "inside":
         arguments = inputs.values()
-        function = _bound(function, model.variables)
+        function = functools.partial(function, model.variables)
     else:
         tensors = model_files.flat(model.variables, "G_ema")
         arguments = (jax.eval_shape(lambda: tensors), *inputs.values())
+        function = _of_tensors(function, model.variables)
     if filters is not None:
         function = dispatch.wishes(filtered=filters)(function)
     with jax_settings.fixed():
@@ -99,7 +101,7 @@ def _check_installed() -> None:
 
 
 def _function(model: Model, batch: int | None) -> tuple:
-    """(f(variables by name, *inputs), {name of an input: its shape}).
+    """(f(variables, *inputs), {name of an input: its shape}).
 
     It maps over one image at a time, so that the batch may stay a symbol.
     """
@@ -118,8 +120,7 @@ def _function(model: Model, batch: int | None) -> tuple:
         z, c = row.pop("z"), row.pop("label", None)
         return model.apply(variables, z, c, **psi, **row)[0]
 
-    def images(tensors, *given):
-        variables = model_files.filled(model.variables, "G_ema", tensors)
+    def images(variables, *given):
         axes = (None, *(None if name == "psi" else 0 for name in names))
         return jax.vmap(one, axes)(variables, *given)
 
@@ -127,9 +128,13 @@ def _function(model: Model, batch: int | None) -> tuple:
     return images, shapes
 
 
-def _bound(function, variables: dict):
-    tensors = model_files.flat(variables, "G_ema")
-    return lambda *inputs: function(tensors, *inputs)
+def _of_tensors(function, tree: dict):
+    """The function of tensors by name, in place of such a tree."""
+
+    def filled(tensors, *inputs):
+        return function(model_files.filled(tree, "G_ema", tensors), *inputs)
+
+    return filled
 
 
 def _beside(out: Path) -> Path:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -75,7 +76,7 @@ def test_the_derivative_is_in_the_file(tmp_path):
     def energy(draw):
         return lambda z: (draw(z) ** 2).sum()
 
-    c = np.float32(np.eye(2)[[0, 0]])
+    c = jnp.float32(np.eye(2)[[0, 0]])
     there = jax.grad(energy(lambda z: function(z, *inputs[1:])))(inputs[0])
     here = jax.grad(energy(lambda z: model.apply(model.variables, z, c)))(inputs[0])
     np.testing.assert_allclose(there, here, rtol=1e-3, atol=1e-4 * np.abs(here).max())
