@@ -11,7 +11,6 @@ several processes every process calls every function here.
 import contextlib
 import errno
 import logging
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -174,15 +173,8 @@ class Checkpoints:
             _log.warning("%s; continuing from step %d", "; ".join(reasons), candidate)
         if not self.read_only and candidate != steps[-1]:
             self._set_aside({other for other in steps if other > candidate})
-            self._forget(set(steps) - set(self.steps()))
-        return candidate, tree
-
-    def _forget(self, steps: set[int]) -> None:
-        """Lists the steps anew, without these; the listing of a bucket may lag."""
-        self._manager.reload()
-        alone, end = jax.process_count() == 1, time.monotonic() + 5
-        while alone and steps & {*self._manager.all_steps()} and time.monotonic() < end:
             self._manager.reload()
+        return candidate, tree
 
     def wait(self) -> None:
         """Waits for the save in progress; raises its failure."""

@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import fsspec.config
 from etils import epath
+from etils.epath import backend
 
 
 class _Literal(type(epath.Path("/"))):
@@ -26,7 +26,9 @@ def literal(path: Path) -> epath.Path:
 def remote(url: object) -> epath.Path:
     """The URL gs://... for Orbax, without caches of what is there."""
     os.environ["EPATH_USE_TF"] = "0"  # TensorFlow, if installed, has caches of its own
-    fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
+    listings = backend.fsspec_backend.fs(str(url)).dircache  # of all epaths: data, too
+    listings.use_listings_cache = False
+    listings.clear()
     return epath.Path(str(url))
 
 

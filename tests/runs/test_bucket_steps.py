@@ -9,6 +9,7 @@ from processes import python
 from runs.test_run_directory import abstract, assert_equal, state
 
 from afgan_jax import errors
+from afgan_jax.data import paths
 from afgan_jax.runs import bucket_steps, checkpoints, retention
 from afgan_jax.runs.bucket import Bucket
 
@@ -112,6 +113,7 @@ def test_a_removal_that_was_killed_is_finished(folder, tmp_path):
 
 
 def test_a_damaged_step_is_set_aside(folder, tmp_path, caplog):
+    assert not paths.resolve(f"{folder}/data").exists()  # listed without what follows
     save(folder, tmp_path, [1, 2])
     name = max(folder.names("2/state/ocdbt.process_0/d/"), key=_size(folder))
     data = bytearray(folder.read(name)[0])
