@@ -31,12 +31,11 @@ def test_two_ticks_against_filters_are_trained_resumed_and_measured(
     weights = checkpoint(folder)
     name = "['D']['params']['b16']['conv1']['weight']"
     found = find.find(folder, ("D",))
-    D, (tree, name, _) = found.network("D"), found.load("D")
-    variables = tree["D"]
-    latest = run_directory.Run.open(folder).latest_step()
-    assert D.lowpass == "kaiser" and name == f"{folder}@{latest}"
-    found = variables["params"]["b16"]["conv1"]["weight"]
-    np.testing.assert_array_equal(found, weights[name])
+    read, latest = found.load("D"), run_directory.Run.open(folder).latest_step()
+    assert found.network("D").lowpass == "kaiser"
+    assert read.name == f"{folder}@{latest}"
+    weight = read.tree["D"]["params"]["b16"]["conv1"]["weight"]
+    np.testing.assert_array_equal(weight, weights[name])
 
     capsys.readouterr()
     flags = "--count=64", "--batch=8", f"--out={tmp_path / 'new' / 'critic.json'}"
@@ -47,7 +46,7 @@ def test_two_ticks_against_filters_are_trained_resumed_and_measured(
     assert set(row) == {"moving", "kink", "among"} and row["moving"] > row["kink"] > 0
     moving = 100 * row["moving"] / row["among"]
     said = capsys.readouterr().out
-    assert f"step {step}: moving {moving:.3f} %, kink" in said
+    assert f"step {latest}: moving {moving:.3f} %, kink" in said
     assert "the set has 40 images: measured are 40" in said
 
 

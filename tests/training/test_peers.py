@@ -24,7 +24,7 @@ import jax
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 from afgan_jax.training import peers
 peers.GRACE, HEARTBEAT = 1, 4
-from training import counting
+from training import counting, test_preemption
 
 def batches(start):
     for batch in counting.batches(start):
@@ -45,7 +45,8 @@ def begin(folder, kind: str):
     address = free_address()
     job = [python(CODE, folder, index, address, kind) for index in range(2)]
     while not (folder / "checkpoints" / "1" / "checksums").exists():
-        assert all(child.poll() is None for child in job)
+        for child in job:
+            assert child.poll() is None, child.communicate()[0]
         time.sleep(0.1)
     return job
 
