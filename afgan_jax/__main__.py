@@ -31,6 +31,10 @@ VERBS = {
     ),
     "export": ("afgan_jax.cli.export", "write a model as a file that others open"),
     "import": ("afgan_jax.cli.import_", "turn a published snapshot into a model file"),
+    "checkpoint": (
+        "afgan_jax.cli.checkpoint",
+        "copy one out of a run, average several, remove some",
+    ),
     "inspect": ("afgan_jax.cli.inspect", "show what a model holds; compare two"),
     "bench": ("afgan_jax.cli.bench", "time a configuration on this machine"),
 }

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "cli": EVERYTHING | {"assembly"},
     "sources": PROCESS | {"errors", "interop", "networks", "runs"},
     "export": {"errors", "interop", "jax_settings", "model", "networks", "runs"}
-    | {"signal", "sources", "viz"},
+    | {"places", "signal", "sources", "viz"},
     "model": PROCESS | {"errors", "networks", "signal", "sources"},
     "errors": set(),
     "ranges": {"errors"},
@@ -46,7 +46,8 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "flax": ("networks", "analysis", "metrics", "training.state", "runs"),
-    "orbax": ("runs.checkpoints", "runs.restoring", "runs.step_folder"),
+    "orbax": ("runs.checkpoints", "runs.restoring", "runs.retention")
+    + ("runs.step_folder",),
     "absl": (),
     "tyro": ("cli.command", "cli.flags"),
     "ml_collections": (),
@@ -58,7 +59,9 @@ ONLY_IN = {
     "fcntl": ("locks",),
     "google": ("runs.bucket",),
     "gcsfs": ("runs.bucket",),
-    "fsspec": ("runs.orbax_path",),
+    "jax2onnx": ("export.onnx_writer",),
+    "onnx": ("export.onnx_writer",),
+    "onnxruntime": ("export.reader",),
     "torch": (),
 }
 

@@ -1,6 +1,7 @@
 """A model file of any source; see interop.model_file for its layout."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,20 @@ def write(
     licence: a note on what may be done with the model; None: that of the source.
     Raises ValueError for parts that the source does not have.
     """
-    if out.suffix != model_file.SUFFIX:
-        why = f"must end in {model_file.SUFFIX}, by which model files are known"
-        raise errors.SettingError("out", str(out), why)
+    _check_name(out)
     parts = ("G_ema", "D") if discriminator else ("G_ema",)
-    found = sources.find(text, parts)
+    return write_source(sources.find(text, parts), out, parts, licence=licence)
+
+
+def write_source(
+    found: source.Source,
+    out: Path,
+    parts: Sequence[str] = ("G_ema",),
+    *,
+    licence: str | None = None,
+) -> str:
+    """Writes these parts of a source that was found; see `write`."""
+    _check_name(out)
     weights = found.load(*parts)
     tree = jax.tree.map(np.asarray, weights.tree)
     facts = describe(found, weights.facts)
@@ -41,6 +51,12 @@ def write(
     with staging.staged(out) as place:
         place.write_bytes(model_file.encode(settings, tree, facts))
         return _check(place, tree)
+
+
+def _check_name(out: Path) -> None:
+    if out.suffix != model_file.SUFFIX:
+        why = f"must end in {model_file.SUFFIX}, by which model files are known"
+        raise errors.SettingError("out", str(out), why)
 
 
 def describe(found: source.Source, known: dict[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,12 @@ functions are those of step_folder.
 """
 
 import itertools
+from collections.abc import Iterable
 
 from afgan_jax.runs import checksums, orbax_path, step_folder
 from afgan_jax.runs.bucket import Bucket
+from afgan_jax.runs.step_folder import COMMITTED
 
-COMMITTED = "commit_success.txt"
 ATTEMPTS = 2  # to restore a step
 
 
@@ -42,6 +43,29 @@ def read(folder: Bucket, step: int, name: str) -> bytes:
     return data
 
 
+def names(folder: Bucket, step: int) -> list[str]:
+    """The files of a step, in order."""
+    found = (name.partition("/")[2] for name in folder.names(f"{step}/"))
+    return [name for name in found if name != COMMITTED]
+
+
+def add(folder: Bucket, step: int, files: Iterable[tuple[str, bytes]]) -> None:
+    """Writes the files of a step, which counts once all are there."""
+    for name, data in files:
+        folder.write(f"{step}/{name}", data)
+    folder.write(f"{step}/{COMMITTED}", b"copied")
+
+
+def remove(folder: Bucket, step: int) -> None:
+    """Removes a step; what remains if that is interrupted counts no more."""
+    _remove(folder, step, _steps(folder)[step])
+
+
+def state(folder: Bucket, step: int):
+    """The item of the arrays, for Orbax."""
+    return orbax_path.remote(folder) / f"{step}/state"
+
+
 def check_written(folder: Bucket, step: int, records: checksums.Records) -> None:
     """Raises ValueError unless a step that is being saved has these records."""
     names = _steps(folder).get(step, set())
@@ -49,7 +73,7 @@ def check_written(folder: Bucket, step: int, records: checksums.Records) -> None
     if missing:
         raise ValueError(f"{', '.join(missing)} missing")
     found = checksums.unseal(read(folder, step, step_folder.NEEDED[0]))
-    step_folder.compare(found, records, orbax_path.remote(folder) / f"{step}/state")
+    step_folder.compare(found, records, state(folder, step))
 
 
 def remove_unfinished(folder: Bucket) -> None:

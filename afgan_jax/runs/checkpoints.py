@@ -19,7 +19,6 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
-from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from afgan_jax import errors
 from afgan_jax.runs import (
@@ -80,7 +79,7 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             as_path(self.folder),
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=_policy(retention, self._best),
+                preservation_policy=retentions.policy(retention, self._best),
                 async_options=ocp.AsyncOptions(post_finalization_callback=self._check),
                 create=not read_only,
                 read_only=read_only,
@@ -280,14 +279,3 @@ class Checkpoints:
         except errors.Stopped:
             newest = ["unknown"]
         return f"last good step: {newest[0]}"
-
-
-def _policy(retention: retentions.Retention | None, best: retentions.Best):
-    if retention is None:
-        return preservation_policy.PreserveAll()
-    policies = [preservation_policy.LatestN(retention.newest), best]
-    if retention.every is not None:
-        policies.append(
-            preservation_policy.EveryNSteps(retention.every, exact_interval=False)
-        )
-    return preservation_policy.AnyPreservationPolicy(policies)

@@ -44,20 +44,21 @@ class Location:
         return home / ".cache"
 
     @property
-    def _kept(self):
+    def kept(self):
+        """The module that knows the files of a step there."""
         return step_folder if self.bucket is None else bucket_steps
 
     def steps(self) -> list[int]:
         """The steps that are completely saved, in ascending order."""
-        return self._kept.complete(self.checkpoints)
+        return self.kept.complete(self.checkpoints)
 
     def check_any_complete(self) -> None:
         """Raises ValueError if there are checkpoints, of which none is complete."""
-        self._kept.check_any_complete(self.checkpoints)
+        self.kept.check_any_complete(self.checkpoints)
 
     def check_has(self, step: int | None) -> None:
         """Raises ValueError unless the step, None: any, is completely saved."""
-        self._kept.check_has(self.checkpoints, step)
+        self.kept.check_has(self.checkpoints, step)
 
     def exists(self) -> bool:
         return self.folder.is_dir() if self.bucket is None else not self.is_empty()

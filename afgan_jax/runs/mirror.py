@@ -134,6 +134,16 @@ def read(bucket: Bucket, *kinds: re.Pattern) -> tuple[dict[str, bytes], dict[str
     )
 
 
+def of_folder(folder: Path, *kinds: re.Pattern) -> dict[str, bytes]:
+    """The contents of the folder's files of these kinds."""
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
+    return {
+        name: atomic.read(path)
+        for name, path in sorted(found.items())
+        if any(kind.fullmatch(name) for kind in kinds)
+    }
+
+
 def fill(folder: Path, contents: Mapping[str, bytes], *kinds: re.Pattern) -> None:
     """Makes the folder's files of these kinds the ones given, and no others."""
     for path in folder.rglob("*"):

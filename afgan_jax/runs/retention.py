@@ -5,8 +5,11 @@ And how much time may pass between two.
 
 import dataclasses
 import math
+import types
 from collections.abc import Sequence, Set
 from pathlib import Path
+
+from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from afgan_jax import errors, json_files
 from afgan_jax.runs import atomic
@@ -90,6 +93,25 @@ class Best:
         """Whether to keep each checkpoint; called by Orbax."""
         best = set(self.steps().values())
         return [checkpoint.step in best for checkpoint in checkpoints]
+
+
+def policy(retention: Retention | None, best: Best):
+    """Orbax's policy that keeps what these keep; None: everything."""
+    if retention is None:
+        return preservation_policy.PreserveAll()
+    policies = [preservation_policy.LatestN(retention.newest), best]
+    if retention.every is not None:
+        policies.append(
+            preservation_policy.EveryNSteps(retention.every, exact_interval=False)
+        )
+    return preservation_policy.AnyPreservationPolicy(policies)
+
+
+def kept(steps: Sequence[int], retention: Retention, best: Best) -> list[int]:
+    """Those of the steps, in ascending order, that these keep."""
+    found = [types.SimpleNamespace(step=step) for step in steps]
+    keeps = policy(retention, best).should_preserve(found, context=None)
+    return [step for step, is_kept in zip(steps, keeps, strict=True) if is_kept]
 
 
 def _read(file: Path) -> dict[str, dict]:

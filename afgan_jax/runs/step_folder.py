@@ -3,6 +3,7 @@
 import shutil
 import stat
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import jax
@@ -11,10 +12,11 @@ import orbax.checkpoint as ocp
 from afgan_jax import patience
 from afgan_jax.runs import atomic, checksums, orbax_path
 
-# Without one of these files nothing of the step can be read.
 ATTEMPTS = 1  # to restore a step: patience is that of each read
 UNFINISHED = ".orbax-checkpoint-tmp*"  # after the step
+# Without one of these files nothing of the step can be read.
 NEEDED = ("checksums/metadata", "state/_METADATA", "state/manifest.ocdbt")
+COMMITTED = "commit_success.txt"  # in buckets alone, and copies of those
 
 
 def numbers(folder: Path) -> list[int]:
@@ -64,6 +66,33 @@ def check_one(folder: object, steps: list[int], step: int | None) -> list[int]:
 def read(folder: Path, step: int, name: str) -> bytes:
     """A file of a step."""
     return atomic.read(folder / str(step) / name)
+
+
+def names(folder: Path, step: int) -> list[str]:
+    """The files of a step, in order."""
+    home = folder / str(step)
+    files = sorted(path for path in home.rglob("*") if path.is_file())
+    return [str(path.relative_to(home)) for path in files if path.name != COMMITTED]
+
+
+def add(folder: Path, step: int, files: Iterable[tuple[str, bytes]]) -> None:
+    """Writes the files of a step, which then appears as a whole."""
+    unfinished = folder / f"{step}.orbax-checkpoint-tmp-copy"
+    for name, data in files:
+        atomic.write(unfinished / name, data)
+    unfinished.rename(folder / str(step))
+
+
+def remove(folder: Path, step: int) -> None:
+    """Removes a step; what remains if that is interrupted counts no more."""
+    unfinished = folder / f"{step}.orbax-checkpoint-tmp-removed"
+    (folder / str(step)).rename(unfinished)
+    shutil.rmtree(unfinished)
+
+
+def state(folder: Path, step: int):
+    """The item of the arrays, for Orbax."""
+    return orbax_path.literal(folder / str(step) / "state")
 
 
 def check_written(folder: Path, step: int, records: checksums.Records) -> None:
@@ -132,10 +161,14 @@ def _exists(file: Path) -> bool:
         return False
 
 
+def tree_of(state):
+    """The tree of the arrays' metadata, with their shapes and dtypes; opens each."""
+    return ocp.PyTreeCheckpointHandler().metadata(state).tree
+
+
 def _forms(state) -> dict[str, tuple]:
-    """{name: (shape, dtype)} of the arrays; each is opened."""
-    tree = ocp.PyTreeCheckpointHandler().metadata(state).tree
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    """{name: (shape, dtype)} of the arrays."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree_of(state))
     return {checksums.name_of(path): _form(vars(leaf)) for path, leaf in leaves}
 
 
