@@ -11,6 +11,10 @@ model    the averaged generator with its settings, layers, classes and origin as
 jax      a function of z, label, psi and transform for CPU, CUDA and TPU that jax alone
          runs, for any batch or --batch=N; what it takes is in FILE.json beside it.
          Opens with the same jax or a newer one, for about 6 months.
+onnx     the same function as ONNX, for onnxruntime; jax2onnx makes it in an environment
+         of its own, --environment, which an error says how to make.
+web      a folder whose index.html draws and moves images in a browser, from a disk or
+         wherever files are served: ONNX and onnxruntime-web, which npm downloads.
 pytorch  the published program's names and layouts as safetensors, for load_state_dict.
 hub      a folder as Hugging Face expects a model: a model file with its card, settings
          and samples; --push=OWNER/NAME uploads it. Comes back as hf://OWNER/NAME.
@@ -24,6 +28,8 @@ from afgan_jax.cli import flags
 FLAGS = {  # --to: flags that are for it alone
     "model": {"discriminator", "licence"},
     "jax": {"batch", "weights", "derivative", "filters"},
+    "onnx": {"batch", "filters", "environment"},
+    "web": {"environment", "runtime"},
     "pytorch": set(),
     "hub": {"licence", "push"},
 }
@@ -31,11 +37,17 @@ Source = flags.positional("SOURCE")
 To = flags.choice("to", "what is written", *FLAGS)
 Discriminator = flags.switch("model: with D")
 Licence = flags.text("licence", "model, hub: what may be done; default: as known")
-Batch = flags.count("batch", "jax: a fixed number of images; default: any")
+Batch = flags.count("batch", "jax, onnx: a fixed number of images; default: any")
 Weights = flags.choice("weights", "jax: where they lie", "inside", "beside")
 Derivative = flags.switch("jax: with the derivative of the function")
 Filters = flags.choice(
-    "filters", "jax: a form for all platforms", "banded", "depthwise", "polyphase"
+    "filters", "jax, onnx: a form for all platforms", "banded", "depthwise", "polyphase"
+)
+Environment = flags.text(
+    "environment", "onnx, web: where jax2onnx is; default: .venv-onnx", "FOLDER"
+)
+Runtime = flags.text(
+    "runtime", "web: a folder with onnxruntime-web; default: by npm", "FOLDER"
 )
 Push = flags.text("push", "hub: the repository to upload to", "OWNER/NAME")
 Out = flags.flag("out", Path, flags.placeable, "PATH", "file or folder to write")
@@ -53,16 +65,18 @@ def main(
     weights: Weights = None,
     derivative: Derivative = False,
     filters: Filters = None,
+    environment: Environment = None,
+    runtime: Runtime = None,
     push: Push = None,
 ) -> None:
     given = {"discriminator": discriminator, "licence": licence, "batch": batch}
     given |= {"weights": weights, "derivative": derivative, "filters": filters}
-    given |= {"push": push}
+    given |= {"environment": environment, "runtime": runtime, "push": push}
     stated = {name: value for name, value in given.items() if value}
     for name in stated:
         if name not in FLAGS[to]:
-            takers = [other for other, names in FLAGS.items() if name in names]
-            raise ValueError(f"--{name} is for --to={takers[0]}: leave it out")
+            takers = [f"--to={t}" for t, names in FLAGS.items() if name in names]
+            raise ValueError(f"--{name} is for {' and '.join(takers)}: leave it out")
     # Here, not on top: --help must not wait for JAX.
     from afgan_jax import export
 

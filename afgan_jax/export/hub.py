@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 
-from afgan_jax import errors
 from afgan_jax.export import model_file, staging
 from afgan_jax.interop import model_file as files
 from afgan_jax.interop import model_hub
@@ -37,8 +36,7 @@ def write(
     push: OWNER/NAME, the repository that gets the files; it is made if there is none.
     Raises ValueError if `out` holds other files, or they cannot be pushed.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise errors.SettingError("out", str(out), "exists: name a new folder")
+    staging.check_new(out)
     if push is not None:
         model_hub.check_name(push)
     with staging.staged(out / model_hub.MODEL) as place:

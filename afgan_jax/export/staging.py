@@ -30,6 +30,12 @@ def staged(out: Path) -> Iterator[Path]:
             os.replace(file, out.parent / file.name)
 
 
+def check_new(folder: Path) -> None:
+    """Raises SettingError unless a folder of this name can be new."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise errors.SettingError("out", str(folder), "exists: name a new folder")
+
+
 def _remove_if_empty(folder: Path) -> None:
     with contextlib.suppress(OSError):
         folder.rmdir()

@@ -12,7 +12,7 @@ import tiny
 
 import afgan_jax
 from afgan_jax.__main__ import main
-from afgan_jax.export import jax_reader
+from afgan_jax.export import reader
 from afgan_jax.signal import affine
 
 KINDS = {
@@ -39,9 +39,9 @@ def test_a_file_draws_the_images_of_its_run(kind, tmp_path, capsys):
         *("run", "a.jax", "a.jax.json", "a.jax.safetensors")
     }
     model = afgan_jax.load(run)
-    function, about = jax_reader.load(file)
+    function, about = reader.load(file)
     assert about["step"] == 3 and about["jax"] == jax.__version__
-    drawn = jax_reader.inputs(about, [5, 6], psi=0.7)
+    drawn = reader.inputs(about, [5, 6], psi=0.7)
     label, motion = (1 if model.c_dim else None), {}
     inputs = dict(zip(about["inputs"], drawn, strict=True))
     if label:
@@ -58,10 +58,10 @@ def test_a_file_draws_the_images_of_its_run(kind, tmp_path, capsys):
 def test_the_reader_needs_jax_alone(tmp_path):
     """It imports nothing of this program, nor Flax."""
     code = (
-        "import sys, jax_reader; tops = {m.split('.')[0] for m in sys.modules};"
+        "import sys, reader; tops = {m.split('.')[0] for m in sys.modules};"
         " assert not tops & {'afgan_jax', 'flax', 'optax', 'orbax', 'safetensors'}"
     )
-    folder = str(jax_reader.__file__).rpartition("/")[0]
+    folder = str(reader.__file__).rpartition("/")[0]
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
 
 
@@ -69,8 +69,8 @@ def test_the_reader_needs_jax_alone(tmp_path):
 def test_the_derivative_is_in_the_file(tmp_path):
     run = tiny.save_run(tmp_path / "run", "nowhere.zip", **KINDS["R"])
     file = exported(run, tmp_path / "a.jax", "--derivative", "--filters=banded")
-    function, about = jax_reader.load(file)
-    inputs = jax_reader.inputs(about, [1, 2])
+    function, about = reader.load(file)
+    inputs = reader.inputs(about, [1, 2])
     model = afgan_jax.load(run)
 
     def energy(draw):
@@ -98,4 +98,6 @@ def test_a_derivative_for_any_batch_is_refused_where_it_cannot_be(tmp_path, caps
 def test_flags_of_another_form_are_refused(tmp_path, capsys):
     flags = "--to=model", f"--out={tmp_path / 'a.safetensors'}", "--batch=2"
     assert main(["export", "nowhere", *flags]) == 2
-    assert "--batch is for --to=jax: leave it out" in capsys.readouterr().err
+    assert (
+        "--batch is for --to=jax and --to=onnx: leave it out" in capsys.readouterr().err
+    )

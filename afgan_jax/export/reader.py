@@ -1,8 +1,9 @@
-"""Draws images from a file of `export --to=jax`: needs jax, numpy and flatbuffers only.
+"""Draws images from a file of `export --to=jax` or `--to=onnx`.
 
-python jax_reader.py earth.jax images.npy [SEED,SEED,...]
+python reader.py earth.jax images.npy [SEED,SEED,...]
 
-Copy it wherever the file goes. `load` returns (function, description).
+Needs numpy, and jax with flatbuffers for the one, onnxruntime for the other. Copy it
+wherever the file goes. `load` returns (function, description).
 """
 
 import json
@@ -10,13 +11,11 @@ import pathlib
 import struct
 import sys
 
-import jax
 import numpy as np
-from jax import export
 
 
 def load(file):
-    """(function of the file's inputs by position, the JSON beside the file).
+    """(function of the file's inputs by position, what the file says of itself).
 
     Inputs: z [N z_dim], then label [N c_dim] if the model has labels, psi [], and
     transform [N 3 3] if it can be moved: the inverse of the image's motion, in widths.
@@ -24,12 +23,33 @@ def load(file):
     are read and passed.
     """
     file = pathlib.Path(file)
+    return load_onnx(file) if file.suffix == ".onnx" else load_jax(file)
+
+
+def load_jax(file):
+    """The file with the JSON beside it."""
+    from jax import export
+
     described = json.loads(file.with_name(file.name + ".json").read_text())
     call = export.deserialize(bytearray(file.read_bytes())).call
     if described["weights"] is None:
         return call, described
     weights = tensors(file.with_name(described["weights"]))
     return lambda *inputs: call(weights, *inputs), described
+
+
+def load_onnx(file):
+    """The file with the JSON in its metadata."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    described = json.loads(session.get_modelmeta().custom_metadata_map["afgan_jax"])
+    names = list(described["inputs"])
+
+    def call(*inputs):
+        return session.run(["images"], dict(zip(names, inputs, strict=True)))[0]
+
+    return call, described
 
 
 def tensors(file) -> dict[str, np.ndarray]:
@@ -64,4 +84,4 @@ if __name__ == "__main__":
     source, out, *seeds = sys.argv[1:]
     function, about = load(source)
     numbers = [int(seed) for seed in seeds[0].split(",")] if seeds else [0]
-    np.save(out, np.asarray(jax.jit(function)(*inputs(about, numbers))))
+    np.save(out, np.asarray(function(*inputs(about, numbers))))

@@ -1,0 +1,70 @@
+"""A folder with a page that draws and moves images in the browser that opens it.
+
+index.html works from a disk and from any place that serves files: nothing is computed
+elsewhere. It is the model as ONNX with onnxruntime-web, both also as scripts, since
+pages on a disk may read nothing else.
+"""
+
+import base64
+import json
+import os
+import shutil
+from pathlib import Path
+
+from afgan_jax.export import (
+    browser_runtime,
+    inputs,
+    model_file,
+    onnx_file,
+    staging,
+)
+from afgan_jax.sources import find as sources
+
+PAGE = Path(__file__).with_name("page")
+FILTERS = "banded"  # earth at 32 pixels: 38 ms an image in Chromium
+
+
+def write(
+    text: str | os.PathLike,
+    out: Path,
+    *,
+    environment: str | os.PathLike = onnx_file.ENVIRONMENT,
+    runtime: str | os.PathLike | None = None,
+) -> str:
+    """Writes the folder; returns what was checked.
+
+    environment: as for onnx_file. runtime: a folder with the files that
+    browser_runtime names; None: npm downloads them once. Raises ValueError if `out`
+    holds other files, something is missing, or other images are drawn.
+    """
+    staging.check_new(out)
+    onnx_file.interpreter(Path(environment))
+    files = browser_runtime.files(runtime)
+    found = sources.find(text)
+    with staging.staged(out / "index.html") as place:
+        folder = place.parent
+        model = folder / "model.onnx"
+        checked = onnx_file.write(text, model, filters=FILTERS, environment=environment)
+        about = {"inputs": inputs.shapes(found.network("G_ema"), onnx_file.ANY)}
+        about |= model_file.describe(found, found.load("G_ema").facts)
+        content = {"about": about, "onnx": _text(model.read_bytes())}
+        _write_script(folder / "model.js", "MODEL", content)
+        module, binary = (
+            _text(files[name])
+            for name in (browser_runtime.MODULE, browser_runtime.BINARY)
+        )
+        content = {"module": module, "binary": binary}
+        _write_script(folder / "runtime.js", "RUNTIME", content)
+        script = files[browser_runtime.SCRIPT]
+        (folder / browser_runtime.SCRIPT).write_bytes(script)
+        for file in PAGE.iterdir():
+            shutil.copy(file, folder / file.name)
+    return checked
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _write_script(file: Path, name: str, value: dict) -> None:
+    file.write_text(f"globalThis.{name} = {json.dumps(value)};\n")
