@@ -64,3 +64,19 @@ def test_what_is_wrong_with_a_bucket_is_one_line(
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ") and told in line
     assert not (tmp_path / "o").exists()
+
+
+def test_a_model_file_in_a_bucket_is_a_source(folder_url, tmp_path, capsys):
+    run = tiny.save_run(tmp_path / "run", "nowhere.zip", **SIZES)
+    file, url = tmp_path / "a.safetensors", f"{folder_url}/a.safetensors"
+    assert __main__.main(["export", str(run), "--to=model", f"--out={file}"]) == 0
+    Bucket(folder_url).write("a.safetensors", file.read_bytes())
+    model = afgan_jax.load(url)
+    assert model.source == url
+    expected = afgan_jax.load(run).images([0], label=0)
+    np.testing.assert_array_equal(model.images([0], label=0), expected)
+    Bucket(folder_url).write("b.safetensors", file.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="b.safetensors is no safetensors file, or"):
+        afgan_jax.load(f"{folder_url}/b.safetensors")
+    with pytest.raises(ValueError, match=f"there is no file {folder_url}/c.pkl"):
+        afgan_jax.load(f"{folder_url}/c.pkl")

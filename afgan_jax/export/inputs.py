@@ -4,17 +4,20 @@ One description for every form; `reader` says what they mean.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from jaxtyping import Array, Float
 
 from afgan_jax.networks.generator import Generator
 
 OUTPUT = "images"
-Shape = tuple[int | str, ...]
 
 
-def shapes(G: Generator, batch: int | str) -> dict[str, Shape]:
-    """{name of an input: its shape}, in the order in which they are passed."""
+def shapes(G: Generator, batch: Any) -> dict[str, tuple]:
+    """{name of an input: its shape}, in the order in which they are passed.
+
+    batch: a number, or what stands for any: a name, or a symbol of jax.export.
+    """
     found = {"z": (batch, G.mapping.z_dim), "label": (batch, G.mapping.c_dim)}
     if not G.mapping.c_dim:
         del found["label"]

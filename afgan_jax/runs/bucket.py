@@ -152,6 +152,15 @@ class Bucket:
             raise explained(self.url, error) from error
 
 
+def read_file(url: str) -> bytes:
+    """The content of gs://BUCKET/FOLDER/FILE; Refused if there is none."""
+    folder, _, name = url.rpartition("/")
+    data, _ = Bucket(folder).check().read(name)
+    if data is None:
+        raise Refused(f"there is no file {url}")
+    return data
+
+
 def explained(url: str, error: Exception) -> Refused | errors.Stopped:
     """What an error of the libraries of buckets means, in a line with what helps."""
     name = url.split("/")[2]

@@ -1,27 +1,60 @@
 """What a person names as a source of networks."""
 
+import dataclasses
 import os
+import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from afgan_jax import places
 from afgan_jax.interop import model_file as files
 from afgan_jax.interop import model_hub
+from afgan_jax.runs import bucket
 from afgan_jax.sources import model_file, run, snapshot, source
 
 ALL = tuple(source.PARTS)
+IN_FILES = {files.SUFFIX: model_file, ".pkl": snapshot}
+EXPORTS = (".jax", ".onnx")  # whose weights are part of a program
 
 
 def find(text: str | os.PathLike, parts: Sequence[str] = ("G_ema",)) -> source.Source:
     """Those of `parts` that RUN, RUN@STEP, a model file or a published snapshot has.
 
-    A model on Hugging Face is hf://OWNER/NAME[@REVISION].
+    Files may be in a bucket, as gs://BUCKET/FOLDER/FILE; a folder with a model card is
+    its model file. A model on Hugging Face is hf://OWNER/NAME[@REVISION].
     Raises ValueError if there is no such source, it has none of these parts, or this
     program cannot read it.
     """
     if os.fspath(text).startswith(model_hub.PREFIX):
         return model_file.find(model_hub.fetch(os.fspath(text)), parts)
-    path = places.local(text)
+    named = places.named(text)
+    if places.is_url(named):
+        return _in_bucket(named, parts)
+    path = Path(named)
+    if (path / model_hub.MODEL).is_file():
+        path /= model_hub.MODEL
     if not path.is_file():
         return run.find(os.fspath(text), parts)
-    is_ours = path.suffix == files.SUFFIX
-    return (model_file if is_ours else snapshot).find(path, parts)
+    if path.suffix in EXPORTS:
+        raise ValueError(
+            f"{path} is an export, which runs elsewhere: name what it was made from"
+        )
+    return IN_FILES.get(path.suffix, snapshot).find(path, parts)
+
+
+def _in_bucket(url: str, parts: Sequence[str]) -> source.Source:
+    """A run, or a file, which is fetched."""
+    kind = IN_FILES.get(os.path.splitext(url)[1])
+    if kind is None:
+        return run.find(url, parts)
+    data = bucket.read_file(url)
+    folder = places.temporary() / f"{zlib.crc32(url.encode()):08x}"
+    folder.mkdir(exist_ok=True)
+    path = folder / url.rpartition("/")[2]
+    path.write_bytes(data)
+    found = kind.find(path, parts)
+
+    def read(abstract: dict) -> source.Weights:
+        return found.read(abstract)._replace(name=url)
+
+    return dataclasses.replace(found, name=url, read=read)

@@ -54,7 +54,7 @@ def test_the_folder_is_what_the_hub_expects(run, folder):
     ):
         assert part in text
     assert "99" not in text.partition("## All settings")[0] and str(run) not in text
-    model = afgan_jax.load(folder / "model.safetensors")
+    model = afgan_jax.load(folder)
     assert json.loads((folder / "config.json").read_text())["synthesis"]["margin"] == 10
     with Image.open(folder / "samples.png") as image:
         first = np.asarray(image)[:16, :16]

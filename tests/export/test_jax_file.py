@@ -38,6 +38,8 @@ def test_a_file_draws_the_images_of_its_run(kind, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {
         *("run", "a.jax", "a.jax.json", "a.jax.safetensors")
     }
+    with pytest.raises(ValueError, match="a.jax is an export, which runs elsewhere"):
+        afgan_jax.load(file)
     model = afgan_jax.load(run)
     function, about = reader.load(file)
     assert about["step"] == 3 and about["jax"] == jax.__version__
