@@ -13,6 +13,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from jax._src import xla_bridge
+
 PATIENCE = 240.0  # seconds for a trial before it counts as hung
 WORKERS = 2
 
@@ -22,6 +24,8 @@ def fork(function: Callable, *arguments, log: Path, session: bool = False) -> in
 
     It ends with 0, or 1 and a traceback if the function raises.
     """
+    # Threads of a backend would not be in the child, which then hangs now and then.
+    assert not xla_bridge.backends_are_initialized(), "this process began to compute"
     pid = os.fork()
     if pid:
         return pid

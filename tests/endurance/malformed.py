@@ -116,13 +116,6 @@ def _mutate(draw: random.Random, valid: bytes) -> bytes:
     return bytes(content)
 
 
-def _model_file(folder: Path) -> tuple:
-    """(content of one, what reads it)."""
-    file = folder / "model.safetensors"
-    export.write(PICKLES / "tiny_t.pkl", file, "model")
-    return file.read_bytes(), _load
-
-
 def _model_files(canary: Path) -> dict[str, bytes]:
     return test_model_file.hostile()
 
@@ -141,7 +134,7 @@ def _kinds(folder: Path) -> list[Kind]:
         Kind(
             "tiny_t.pkl", (PICKLES / "tiny_t.pkl").read_bytes(), _load, spiteful.pickles
         ),
-        Kind("a.safetensors", *_model_file(folder), _model_files),
+        Kind("a.safetensors", run_files["a.safetensors"], _load, _model_files),
         Kind("new.pth", state.getvalue(), _state_dict, spiteful.pickles),
         Kind("old.pth", legacy.read_bytes(), _state_dict, spiteful.pickles),
         Kind("cifar-10-python.tar.gz", spiteful.cifar(), _convert, spiteful.cifars),
@@ -193,6 +186,7 @@ def _written(folder: Path, images: Path) -> dict[str, bytes]:
 
     def prepare():
         trainings.train(images, folder / "run", 1)
+        export.write(PICKLES / "tiny_t.pkl", folder / "a.safetensors", "model")
         convert.convert(sources.open_source(images), folder / "set.zip")
         cache.Store(lambda: folder / "store").get(
             ("key",), lambda: {"mean": np.arange(300.0)}
@@ -203,7 +197,8 @@ def _written(folder: Path, images: Path) -> dict[str, bytes]:
     assert children.wait(children.fork(prepare, log=log)) == 0, log.read_text()
     (stored,) = (folder / "store").glob("*.npz")
     paths = [folder / "run" / n for n in ("config.json", "classes.json")]
-    paths += [folder / n for n in ("set.zip", "photos.zip", "spectrum.npz")]
+    names = "set.zip", "photos.zip", "spectrum.npz", "a.safetensors"
+    paths += [folder / name for name in names]
     return {p.name: p.read_bytes() for p in paths} | {
         "statistic.npz": stored.read_bytes()
     }
