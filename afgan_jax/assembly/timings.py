@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from afgan_jax import errors
 from afgan_jax.assembly import settings, training
 from afgan_jax.augment import control
 from afgan_jax.bench import aot, networks, pytorch
@@ -21,15 +22,17 @@ class Job(NamedTuple):
     """What is timed, and how.
 
     repeats: runs, of which the median counts; naive: also in XLA's own
-    implementations; topology and phases: of `aot`.
+    implementations; topologies, phases and images (on each chip, None: a share of the
+    batch): of `aot`.
     """
 
     settings: dict
     batch: int
     repeats: int = 3
     naive: bool = True
-    topology: str = "v5e:1x1"
+    topologies: tuple[str, ...] = ("v5e:1x1",)
     phases: tuple[str, ...] = ()
+    images: int | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -97,15 +100,23 @@ def metrics(job: Job):
 
 
 def compiled_ahead(job: Job):
-    """Rows of what the TPU compiler says of the updates."""
-    chips = aot.devices(job.topology)
+    """Rows of what the TPU compiler says of the updates, for each topology."""
     given = job.settings
     G, D = settings.make_networks(given)
     augment = control.make_control(**given["augment"])
     setup = step.make_setup(G, D, augment=augment, **given["losses"])
-    program = step.make_program(setup, **given["updates"], devices=chips)
-    chip = aot.CHIPS[job.topology.partition(":")[0]]
-    yield from aot.updates(program, D, job.batch, chip, job.phases)
+    for topology in job.topologies:
+        chips = aot.devices(topology)
+        batch = job.batch if job.images is None else job.images * len(chips)
+        if batch % len(chips):
+            why = f"is no multiple of the {len(chips)} chips of {topology}"
+            raise errors.SettingError("batch", batch, why)
+        updates = given["updates"] | {"batch_size": batch}
+        program = step.make_program(setup, **updates, devices=chips)
+        chip = aot.CHIPS[topology.partition(":")[0]]
+        for row in aot.updates(program, D, batch, chip, job.phases):
+            name = f"{topology} {row.name}" if len(job.topologies) > 1 else row.name
+            yield dataclasses.replace(row, name=name)
 
 
 PARTS = {
@@ -115,7 +126,7 @@ PARTS = {
     "data": Part(read_data),
     "scaling": Part(scaling, ("plot",)),
     "metrics": Part(metrics),
-    "aot": Part(compiled_ahead, ("phases", "topology")),
+    "aot": Part(compiled_ahead, ("phases", "topology", "images")),
 }
 
 

@@ -48,7 +48,7 @@ NO_CLOUD = {
 }
 INSTALL = 'pip install "jax[tpu]" in an environment of its own'
 HEADER = (
-    f"{'':16}{'arguments':>11}{'temporary':>11}{'estimate':>10}{'per image':>11}"
+    f"{'':18}{'arguments':>11}{'temporary':>11}{'estimate':>10}{'per image':>11}"
     f"{'uncounted':>11}{'compile':>9}  reduced and moved between chips"
 )
 _BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2}
@@ -83,7 +83,7 @@ class Report(memory.Row):
             for kind, (count, size) in sorted(self.collectives.items())
         )
         return (
-            f"{self.name:16}{self.argument_bytes / 1e9:z8.2f} GB"
+            f"{self.name:18}{self.argument_bytes / 1e9:z8.2f} GB"
             f"{self.temporary_bytes / 1e9:z8.2f} GB{self.seconds * 1e3:z7.1f} ms"
             f"{self.seconds / self.images * 1e3:z8.1f} ms{self.uncounted:11}"
             f"{self.compile_seconds:z7.0f} s  {moved or 'nothing'}"
@@ -100,7 +100,7 @@ class Misfit:
     available: str
 
     def line(self) -> str:
-        return f"{self.name:16}does not fit: {self.needed} of {self.available}"
+        return f"{self.name:18}does not fit: {self.needed} of {self.available}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Step:
 
     def line(self) -> str:
         return (
-            f"{self.name:16}{self.bytes / 1e9:z8.2f} GB of {self.memory / 1e9:z.0f} GB,"
+            f"{self.name:18}{self.bytes / 1e9:z8.2f} GB of {self.memory / 1e9:z.0f} GB,"
             f" {self.images / self.seconds:z.1f} images/s a device (estimate)"
         )
 

@@ -3,7 +3,7 @@
 python -m afgan_jax bench ops,synthesis,update --config=ffhqu256:t --batch=2
 python -m afgan_jax bench data --config=earth64
 python -m afgan_jax bench metrics --config=ffhqu256 --batch=8
-python -m afgan_jax bench aot --config=ffhqu256:t --topology=v5e:2x4
+python -m afgan_jax bench aot --config=ffhqu256:t --topology=v5e:1x1,v5e:2x4 --images=4
 
 A line each: the median time of a call; images/s; GFLOP/s of the arithmetic that the
 call needs; naive/this, how many times longer the same takes in XLA's own
@@ -21,11 +21,12 @@ scaling times the generator as batch, resolution and width grow.
 --against=pytorch --checkout=FOLDER times the same networks and batch of synthesis and
 update in this process with the published program, of which you have a copy.
 
-aot needs no TPU: libtpu compiles the updates for the chips named. A line each, per
-chip: memory; the compiler's static estimate of the time, good for ranking only; how
-many loops and kernels it leaves out; the collectives between chips and their bytes. The
-last line says what the mean step needs of a chip's memory, and by the same estimates
-images/s. What needs more than there is has a line that says so.
+aot needs no TPU: libtpu compiles the updates for the chips named, with --images on each
+chip or a share of the batch. A line each, per chip: memory; the compiler's static
+estimate of the time, good for ranking only; how many loops and kernels it leaves out;
+the collectives between chips and their bytes. The last line says what the mean step
+needs of a chip's memory, and by the same estimates images/s. What needs more than there
+is has a line that says so.
 """
 
 import dataclasses
@@ -36,9 +37,8 @@ from afgan_jax.cli import flags
 Parts = flags.positional("PARTS")
 Repeats = flags.count("repeats", "runs, of which the median counts")
 Naive = flags.switch("compare with XLA's own implementations")
-Topology = flags.text(
-    "topology", "aot: the chips; default: v5e:1x1", "GENERATION:SHAPE"
-)
+Topology = flags.names("topology", "aot: the chips; default: v5e:1x1")
+Images = flags.count("images", "aot: images on each chip")
 Phases = flags.names("phases", "aot: updates to compile, such as Gboth; default: all")
 Against = flags.choice("against", "another program to time too", "pytorch")
 Checkout = flags.text("checkout", "the published PyTorch program", "FOLDER")
@@ -53,7 +53,8 @@ def main(
     batch: flags.Batch = None,
     repeats: Repeats = 3,
     naive: Naive = True,
-    topology: Topology = None,
+    topology: Topology = ("v5e:1x1",),
+    images: Images = None,
     phases: Phases = (),
     against: Against = None,
     checkout: Checkout = None,
@@ -70,7 +71,8 @@ def main(
     from afgan_jax.bench import aot, clock, networks
     from afgan_jax.runs import atomic
 
-    given = {"against": against, "plot": plot, "phases": phases, "topology": topology}
+    given = {"against": against, "plot": plot, "phases": phases, "images": images}
+    given["topology"] = topology != ("v5e:1x1",)
     check(names, {name for name, value in given.items() if value})
     if (against is None) != (checkout is None):
         raise ValueError("--against=pytorch and --checkout=FOLDER need each other")
@@ -81,15 +83,16 @@ def main(
     batch = batch or found["updates"]["batch_size"]
     found["updates"]["batch_size"] = batch
     settings.fill_in(found)
-    topology = topology or "v5e:1x1"
     theirs = timings.pytorch_work(found, batch, checkout) if against else {}
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    job = timings.Job(found, batch, repeats, naive, topology, phases)
+    job = timings.Job(found, batch, repeats, naive, topology, phases, images)
     head = clock.HEADER
     if names == ["aot"]:
-        aot.devices(topology)  # before anything is printed
-        head, device = aot.HEADER, f"{topology}, compiled ahead of time"
-    print(f"{config.spec} on {device}, batch {batch}\n{head}")
+        for name in topology:
+            aot.devices(name)  # before anything is printed
+        head, device = aot.HEADER, f"{','.join(topology)}, compiled ahead of time"
+    size = f"batch {batch}" if images is None else f"{images} images a chip"
+    print(f"{config.spec} on {device}, {size}\n{head}")
     rows = []
     for row in timings.rows(names, job, theirs):
         print(row.line(), flush=True)

@@ -192,9 +192,15 @@ def test_chips_of_all_generations_are_known(topology, count):
 
 
 @pytest.mark.libtpu
-def test_nothing_moves_on_one_chip(capsys):
-    options = ["--topology=v6e:1x1", f"--config={SMOKE}", "--batch=4"]
-    assert main(["bench", "aot", *options]) == 0
-    *lines, step = capsys.readouterr().out.splitlines()[2:]
-    assert " of 32 GB, " in step
-    assert lines and all(line.endswith("nothing") for line in lines)
+def test_several_topologies_are_one_table(capsys):
+    """With as many images on each chip; on one chip nothing moves."""
+    options = ["--topology=v6e:1x1,v6e:2x2", f"--config={SMOKE}"]
+    assert main(["bench", "aot", *options, "--images=4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("4 images a chip")
+    tables = [[x for x in lines if x.startswith(f"v6e:{s} ")] for s in ("1x1", "2x2")]
+    for (*updates, step), moved in zip(tables, ("nothing", "MB"), strict=True):
+        assert " of 32 GB, " in step
+        assert updates and all(line.endswith(moved) for line in updates)
+    assert main(["bench", "aot", *options, "--batch=6"]) == 2
+    assert "--batch=6 is no multiple of the 4 chips" in capsys.readouterr().err
