@@ -1,14 +1,17 @@
 """`export --to=jax`: files that jax alone runs, for one network of each kind."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from export import of_another_jax
 
 import afgan_jax
 from afgan_jax.__main__ import main
@@ -55,6 +58,18 @@ def test_a_file_draws_the_images_of_its_run(kind, tmp_path, capsys):
     expected = model.synthesize(model.ws([5, 6], label=label, psi=0.7), **motion)
     np.testing.assert_allclose(found, expected, atol=2e-5)
     assert np.ptp(expected) > 0.3
+
+
+@pytest.mark.another_jax
+@pytest.mark.parametrize("kind", list(of_another_jax.KINDS))
+def test_a_file_of_an_older_jax_draws_the_same_images(kind):
+    """.ci/python313 runs it on files of .ci/run."""
+    folder = Path(os.environ["AFGAN_EXPORTED"]) / kind
+    function, about = reader.load(folder / "model.jax")
+    assert about["jax"] != jax.__version__
+    found = function(*reader.inputs(about, of_another_jax.SEEDS))
+    expected = np.load(folder / "images.npy")
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.ptp(expected))
 
 
 def test_the_reader_needs_jax_alone(tmp_path):
