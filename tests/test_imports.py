@@ -55,14 +55,15 @@ ONLY_IN = {
     "etils": ("data", "runs.orbax_path"),
     "tensorflow_datasets": ("data.tfds",),
     "pickle": ("interop.unpickle",),
-    "safetensors": ("interop.model_file", "export.state_dict"),
+    "safetensors": ("interop.model_file", "export.state_dict")
+    + ("export.pytorch_reader",),
     "fcntl": ("locks",),
     "google": ("runs.bucket",),
     "gcsfs": ("runs.bucket",),
     "jax2onnx": ("export.onnx_writer",),
     "onnx": ("export.onnx_writer",),
     "onnxruntime": ("export.reader",),
-    "torch": (),
+    "torch": ("export.pytorch_reader",),
 }
 
 

@@ -6,7 +6,6 @@ is imported by the checkout.
 """
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from afgan_jax import errors, places
 from afgan_jax.bench import clock
-from afgan_jax.interop import names
+from afgan_jax.interop import names, published
 
 # kind of synthesis network: the module of its generator there
 SYNTHESES = {"alias_free": "networks_stylegan3", "stylegan2": "networks_stylegan2"}
@@ -31,19 +30,10 @@ FLOAT32 = {"num_fp16_res": 0}
 
 
 def open_checkout(path: str) -> None:
-    """Puts the checkout's modules first on the import path.
-
-    Raises ValueError if the folder or PyTorch is missing.
-    """
-    if not (places.local(path) / "training" / "networks_stylegan3.py").is_file():
-        why = (
-            "holds no training/networks_stylegan3.py: give the folder of the published"
-            " StyleGAN3 program"
-        )
-        raise errors.SettingError("checkout", path, why)
-    if importlib.util.find_spec("torch") is None:
-        raise errors.SettingError("against", "pytorch", "needs it: pip install torch")
-    sys.path.insert(0, str(path))
+    """Puts the checkout's modules first on the import path; raises as its check."""
+    folder = places.local(path)
+    published.check(folder)
+    sys.path.insert(0, str(folder))
 
 
 def networks(generator: dict, discriminator: dict, device: str):

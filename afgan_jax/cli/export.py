@@ -15,7 +15,8 @@ onnx     the same function as ONNX, for onnxruntime; jax2onnx makes it in an env
          of its own, --environment, which an error says how to make.
 web      a folder whose index.html draws and moves images in a browser, from a disk or
          wherever files are served: ONNX and onnxruntime-web, which npm downloads.
-pytorch  the published program's names and layouts as safetensors, for load_state_dict.
+pytorch  the published program's names and layouts as safetensors, for load_state_dict;
+         --checkout, a folder of that program, lets it draw with them and compares.
 hub      a folder as Hugging Face expects a model: a model file with its card, settings
          and samples; --push=OWNER/NAME uploads it. Comes back as hf://OWNER/NAME.
 """
@@ -30,7 +31,7 @@ FLAGS = {  # --to: flags that are for it alone
     "jax": {"batch", "weights", "derivative", "filters"},
     "onnx": {"batch", "filters", "environment"},
     "web": {"environment", "runtime"},
-    "pytorch": set(),
+    "pytorch": {"checkout"},
     "hub": {"licence", "push"},
 }
 Source = flags.positional("SOURCE")
@@ -49,6 +50,7 @@ Environment = flags.text(
 Runtime = flags.text(
     "runtime", "web: a folder with onnxruntime-web; default: by npm", "FOLDER"
 )
+Checkout = flags.text("checkout", "pytorch: the published program", "FOLDER")
 Push = flags.text("push", "hub: the repository to upload to", "OWNER/NAME")
 Out = flags.flag("out", Path, flags.placeable, "PATH", "file or folder to write")
 
@@ -67,11 +69,13 @@ def main(
     filters: Filters = None,
     environment: Environment = None,
     runtime: Runtime = None,
+    checkout: Checkout = None,
     push: Push = None,
 ) -> None:
     given = {"discriminator": discriminator, "licence": licence, "batch": batch}
     given |= {"weights": weights, "derivative": derivative, "filters": filters}
     given |= {"environment": environment, "runtime": runtime, "push": push}
+    given |= {"checkout": checkout}
     stated = {name: value for name, value in given.items() if value}
     for name in stated:
         if name not in FLAGS[to]:

@@ -44,7 +44,7 @@ def write(
         model = Path(folder) / f"model{model_files.SUFFIX}"
         model_file.write(text, model)
         _convert(python, model, place, batch, filters)
-        drawn = redraw.check(load(model), place, batch, "onnxruntime", python)
+        drawn = redraw.check(load(model), place, batch, "onnxruntime", python=python)
     return f"checked by onnx, {drawn}"
 
 

@@ -13,9 +13,10 @@ import jax
 import numpy as np
 import safetensors.numpy
 
-from afgan_jax import errors
-from afgan_jax.export import staging
-from afgan_jax.interop import names
+from afgan_jax import errors, places
+from afgan_jax.export import pytorch_reader, redraw, staging
+from afgan_jax.interop import names, published
+from afgan_jax.model import load
 from afgan_jax.networks.conv_layer import BILINEAR
 from afgan_jax.runs import config
 from afgan_jax.sources import find as sources
@@ -27,16 +28,22 @@ CLASSES = {
     "stylegan2": "training.networks_stylegan2.Generator",
 }
 SUFFIX = ".safetensors"
+RELATIVE = 1e-5  # L2 norm between images of the two programs; usual is 1e-6
 FREE = ("dtype", "remat")  # how, not what, is computed
 
 
-def write(text: str | os.PathLike, out: Path) -> str:
+def write(
+    text: str | os.PathLike, out: Path, *, checkout: str | os.PathLike | None = None
+) -> str:
     """Writes the averaged generator; returns what was checked.
 
-    Raises ValueError for a network that the published program does not have.
+    checkout: a folder of the published program, which then draws with the file.
+    Raises ValueError for a network that it does not have, or other images.
     """
     if out.suffix != SUFFIX:
         raise errors.SettingError("out", str(out), f"must end in {SUFFIX}")
+    if checkout is not None:
+        published.check(checkout)
     found = sources.find(text)
     settings = found.settings["generator"]
     described = {
@@ -47,15 +54,26 @@ def write(text: str | os.PathLike, out: Path) -> str:
     network = found.network("G_ema")
     tensors = names.tensors(variables) | constants(network.synthesis)
     tensors = {name: np.array(a, order="C") for name, a in tensors.items()}
-    text = json.dumps(described, sort_keys=True)
+    metadata = {METADATA: json.dumps(described, sort_keys=True)}
     with staging.staged(out) as place:
-        place.write_bytes(safetensors.numpy.save(tensors, {METADATA: text}))
+        place.write_bytes(safetensors.numpy.save(tensors, metadata))
         again = names.variables(safetensors.numpy.load_file(place))
         pairs = zip(jax.tree.leaves(variables), jax.tree.leaves(again), strict=True)
         same = all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in pairs)
         if not same or jax.tree.structure(variables) != jax.tree.structure(again):
             raise ValueError(f"{out.name} does not read back: see to the disk")
-    return f"read back: {len(tensors)} tensors, largest difference 0"
+        checked = f"read back: {len(tensors)} tensors, largest difference 0"
+        if checkout is not None:
+            checked += "; " + redraw.check(
+                load(text),
+                place,
+                None,
+                "the published program",
+                script=pytorch_reader.__file__,
+                more=[str(places.local(checkout).absolute())],
+                relative=RELATIVE,
+            )
+    return checked
 
 
 def arguments(settings: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from reference import official
 from afgan_jax.__main__ import main
 from afgan_jax.assembly import settings as assembled
 from afgan_jax.bench import pytorch
+from afgan_jax.interop import published
 from afgan_jax.runs import config
 
 SMOKE = str(pathlib.Path(__file__).parents[2] / "configs" / "smoke.py")
@@ -30,7 +31,7 @@ def test_checkout_that_is_none_is_one_line(tmp_path, capsys):
 def test_missing_torch_is_one_line(tmp_path, capsys, monkeypatch):
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "networks_stylegan3.py").touch()
-    monkeypatch.setattr(pytorch.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(published.importlib.util, "find_spec", lambda name: None)
     assert refused("--against=pytorch", f"--checkout={tmp_path}")
     assert "pip install torch" in capsys.readouterr().err
 

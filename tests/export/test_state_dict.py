@@ -52,3 +52,62 @@ def test_networks_that_are_not_there_are_refused(name, tmp_path, capsys):
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+# Stand-ins for PyTorch and the published program, of which there is no copy here: they
+# show that what the file says of itself makes a module, fills it, and is drawn with.
+TORCH = """
+import contextlib, numpy as np
+class Tensor(np.ndarray):
+    def numpy(self): return np.asarray(self)
+def from_numpy(array): return array.view(Tensor)
+no_grad = contextlib.nullcontext
+"""
+NETWORKS = """
+import os, torch
+import afgan_jax
+class Generator:
+    def __init__(self, z_dim, c_dim, img_resolution, **rest):
+        self.z_dim, self.c_dim, self.rest = z_dim, c_dim, rest
+        assert img_resolution == 16 and rest["w_dim"] == 8
+    def load_state_dict(self, tensors, strict):
+        assert strict and "synthesis.input.transform" in tensors
+    def eval(self): return self
+    def __call__(self, z, c):
+        model = afgan_jax.load(os.environ["SOURCE"])
+        drawn = model.synthesize(model.ws(z=z, label=c)) + float(os.environ["ADDED"])
+        return torch.from_numpy(drawn.transpose(0, 3, 1, 2))
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    for name, text in {
+        "torch/__init__.py": TORCH,
+        "checkout/training/networks_stylegan3.py": NETWORKS,
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = [str(tmp_path), str(official.DATA.parents[2])]
+    monkeypatch.setenv("PYTHONPATH", ":".join(path))
+    monkeypatch.setenv("ADDED", "0")
+    return tmp_path / "checkout"
+
+
+def test_with_a_checkout_images_are_compared(checkout, tmp_path, monkeypatch, capsys):
+    sizes = {"resolution": 16, "num_layers": 4, "num_critical": 1}
+    run = tiny.save_run(tmp_path / "run", "nowhere.zip", **sizes)
+    monkeypatch.setenv("SOURCE", str(run))
+    out = tmp_path / "g.safetensors"
+    flags = "--to=pytorch", f"--checkout={checkout}", f"--out={out}"
+    assert main(["export", str(run), *flags]) == 0
+    said = capsys.readouterr().err
+    assert "drawn again by the published program, batches of 1 and 3: largest" in said
+    out.unlink()
+    monkeypatch.setenv("ADDED", "2e-5")
+    assert main(["export", str(run), *flags]) == 2
+    assert "draws other images: relative L2" in capsys.readouterr().err
+    assert main(["export", str(run), *flags[::2], f"--checkout={tmp_path}"]) == 2
+    assert "holds no training/networks_stylegan3.py" in capsys.readouterr().err
+    assert not out.exists()
