@@ -1,5 +1,6 @@
 """The files of onnxruntime-web that a page needs, as published (MIT licence)."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -24,7 +25,7 @@ SHA256 = {
 def files(folder: str | os.PathLike | None = None) -> dict[str, bytes]:
     """{name: content}: of a folder, of the cache, or else by npm, which is cached.
 
-    Raises SettingError if they are not there, or not those of PACKAGE.
+    Raises ValueError if they are not to be had, or not those of PACKAGE.
     """
     if folder is not None:
         return _read(Path(folder))
@@ -35,11 +36,19 @@ def files(folder: str | os.PathLike | None = None) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as place:
         found = _read(_by_npm(Path(place)))
         if kept is not None and places.is_open(kept.parent):
-            with tempfile.TemporaryDirectory(dir=kept.parent) as whole:
-                for name, data in found.items():
-                    (Path(whole) / name).write_bytes(data)
-                shutil.copytree(whole, kept, dirs_exist_ok=True)
+            _keep(found, kept)
     return found
+
+
+def _keep(found: dict[str, bytes], folder: Path) -> None:
+    """Makes the folder, whole, unless another process has."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as place:
+        whole = Path(place) / folder.name
+        whole.mkdir()
+        for name, data in found.items():
+            (whole / name).write_bytes(data)
+        with contextlib.suppress(OSError):
+            whole.rename(folder)
 
 
 def _read(folder: Path) -> dict[str, bytes]:
@@ -58,18 +67,17 @@ def _read(folder: Path) -> dict[str, bytes]:
 
 def _by_npm(place: Path) -> Path:
     """Downloads the package into a folder; that of its files."""
-    hint = f"or get {PACKAGE} yourself and name the folder of its .wasm files"
+    hint = f"or get {PACKAGE} and name the folder of its .wasm files by --runtime"
     if shutil.which("npm") is None:
-        why = f"cannot be downloaded without npm: install Node.js, {hint}"
-        raise errors.SettingError("runtime", None, why)
-    done = subprocess.run(
-        ["npm", "pack", "--silent", PACKAGE], cwd=place, capture_output=True, text=True
-    )
+        raise ValueError(f"{PACKAGE} comes by npm: install Node.js, {hint}")
+    command = ["npm", "pack", "--loglevel=error", PACKAGE]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True)
     packed = list(place.glob("*.tgz"))
     if done.returncode or len(packed) != 1:
-        last = (done.stderr.strip().splitlines() or ["no reason"])[-1]
-        why = f"was not downloaded by npm ({last}): try again, {hint}"
-        raise errors.SettingError("runtime", None, why)
+        reason = (done.stderr.strip().splitlines() or ["no reason"])[0]
+        raise ValueError(
+            f"{PACKAGE} does not come by npm ({reason}): try again, {hint}"
+        )
     with tarfile.open(packed[0]) as archive:
         for name in SHA256:
             archive.extract(f"package/dist/{name}", place, filter="data")

@@ -125,5 +125,13 @@ def test_another_runtime_than_the_published_one_is_refused(tmp_path, monkeypatch
         browser_runtime.files(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("AFGAN_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(errors.SettingError, match="without npm: install Node.js"):
+    with pytest.raises(ValueError, match="comes by npm: install Node.js, or get"):
         browser_runtime.files()
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho 'npm error code ECONNREFUSED' >&2; exit 1")
+    npm.chmod(0o755)
+    with pytest.raises(
+        ValueError, match=r"by npm \(npm error code ECONNREFUSED\): try"
+    ):
+        browser_runtime.files()
+    assert not (tmp_path / "cache").exists()
