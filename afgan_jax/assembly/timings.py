@@ -99,18 +99,28 @@ def metrics(job: Job):
     yield from of_metrics.whole(G, job.batch, **job.options)
 
 
-def compiled_ahead(job: Job):
-    """Rows of what the TPU compiler says of the updates, for each topology."""
-    given = job.settings
-    G, D = settings.make_networks(given)
-    augment = control.make_control(**given["augment"])
-    setup = step.make_setup(G, D, augment=augment, **given["losses"])
+def slices(job: Job) -> dict[str, tuple[list, int]]:
+    """{topology: (its chips, the batch)}; SettingError for what cannot be."""
+    if not job.topologies:
+        raise errors.SettingError("topology", "", "names none: use v5e:1x1, or others")
+    found = {}
     for topology in job.topologies:
         chips = aot.devices(topology)
         batch = job.batch if job.images is None else job.images * len(chips)
         if batch % len(chips):
             why = f"is no multiple of the {len(chips)} chips of {topology}"
             raise errors.SettingError("batch", batch, why)
+        found[topology] = chips, batch
+    return found
+
+
+def compiled_ahead(job: Job):
+    """Rows of what the TPU compiler says of the updates, for each topology."""
+    given = job.settings
+    G, D = settings.make_networks(given)
+    augment = control.make_control(**given["augment"])
+    setup = step.make_setup(G, D, augment=augment, **given["losses"])
+    for topology, (chips, batch) in slices(job).items():
         updates = given["updates"] | {"batch_size": batch}
         program = step.make_program(setup, **updates, devices=chips)
         chip = aot.CHIPS[topology.partition(":")[0]]

@@ -88,8 +88,7 @@ def main(
     job = timings.Job(found, batch, repeats, naive, topology, phases, images)
     head = clock.HEADER
     if names == ["aot"]:
-        for name in topology:
-            aot.devices(name)  # before anything is printed
+        timings.slices(job)  # before anything is printed
         head, device = aot.HEADER, f"{','.join(topology)}, compiled ahead of time"
     size = f"batch {batch}" if images is None else f"{images} images a chip"
     print(f"{config.spec} on {device}, {size}\n{head}")

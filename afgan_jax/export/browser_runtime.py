@@ -28,26 +28,28 @@ def files(folder: str | os.PathLike | None = None) -> dict[str, bytes]:
     Raises ValueError if they are not to be had, or not those of PACKAGE.
     """
     if folder is not None:
-        return _read(Path(folder))
+        return _read(places.local(folder))
     cache = places.cache()
     kept = None if cache is None else cache / PACKAGE
     if kept is not None and kept.is_dir():
-        return _read(kept)
+        with contextlib.suppress(ValueError):  # else it is fetched again
+            return _read(kept)
     with tempfile.TemporaryDirectory() as place:
-        found = _read(_by_npm(Path(place)))
+        found = _by_npm(Path(place))
         if kept is not None and places.is_open(kept.parent):
             _keep(found, kept)
     return found
 
 
 def _keep(found: dict[str, bytes], folder: Path) -> None:
-    """Makes the folder, whole, unless another process has."""
+    """Makes the folder anew, as a whole."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as place:
         whole = Path(place) / folder.name
         whole.mkdir()
         for name, data in found.items():
             (whole / name).write_bytes(data)
         with contextlib.suppress(OSError):
+            shutil.rmtree(folder, ignore_errors=True)
             whole.rename(folder)
 
 
@@ -65,8 +67,8 @@ def _read(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def _by_npm(place: Path) -> Path:
-    """Downloads the package into a folder; that of its files."""
+def _by_npm(place: Path) -> dict[str, bytes]:
+    """The files, from a package downloaded into a folder."""
     hint = f"or get {PACKAGE} and name the folder of its .wasm files by --runtime"
     if shutil.which("npm") is None:
         raise ValueError(f"{PACKAGE} comes by npm: install Node.js, {hint}")
@@ -78,7 +80,11 @@ def _by_npm(place: Path) -> Path:
         raise ValueError(
             f"{PACKAGE} does not come by npm ({reason}): try again, {hint}"
         )
+    dist = place / "dist"
+    dist.mkdir()
     with tarfile.open(packed[0]) as archive:
         for name in SHA256:
-            archive.extract(f"package/dist/{name}", place, filter="data")
-    return place / "package" / "dist"
+            (dist / name).write_bytes(
+                archive.extractfile(f"package/dist/{name}").read()
+            )
+    return _read(dist)

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from afgan_jax import errors
+from afgan_jax import errors, places
 from afgan_jax.export import model_file, redraw, staging
 from afgan_jax.interop import model_file as model_files
 from afgan_jax.model import load
@@ -50,7 +50,7 @@ def write(
 
 def interpreter(environment: Path) -> str:
     """Python of an environment that has what onnx.txt names; SettingError if not."""
-    python = environment / "bin" / "python"
+    python = places.local(environment) / "bin" / "python"
     # Where Python is, not what it links to: that is another environment.
     there = [os.path.abspath(python), "-c", "import jax2onnx, onnxruntime"]
     if not python.exists() or subprocess.run(there, capture_output=True).returncode:
@@ -67,13 +67,15 @@ def _convert(
     """Runs onnx_writer there; ValueError with its last line if that fails."""
     size = ANY if batch is None else str(batch)
     words = [str(model), str(out), size, filters]
-    root = str(Path(__file__).parents[2])
-    done = subprocess.run(
-        [python, "-P", "-m", "afgan_jax.export.onnx_writer", *words],
-        env=os.environ | {"PYTHONPATH": root, "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-    )
+    package = Path(__file__).parents[1]
+    with tempfile.TemporaryDirectory() as alone:  # without what is installed beside it
+        (Path(alone) / package.name).symlink_to(package)
+        done = subprocess.run(
+            [python, "-P", "-m", "afgan_jax.export.onnx_writer", *words],
+            env=os.environ | {"PYTHONPATH": alone, "JAX_PLATFORMS": "cpu"},
+            capture_output=True,
+            text=True,
+        )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason"])[-1]
         raise ValueError(f"jax2onnx cannot convert this model: {last}")

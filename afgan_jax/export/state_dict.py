@@ -16,7 +16,7 @@ import safetensors.numpy
 from afgan_jax import errors, places
 from afgan_jax.export import pytorch_reader, redraw, staging
 from afgan_jax.interop import names, published
-from afgan_jax.model import load
+from afgan_jax.model import of_weights
 from afgan_jax.networks.conv_layer import BILINEAR
 from afgan_jax.runs import config
 from afgan_jax.sources import find as sources
@@ -42,15 +42,17 @@ def write(
     """
     if out.suffix != SUFFIX:
         raise errors.SettingError("out", str(out), f"must end in {SUFFIX}")
-    if checkout is not None:
-        published.check(checkout)
+    folder = None if checkout is None else places.local(checkout).absolute()
+    if folder is not None:
+        published.check(folder)
     found = sources.find(text)
     settings = found.settings["generator"]
     described = {
         "class": CLASSES[settings["synthesis"]["kind"]],
         "arguments": arguments(settings),
     }
-    variables = jax.tree.map(np.asarray, found.load("G_ema").tree["G_ema"])
+    read = found.load("G_ema")
+    variables = jax.tree.map(np.asarray, read.tree["G_ema"])
     network = found.network("G_ema")
     tensors = names.tensors(variables) | constants(network.synthesis)
     tensors = {name: np.array(a, order="C") for name, a in tensors.items()}
@@ -63,14 +65,14 @@ def write(
         if not same or jax.tree.structure(variables) != jax.tree.structure(again):
             raise ValueError(f"{out.name} does not read back: see to the disk")
         checked = f"read back: {len(tensors)} tensors, largest difference 0"
-        if checkout is not None:
+        if folder is not None:
             checked += "; " + redraw.check(
-                load(text),
+                of_weights(found, read),
                 place,
                 None,
                 "the published program",
                 script=pytorch_reader.__file__,
-                more=[str(places.local(checkout).absolute())],
+                more=[str(folder)],
                 relative=RELATIVE,
             )
     return checked

@@ -6,9 +6,11 @@ pages on a disk may read nothing else.
 """
 
 import base64
+import contextlib
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from afgan_jax.export import (
@@ -18,6 +20,7 @@ from afgan_jax.export import (
     onnx_file,
     staging,
 )
+from afgan_jax.interop import model_file as files_of_models
 from afgan_jax.sources import find as sources
 
 PAGE = Path(__file__).with_name("page")
@@ -40,13 +43,19 @@ def write(
     staging.check_new(out)
     onnx_file.interpreter(Path(environment))
     files = browser_runtime.files(runtime)
-    found = sources.find(text)
-    with staging.staged(out / "index.html") as place:
-        folder = place.parent
-        model = folder / "model.onnx"
-        checked = onnx_file.write(text, model, filters=FILTERS, environment=environment)
-        about = {"inputs": inputs.shapes(found.network("G_ema"), onnx_file.ANY)}
-        about |= model_file.describe(found, found.load("G_ema").facts)
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(staging.staged(out / "index.html"))
+        folder, model = place.parent, place.parent / "model.onnx"
+        # A run may have another newest step by the time it is read again.
+        scratch = stack.enter_context(tempfile.TemporaryDirectory())
+        source = Path(scratch) / f"model{files_of_models.SUFFIX}"
+        model_file.write(text, source)
+        checked = onnx_file.write(
+            source, model, filters=FILTERS, environment=environment
+        )
+        network = sources.find(source).network("G_ema")
+        about = {"inputs": inputs.shapes(network, onnx_file.ANY)}
+        about |= files_of_models.read_header(source).facts
         content = {"about": about, "onnx": _text(model.read_bytes())}
         _write_script(folder / "model.js", "MODEL", content)
         module, binary = (

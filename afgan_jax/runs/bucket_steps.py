@@ -45,8 +45,12 @@ def read(folder: Bucket, step: int, name: str) -> bytes:
 
 def names(folder: Bucket, step: int) -> list[str]:
     """The files of a step, in order."""
-    found = (name.partition("/")[2] for name in folder.names(f"{step}/"))
-    return [name for name in found if name != COMMITTED]
+    found = [name.partition("/")[2] for name in folder.names(f"{step}/")]
+    files = [name for name in found if name != COMMITTED and not _is_folder(name)]
+    for name in files:
+        if not {"", ".", ".."}.isdisjoint(name.split("/")):
+            raise ValueError(f"{folder}/{step}/{name} is no name of a file: remove it")
+    return files
 
 
 def add(folder: Bucket, step: int, files: Iterable[tuple[str, bytes]]) -> None:
@@ -102,6 +106,11 @@ def check_readable(folder: Bucket, step: int) -> None:
     """Raises errors.Stopped if the files of a step cannot be read now."""
     for name in folder.names(f"{step}/"):
         folder.read(name)
+
+
+def _is_folder(name: str) -> bool:
+    """Whether an object stands for a folder, as tools that show folders make them."""
+    return not name or name.endswith("/")
 
 
 def _steps(folder: Bucket) -> dict[int, set[str]]:

@@ -78,7 +78,8 @@ def of(path: str | os.PathLike) -> Location:
     text = places.named(path)
     if places.is_url(text):
         bucket = Bucket(text).check()
-        return view(bucket, lambda: mirror.read(bucket, mirror.READ)[0])
+        kinds = mirror.READ, mirror.SHARED
+        return view(bucket, lambda: mirror.read(bucket, *kinds)[0])
     folder = Path(text).absolute()
     orbax_path.check(folder)
     return Location(folder)

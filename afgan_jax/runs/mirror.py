@@ -136,10 +136,11 @@ def read(bucket: Bucket, *kinds: re.Pattern) -> tuple[dict[str, bytes], dict[str
 
 def of_folder(folder: Path, *kinds: re.Pattern) -> dict[str, bytes]:
     """The contents of the folder's files of these kinds."""
-    found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
+    found = [*sorted(folder.iterdir()), folder / "checkpoints" / "best.json"]
+    names = {str(path.relative_to(folder)): path for path in found if path.is_file()}
     return {
         name: atomic.read(path)
-        for name, path in sorted(found.items())
+        for name, path in names.items()
         if any(kind.fullmatch(name) for kind in kinds)
     }
 

@@ -95,11 +95,11 @@ class Best:
         return [checkpoint.step in best for checkpoint in checkpoints]
 
 
-def policy(retention: Retention | None, best: Best):
-    """Orbax's policy that keeps what these keep; None: everything."""
+def policy(retention: Retention | None, *more):
+    """Orbax's policy that keeps what this keeps, None: all, and what `more` keep."""
     if retention is None:
         return preservation_policy.PreserveAll()
-    policies = [preservation_policy.LatestN(retention.newest), best]
+    policies = [preservation_policy.LatestN(retention.newest), *more]
     if retention.every is not None:
         policies.append(
             preservation_policy.EveryNSteps(retention.every, exact_interval=False)
@@ -107,10 +107,10 @@ def policy(retention: Retention | None, best: Best):
     return preservation_policy.AnyPreservationPolicy(policies)
 
 
-def kept(steps: Sequence[int], retention: Retention, best: Best) -> list[int]:
-    """Those of the steps, in ascending order, that these keep."""
+def kept(steps: Sequence[int], retention: Retention) -> list[int]:
+    """Those of the steps, in ascending order, that it keeps."""
     found = [types.SimpleNamespace(step=step) for step in steps]
-    keeps = policy(retention, best).should_preserve(found, context=None)
+    keeps = policy(retention).should_preserve(found, context=None)
     return [step for step, is_kept in zip(steps, keeps, strict=True) if is_kept]
 
 

@@ -16,8 +16,9 @@ DRAWN = ("freqs", "phases", "noise_const")
 def of(texts: Sequence[str]) -> source.Source:
     """The averaged generators of several sources, each leaf averaged in float64.
 
-    Raises ValueError unless they are at least two, of the same settings, and of one
-    training or of trainings that went on from one.
+    Raises ValueError unless they are at least two, with the same settings and classes,
+    and as far as is known of the same data and one training, or trainings that went on
+    from one.
     """
     if len(texts) < 2:
         raise ValueError("give two sources or more, such as RUN@1000 RUN@2000")
@@ -28,10 +29,16 @@ def of(texts: Sequence[str]) -> source.Source:
             raise ValueError(
                 f"{other.name} has other settings than {first.name}: {lines[0]}"
             )
+        if other.class_names != first.class_names:
+            raise ValueError(f"{other.name} has other classes than {first.name}")
 
     def read(abstract: dict[str, Any]) -> source.Weights:
         read = [found.read(abstract) for found in (first, *others)]
         names = [weights.name for weights in read]
+        data = [weights.facts.get("training", {}).get("data") for weights in read]
+        for name, other in zip(names, data, strict=True):
+            if other != data[0]:
+                raise ValueError(f"{name} was trained on other data than {names[0]}")
         tree = jax.tree_util.tree_map_with_path(
             lambda path, *leaves: _mean(path, leaves, names),
             *(weights.tree for weights in read),

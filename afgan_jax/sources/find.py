@@ -31,7 +31,7 @@ def find(text: str | os.PathLike, parts: Sequence[str] = ("G_ema",)) -> source.S
     if places.is_url(named):
         return _in_bucket(named, parts)
     path = Path(named)
-    if (path / model_hub.MODEL).is_file():
+    if (path / model_hub.MODEL).is_file() and not (path / "checkpoints").exists():
         path /= model_hub.MODEL
     if not path.is_file():
         return run.find(os.fspath(text), parts)

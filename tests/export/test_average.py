@@ -67,11 +67,14 @@ def test_of_one_checkpoint_alone_the_average_is_that(tmp_path):
     [
         ({"seed": 1, **SMALL}, "is of another training than"),
         ({**SMALL, "conv_kernel": 1}, "has other settings than"),
+        ({**SMALL, "data": "other.zip"}, "was trained on other data than"),
     ],
 )
 def test_what_has_nothing_in_common_is_not_averaged(settings, told, tmp_path, capsys):
+    settings = dict(settings)
     one = tiny.save_run(tmp_path / "a", "nowhere.zip", **SMALL)
-    other = tiny.save_run(tmp_path / "b", "nowhere.zip", **settings)
+    data = settings.pop("data", "nowhere.zip")
+    other = tiny.save_run(tmp_path / "b", data, **settings)
     words = [str(one), str(other), f"--out={tmp_path / 'x.safetensors'}"]
     assert main(["checkpoint", "average", *words]) == 2
     error = capsys.readouterr().err

@@ -3,7 +3,8 @@
 python -m afgan_jax checkpoint prune runs/earth --keep=3 --dry-run
 
 The newest --keep stay, with --keep-every-kimg also one every so many thousand images,
-and always the best by each metric. --dry-run tells what would go and removes nothing.
+and always the best by each metric that was measured. What stays is read as a whole: a
+damaged checkpoint does not count. --dry-run tells what would go and removes nothing.
 """
 
 from afgan_jax.cli import flags
@@ -21,11 +22,17 @@ def main(
     keep_every_kimg: Every = None,
     dry_run: DryRun = False,
 ) -> None:
+    from afgan_jax.metrics import registry
     from afgan_jax.runs import pruning
 
+    def is_lower(metric: str) -> bool:
+        return registry.parse(metric).row.lower
+
     act = pruning.plan if dry_run else pruning.prune
-    found = act(run, keep, keep_every_kimg)
+    found = act(run, pruning.Rule(keep, keep_every_kimg, is_lower))
     for step, metrics in found.kept.items():
         print(f"keep {step}" + (f", best by {', '.join(metrics)}" if metrics else ""))
+    for step in found.damaged:
+        print(f"damaged {step}, left as it is")
     for step in found.removed:
         print(f"{'would remove' if dry_run else 'removed'} {step}")
