@@ -9,11 +9,13 @@ Prints a line for every fault and a table; ends with 1 if there were faults.
 
 import argparse
 import importlib
+import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
 import time
+from concurrent import futures
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -34,6 +36,10 @@ PARTS = {
 }
 
 
+def _run(module: str, count: int, seed: int, folder: Path) -> dict:
+    return importlib.import_module(module).run(count, seed, folder)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[*PARTS, []])
@@ -48,7 +54,9 @@ def main() -> int:
         folder = Path(tempfile.mkdtemp(prefix=f"endurance-{part}-"))
         print(f"{part}: {count} x {what}", file=sys.stderr)
         begun = time.monotonic()
-        found = importlib.import_module(module).run(count, given.seed, folder)
+        # In a process of its own: parts change settings and the environment.
+        with futures.ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as one:
+            found = one.submit(_run, module, count, given.seed, folder).result()
         minutes = (time.monotonic() - begun) / 60
         for fault in found["faults"]:
             print(f"FAULT {part}: {fault}")
