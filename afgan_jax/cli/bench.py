@@ -53,7 +53,7 @@ def main(
     batch: flags.Batch = None,
     repeats: Repeats = 3,
     naive: Naive = True,
-    topology: Topology = ("v5e:1x1",),
+    topology: Topology = None,
     images: Images = None,
     phases: Phases = (),
     against: Against = None,
@@ -72,7 +72,7 @@ def main(
     from afgan_jax.runs import atomic
 
     given = {"against": against, "plot": plot, "phases": phases, "images": images}
-    given["topology"] = topology != ("v5e:1x1",)
+    given["topology"] = topology is not None
     check(names, {name for name, value in given.items() if value})
     if (against is None) != (checkout is None):
         raise ValueError("--against=pytorch and --checkout=FOLDER need each other")
@@ -85,6 +85,7 @@ def main(
     settings.fill_in(found)
     theirs = timings.pytorch_work(found, batch, checkout) if against else {}
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    topology = ("v5e:1x1",) if topology is None else topology
     job = timings.Job(found, batch, repeats, naive, topology, phases, images)
     head = clock.HEADER
     if names == ["aot"]:

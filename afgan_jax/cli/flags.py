@@ -147,7 +147,7 @@ def placeable(text: str) -> Path:
 
 def names(name: str, help: str) -> Any:
     """The type of words with commas between."""
-    return flag(name, tuple[str, ...], _split, "A,B,...", help)
+    return flag(name, tuple[str, ...] | None, _split, "A,B,...", help)
 
 
 def _split(text: str) -> tuple[str, ...]:
