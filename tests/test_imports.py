@@ -52,7 +52,8 @@ ONLY_IN = {
     "tyro": ("cli.command", "cli.flags"),
     "ml_collections": (),
     "matplotlib": ("viz.plot",),
-    "etils": ("data", "runs.orbax_path"),
+    "etils": ("data", "runs.array_store", "runs.orbax_path"),
+    "tensorstore": ("runs.array_store",),
     "tensorflow_datasets": ("data.tfds",),
     "pickle": ("interop.unpickle",),
     "safetensors": ("interop.model_file", "export.state_dict")

@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import jax
 import orbax.checkpoint as ocp
 
 from afgan_jax import patience
-from afgan_jax.runs import atomic, checksums, orbax_path
+from afgan_jax.runs import array_store, atomic, checksums, orbax_path
 
 ATTEMPTS = 1  # to restore a step: patience is that of each read
 UNFINISHED = ".orbax-checkpoint-tmp*"  # after the step
@@ -117,7 +116,11 @@ def compare(found: checksums.Records, records: checksums.Records, state) -> None
     """Raises ValueError unless `found` and the arrays in `state` are as recorded."""
     if found != records:
         raise ValueError("its list of checksums is another one")
-    if _forms(state) != {name: _form(r) for name, r in records.items()}:
+    wanted = {
+        name.replace("/", "."): (tuple(record["shape"]), record["dtype"])
+        for name, record in records.items()
+    }
+    if array_store.forms(state) != wanted:
         raise ValueError("its arrays are others")
 
 
@@ -164,13 +167,3 @@ def _exists(file: Path) -> bool:
 def tree_of(state):
     """The tree of the arrays' metadata, with their shapes and dtypes; opens each."""
     return ocp.PyTreeCheckpointHandler().metadata(state).tree
-
-
-def _forms(state) -> dict[str, tuple]:
-    """{name: (shape, dtype)} of the arrays."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree_of(state))
-    return {checksums.name_of(path): _form(vars(leaf)) for path, leaf in leaves}
-
-
-def _form(leaf) -> tuple:
-    return tuple(leaf["shape"]), str(leaf["dtype"])

@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import types
 
@@ -16,6 +17,7 @@ from processes import python, python_twice
 
 from afgan_jax import errors
 from afgan_jax.runs import (
+    array_store,
     atomic,
     checkpoints,
     checksums,
@@ -429,6 +431,27 @@ def test_a_step_of_other_arrays_is_noticed(tmp_path):
     (step / "checksums" / "metadata").write_text(json.dumps(checksums.seal(other)))
     with pytest.raises(ValueError, match="its arrays are others"):
         step_folder.check(step, other)
+
+
+def test_arrays_are_told_as_orbax_tells_them_and_nothing_is_kept(tmp_path):
+    mixed = {"a": {"b": jnp.ones((2, 3), jnp.bfloat16)}, "c": [jnp.int32(1), None]}
+    with checkpoints.Checkpoints(tmp_path / "checkpoints") as saved:
+        saved.save(1, mixed)
+    stored = step_folder.state(tmp_path / "checkpoints", 1)
+    told = array_store.forms(stored)
+    assert told == {
+        "a.b": ((2, 3), "bfloat16"),
+        "c.0": ((), "int32"),
+    }
+    leaves = jax.tree.leaves(step_folder.tree_of(stored))
+    assert sorted((x.name, x.shape, x.dtype.name) for x in leaves) == sorted(
+        (name, *form) for name, form in told.items()
+    )
+    before = sys.getallocatedblocks()
+    for _ in range(50):
+        array_store.forms(stored)
+    # Orbax's way of telling keeps over 50 objects an array and call.
+    assert sys.getallocatedblocks() - before < 50 * len(told)
 
 
 # Of reports on other programs, and what glob, URLs and shells give a meaning.
