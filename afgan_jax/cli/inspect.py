@@ -4,7 +4,8 @@ python -m afgan_jax inspect runs/earth
 python -m afgan_jax inspect runs/earth@52 earth.safetensors
 
 Of two it tells what differs: settings, and tensors with by how much; exit code 0 either
-way. A source is a run, RUN@STEP, a model file or a published snapshot (.pkl).
+way. A source is a run, RUN@STEP, a model file or a published snapshot (.pkl). Of an
+export (.jax, .onnx, a page's folder, a state dict) it shows what the file says.
 """
 
 from afgan_jax.cli import flags
@@ -15,17 +16,21 @@ Other = flags.positional("OTHER", str | None)
 
 def main(source: Source, other: Other = None, /, *, out: flags.Out = None) -> None:
     # Here, not on top: --help must not wait for JAX.
+    from afgan_jax.export import description
     from afgan_jax.runs import atomic
     from afgan_jax.sources import find, inspect
 
-    sides = [text for text in (source, other) if text is not None]
-    read = [inspect.read(find.find(text, find.ALL)) for text in sides]
-    if other is not None:
+    exported = description.of(source) if other is None else None
+    if exported is not None:
+        content = {"name": source} | exported
+        print("\n".join(table(content)))
+    elif other is not None:
+        read = [inspect.read(find.find(text, find.ALL)) for text in (source, other)]
         lines = inspect.difference(*read)
         print("\n".join(lines) or "the same settings and tensors")
         content = {"difference": lines}
     else:
-        content = report(*read)
+        content = report(inspect.read(find.find(source, find.ALL)))
         print("\n".join(table(content)))
     if out:
         atomic.write_json(out, content)
@@ -62,14 +67,15 @@ def _columns(rows: list[dict]) -> list[str]:
 
 
 def table(content: dict) -> list[str]:
-    """The report in lines to read."""
-    lines = [content["name"]]
-    for name, value in content.items():
-        if name not in ("name", "settings", "layers", "tensors", "sha256"):
-            lines.append(f"  {name}: {value}")
-    lines += [f"  {name} = {value!r}" for name, value in content["settings"].items()]
-    lines += _columns(content["layers"]) + _columns(content["tensors"])
-    lines += [
-        f"  sha256 of {part}: {value}" for part, value in content["sha256"].items()
-    ]
-    return lines
+    """The report in lines to read: facts, settings, then tables and checksums."""
+    rest = dict(content)
+    lines = [rest.pop("name")]
+    settings, tables = rest.pop("settings", {}), ("layers", "tensors")
+    columns = [_columns(rest.pop(name)) for name in tables if rest.get(name)]
+    checksums = rest.pop("sha256")
+    lines += [f"  {name}: {value}" for name, value in rest.items()]
+    lines += [f"  {name} = {value!r}" for name, value in settings.items()]
+    lines += sum(columns, [])
+    if isinstance(checksums, str):
+        checksums = {"the file": checksums}
+    return lines + [f"  sha256 of {part}: {x}" for part, x in checksums.items()]

@@ -30,7 +30,7 @@ def load_jax(file):
     """The file with the JSON beside it."""
     from jax import export
 
-    described = json.loads(file.with_name(file.name + ".json").read_text())
+    described = describe_jax(file)
     call = export.deserialize(bytearray(file.read_bytes())).call
     if described["weights"] is None:
         return call, described
@@ -40,16 +40,30 @@ def load_jax(file):
 
 def load_onnx(file):
     """The file with the JSON in its metadata."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    described = json.loads(session.get_modelmeta().custom_metadata_map["afgan_jax"])
+    session, described = opened(file)
     names = list(described["inputs"])
 
     def call(*inputs):
         return session.run(["images"], dict(zip(names, inputs, strict=True)))[0]
 
     return call, described
+
+
+def describe_jax(file):
+    return json.loads(file.with_name(file.name + ".json").read_text())
+
+
+def describe_onnx(file):
+    return opened(file)[1]
+
+
+def opened(file):
+    """(onnxruntime's session, what the file says of itself)."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    metadata = session.get_modelmeta().custom_metadata_map
+    return session, json.loads(metadata["afgan_jax"])
 
 
 def tensors(file) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import safetensors
 import safetensors.numpy
 
 from afgan_jax import errors, places
@@ -76,6 +77,13 @@ def write(
                 relative=RELATIVE,
             )
     return checked
+
+
+def describe(file: Path) -> dict[str, Any] | None:
+    """What METADATA of a state dict says; None of another file."""
+    with safetensors.safe_open(file, "numpy") as opened:
+        text = (opened.metadata() or {}).get(METADATA)
+    return None if text is None else json.loads(text)
 
 
 def arguments(settings: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from afgan_jax.interop import model_file as files_of_models
 from afgan_jax.sources import find as sources
 
 PAGE = Path(__file__).with_name("page")
+MODEL = "model.js"
 FILTERS = "banded"  # earth at 32 pixels: 38 ms an image in Chromium
 
 
@@ -57,7 +58,7 @@ def write(
         about = {"inputs": inputs.shapes(network, onnx_file.ANY)}
         about |= files_of_models.read_header(source).facts
         content = {"about": about, "onnx": _text(model.read_bytes())}
-        _write_script(folder / "model.js", "MODEL", content)
+        _write_script(folder / MODEL, "MODEL", content)
         module, binary = (
             _text(files[name])
             for name in (browser_runtime.MODULE, browser_runtime.BINARY)
@@ -69,6 +70,12 @@ def write(
         for file in PAGE.iterdir():
             shutil.copy(file, folder / file.name)
     return checked
+
+
+def describe(script: Path) -> dict:
+    """What the page's MODEL says of the model."""
+    _, _, text = script.read_text().partition(" = ")
+    return json.loads(text.rstrip(";\n"))["about"]
 
 
 def _text(data: bytes) -> str:

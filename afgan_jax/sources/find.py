@@ -38,6 +38,7 @@ def find(text: str | os.PathLike, parts: Sequence[str] = ("G_ema",)) -> source.S
     if path.suffix in EXPORTS:
         raise ValueError(
             f"{path} is an export, which runs elsewhere: name what it was made from"
+            " (inspect alone shows what it says)"
         )
     return IN_FILES.get(path.suffix, snapshot).find(path, parts)
 

@@ -11,7 +11,7 @@ import tiny
 import afgan_jax
 from afgan_jax import errors
 from afgan_jax.__main__ import main
-from afgan_jax.export import browser_runtime, reader
+from afgan_jax.export import browser_runtime, description, reader
 from afgan_jax.signal import affine
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +30,10 @@ draw, about = reader.load(sys.argv[1])
 given = np.load(sys.argv[2])
 np.save(sys.argv[3], draw(*(given[name] for name in about["inputs"])))
 assert not {m.split(".")[0] for m in sys.modules} & {"afgan_jax", "jax", "flax"}
+"""
+DESCRIBE = """
+import json, pathlib, reader, sys
+print(json.dumps(reader.describe_onnx(pathlib.Path(sys.argv[1]))))
 """
 MOTION = {"rotate": 0.3, "translate": (0.1, -0.2)}
 
@@ -74,6 +78,13 @@ def test_a_file_draws_the_images_of_its_run(kind, tmp_path, capsys):
         check=True,
     )
     assert_close(np.load(tmp_path / "images.npy"), expected(model, [5, 6], 0.7))
+    shown = subprocess.run(
+        [ENVIRONMENT / "bin" / "python", "-c", DESCRIBE, file],
+        cwd=Path(reader.__file__).parent,
+        check=True,
+        capture_output=True,
+    )
+    assert json.loads(shown.stdout)["step"] == 3
 
 
 @pytest.mark.onnx
@@ -92,6 +103,7 @@ def test_a_page_draws_and_moves_images_in_a_browser(kind, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
+    assert description.of(folder)["step"] == 3
     assert found["errors"] == [] and (tmp_path / "shot.png").is_file()
     drawn = [np.reshape(x["data"], (16, 16, 3)) for x in found["drawn"]]
     assert_close(drawn, expected(model, [case["seed"] for case in cases], 0.7))
