@@ -1,6 +1,8 @@
 """`export --to=onnx` and `--to=web`, in onnxruntime and in a real browser."""
 
+import hashlib
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -11,7 +13,13 @@ import tiny
 import afgan_jax
 from afgan_jax import errors
 from afgan_jax.__main__ import main
-from afgan_jax.export import browser_runtime, description, reader
+from afgan_jax.export import (
+    browser_runtime,
+    description,
+    onnx_file,
+    reader,
+    state_dict,
+)
 from afgan_jax.signal import affine
 
 ROOT = Path(__file__).parents[2]
@@ -147,3 +155,55 @@ def test_another_runtime_than_the_published_one_is_refused(tmp_path, monkeypatch
     ):
         browser_runtime.files()
     assert not (tmp_path / "cache").exists()
+
+
+def program(file, text):
+    """A shell script in place of a program."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_a_damaged_cache_of_the_runtime_is_fetched_again(tmp_path, monkeypatch):
+    package = tmp_path / "package" / "dist"
+    package.mkdir(parents=True)
+    sums = {}
+    for name in browser_runtime.SHA256:
+        (package / name).write_bytes(name.encode())
+        sums[name] = hashlib.sha256(name.encode()).hexdigest()
+    monkeypatch.setattr(browser_runtime, "SHA256", sums)
+    fetch = f"tar czf p.tgz -C {tmp_path} package && echo x >> {tmp_path / 'fetched'}"
+    program(tmp_path / "bin" / "npm", fetch)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.setenv("AFGAN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    whole = {name: name.encode() for name in sums}
+    kept = tmp_path / "cache" / browser_runtime.PACKAGE / browser_runtime.BINARY
+    for times in (1, 1):  # the second time it is there
+        assert browser_runtime.files() == whole
+        assert (tmp_path / "fetched").read_text() == "x\n" * times
+    kept.write_bytes(b"damaged")
+    assert browser_runtime.files() == whole
+    assert (tmp_path / "fetched").read_text() == "x\n" * 2
+    assert kept.read_bytes() == whole[browser_runtime.BINARY]
+
+
+def test_folders_of_exports_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    python = program(tmp_path / "env" / "bin" / "python", "exit 0")
+    assert onnx_file.interpreter(Path("~/env")) == str(python)
+    with pytest.raises(errors.SettingError, match=f"{tmp_path}/runtime. has no ort"):
+        browser_runtime.files("~/runtime")
+    run = tiny.save_run(tmp_path / "run", "nowhere.zip", **SMALL)
+    with pytest.raises(ValueError, match=f"{tmp_path}/theirs"):
+        state_dict.write(run, tmp_path / "g.safetensors", checkout="~/theirs")
+
+
+def test_the_converter_finds_this_program_and_nothing_beside_it(tmp_path):
+    seen = tmp_path / "seen"
+    python = program(tmp_path / "python", f'ls -A "$PYTHONPATH" > {seen}; exit 1')
+    with pytest.raises(ValueError, match="cannot convert this model: no reason"):
+        onnx_file._convert(str(python), tmp_path / "m", tmp_path / "o", None, "banded")
+    assert seen.read_text() == "afgan_jax\n"
