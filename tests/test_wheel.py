@@ -70,6 +70,7 @@ def python(site, folder, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_the_public_names_work_from_a_wheel_in_another_folder(site, tmp_path):
     done = python(site, tmp_path, "-c", PUBLIC)
     assert done.returncode == 0, done.stderr

@@ -26,6 +26,8 @@ KINDS = {
     "no labels": {"resolution": 32, "num_layers": 6, "c_dim": 0},
 }
 
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("R", "p4", "no labels")]
+
 
 def exported(source, out, *flags) -> pathlib.Path:
     arguments = ["export", str(source), "--to=model", f"--out={out}", *flags]
@@ -33,7 +35,7 @@ def exported(source, out, *flags) -> pathlib.Path:
     return out
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["T", "A", *SLOW])
 def test_a_model_file_draws_the_images_of_its_run(kind, tmp_path, capsys):
     run = tiny.save_run(tmp_path / "run", "nowhere.zip", **KINDS[kind])
     label = 1 if KINDS[kind].get("c_dim", 2) else None

@@ -95,6 +95,7 @@ def checkout(tmp_path, monkeypatch):
     return tmp_path / "checkout"
 
 
+@pytest.mark.slow
 def test_with_a_checkout_images_are_compared(checkout, tmp_path, monkeypatch, capsys):
     sizes = {"resolution": 16, "num_layers": 4, "num_critical": 1}
     run = tiny.save_run(tmp_path / "run", "nowhere.zip", **sizes)

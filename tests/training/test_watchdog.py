@@ -44,11 +44,15 @@ with watchdog.Watchdog(0.02, compiling=2) as watch:  # 1.2 s
 print("ALIVE", flush=True); time.sleep(1)
 """
     short, long = "time.sleep(2)", "time.sleep(50)"
-    for first, last, is_here, returncode in (
-        ("pass", "pass", True, 0),
-        (short, long, True, 134),
-        (long, "pass", False, 134),
-    ):
-        child = python(code.replace("FIRST", first).replace("LAST", last))
+    ends = {
+        ("pass", "pass"): (True, 0),
+        (short, long): (True, 134),
+        (long, "pass"): (False, 134),
+    }
+    children = [
+        python(code.replace("FIRST", first).replace("LAST", last))
+        for first, last in ends
+    ]
+    for child, (is_here, returncode) in zip(children, ends.values(), strict=True):
         out, _ = child.communicate(timeout=60)
         assert ("HERE\n" in out) == is_here and child.returncode == returncode, out
