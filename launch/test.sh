@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Lint, then the test suite, two files at a time: compiling takes one core, and most of
-# the time. Arguments go to pytest: launch/test.sh tests/signal -x
+# Lint, then the test suite, three files at a time: compiling takes one core, and most of
+# the time, and some tests wait. Arguments go to pytest: launch/test.sh tests/signal -x
 source "$(dirname "$0")/setup.sh"
 
 ruff check .
 ruff format --check .
-pytest -q --numprocesses=2 --dist=loadfile "$@"
+pytest -q --numprocesses=3 --dist=loadfile "$@"
