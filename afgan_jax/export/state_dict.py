@@ -81,8 +81,11 @@ def write(
 
 def describe(file: Path) -> dict[str, Any] | None:
     """What METADATA of a state dict says; None of another file."""
-    with safetensors.safe_open(file, "numpy") as opened:
-        text = (opened.metadata() or {}).get(METADATA)
+    try:
+        with safetensors.safe_open(file, "numpy") as opened:
+            text = (opened.metadata() or {}).get(METADATA)
+    except safetensors.SafetensorError:  # the reader of model files says what is wrong
+        return None
     return None if text is None else json.loads(text)
 
 

@@ -58,6 +58,15 @@ def test_an_export_without_its_description_is_refused(tmp_path, name, capsys):
     assert error.count("\n") == 1
 
 
+def test_a_damaged_model_file_is_told_as_one(tmp_path, capsys):
+    file = tmp_path / "a.safetensors"
+    file.write_bytes(b"\xff" * 64)
+    assert description.of(file) is None
+    assert main(["inspect", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert "does not say what it is" not in error and error.count("\n") == 1
+
+
 def test_other_sources_are_no_exports(exports, tmp_path):
     assert description.of(exports / "run") is None
     assert description.of(tmp_path / "nowhere") is None
