@@ -1,5 +1,7 @@
 """Run directories and their checkpoints, against real damage and real crashes."""
 
+import asyncio
+import gc
 import json
 import logging
 import os
@@ -22,6 +24,7 @@ from afgan_jax.runs import (
     checkpoints,
     checksums,
     class_names,
+    orbax_logging,
     orbax_path,
     retention,
     run_directory,
@@ -574,6 +577,21 @@ def test_a_full_disk_is_one_error_and_the_last_checkpoint_stays(tmp_path):
     assert lines[0].startswith("RAISED") and "is full: a checkpoint" in lines[0]
     assert "last good step: 1" in lines[0] and "last good step: 3" in lines[2]
     assert lines[1] == "LEFT ['1']" and lines[3] == "THEN [3]"
+
+
+@pytest.mark.parametrize("why, is_told", [("[tensorstore_spec={}]", False), ("", True)])
+def test_only_the_other_errors_of_a_failed_save_are_left_out_of_the_log(
+    why, is_told, caplog
+):
+    # Orbax waits for the first of several failed writes; asyncio reports the rest.
+    orbax_logging.silence_failed_saves()
+    loop = asyncio.new_event_loop()
+    future = loop.create_future()
+    future.set_exception(ValueError(why))
+    del future
+    gc.collect()
+    loop.close()
+    assert bool(caplog.records) == is_told
 
 
 def test_a_changed_list_of_checksums_is_noticed():
