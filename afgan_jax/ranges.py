@@ -7,8 +7,8 @@ from afgan_jax import errors
 
 _ABOVE_0, _ABOVE_1 = math.nextafter(0, 1), math.nextafter(1, 2)
 RANGES = {  # (smallest value, first value that is too large, in words): settings
-    (0, math.inf, "at least 0 and finite"): "r1_gamma pl_weight blur_init_sigma"
-    " blur_fade_kimg G_lr D_lr ema_kimg ema_rampup",
+    (0, math.inf, "at least 0 and finite"): "r1_gamma r2_gamma gamma pl_weight"
+    " blur_init_sigma blur_fade_kimg kimg G_lr D_lr ema_kimg ema_rampup",
     (0, 1001, "from 0 to 1000"): "margin num_layers mapping_layers num_half_res",
     (0, 2**20 + 1, "from 0 to 2**20"): "c_dim cmap_dim mbstd_num_channels",
     (_ABOVE_0, math.inf, "above 0 and finite"): "total_kimg tick_kimg first_cutoff"

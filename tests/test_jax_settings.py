@@ -46,6 +46,16 @@ STYLEGAN2 = {
     "losses.pl_weight": 2.0,
     "losses.style_mixing_prob": 0.9,
 }
+PAIRS = {
+    "losses.objective": "relativistic",
+    "updates.D_reg_interval": None,
+    "burn_in.kimg": 1.0,
+    "burn_in.gamma": 1.0,
+    "burn_in.G_lr": 0.01,
+    "burn_in.D_lr": 0.01,
+    "burn_in.beta2": 0.9,
+    "burn_in.ema_kimg": 0.0,
+}
 
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess:
@@ -76,7 +86,7 @@ def test_results_are_the_same_bits_under_any_settings(tmp_path):
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("changes", [STYLEGAN2, TRANSLATION, ROTATION])
+@pytest.mark.parametrize("changes", [STYLEGAN2, TRANSLATION, ROTATION, PAIRS])
 def test_updates_state_their_dtypes_and_ranks(changes):
     settings = config.load(smoke.SMOKE, changes, assembled.SCHEMA)
     setup, program = training.build(settings)

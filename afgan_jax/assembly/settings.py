@@ -12,7 +12,8 @@ from afgan_jax.networks import discriminator, generator
 from afgan_jax.runs import config as configs
 from afgan_jax.runs import location, retention
 from afgan_jax.sources import source as sources
-from afgan_jax.training import init_from, loop, losses, samples, step
+from afgan_jax.training import burn_in as burn_ins
+from afgan_jax.training import init_from, loop, losses, objectives, samples, step
 
 PARTS_OF_LOOP = ("run", "program", "batches", "snapshots", "evaluate", "batch_size")
 PARTS_OF_LOOP += ("profile", "checkpoint_minutes", "stall_minutes", "status")
@@ -21,7 +22,8 @@ PARTS_OF_LOOP += ("profile", "checkpoint_minutes", "stall_minutes", "status")
 SCHEMA = {
     "data": (sets.open_set, "cache_dir"),
     **sources.SCHEMA,
-    "losses": (step.make_setup, "G", "D", "augment"),
+    "losses": (step.make_setup, "G", "D", "augment", "burn_in"),
+    "burn_in": burn_ins.make_burn_in,
     "augment": control.make_control,
     "updates": (step.make_program, "setup", "devices"),
     "samples": (samples.Snapshots, "folder", "G", "archive", "over"),
@@ -83,3 +85,11 @@ def make_networks(settings: dict) -> tuple:
     with errors.naming("discriminator"):
         D = discriminator.make_discriminator(**settings["discriminator"])
     return G, D
+
+
+def make_setup(settings: dict) -> objectives.Setup:
+    """The networks and what they minimise."""
+    G, D = make_networks(settings)
+    augment = control.make_control(**settings["augment"])
+    burn_in = burn_ins.make_burn_in(**settings["burn_in"])
+    return step.make_setup(G, D, augment=augment, burn_in=burn_in, **settings["losses"])

@@ -11,7 +11,6 @@ import jax
 
 from afgan_jax import errors
 from afgan_jax.assembly import settings, training
-from afgan_jax.augment import control
 from afgan_jax.bench import aot, networks, pytorch
 from afgan_jax.bench import metrics as of_metrics
 from afgan_jax.data import pipeline, sets
@@ -117,14 +116,12 @@ def slices(job: Job) -> dict[str, tuple[list, int]]:
 def compiled_ahead(job: Job):
     """Rows of what the TPU compiler says of the updates, for each topology."""
     given = job.settings
-    G, D = settings.make_networks(given)
-    augment = control.make_control(**given["augment"])
-    setup = step.make_setup(G, D, augment=augment, **given["losses"])
+    setup = settings.make_setup(given)
     for topology, (chips, batch) in slices(job).items():
         updates = given["updates"] | {"batch_size": batch}
         program = step.make_program(setup, **updates, devices=chips)
         chip = aot.CHIPS[topology.partition(":")[0]]
-        for row in aot.updates(program, D, batch, chip, job.phases):
+        for row in aot.updates(program, setup.D, batch, chip, job.phases):
             name = f"{topology} {row.name}" if len(job.topologies) > 1 else row.name
             yield dataclasses.replace(row, name=name)
 

@@ -160,9 +160,7 @@ def build(settings: dict):
     with errors.naming("train"):
         loop.check(**settings["train"])
     samples.check(**settings["samples"])
-    G, D = assembled.make_networks(settings)
-    augment = control.make_control(**settings["augment"])
-    setup = step.make_setup(G, D, augment=augment, **settings["losses"])
+    setup = assembled.make_setup(settings)
     updates = settings["updates"]
     usable = implementations.usable(updates["implementation"])
     return setup, step.make_program(setup, **updates | {"implementation": usable})

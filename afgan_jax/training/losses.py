@@ -1,11 +1,13 @@
 """Adversarial losses and their regularisers, per sample, as pure functions.
 
-f(x) = log(1 + exp(x)) throughout; logits are positive for images that look real.
-Sources: GAN (non-saturating logistic loss), Mescheder et al. 2018 (R1), StyleGAN2
-(Sec. 3.2, path lengths), Alias-Free GAN (App. F, blur of the discriminator's inputs).
+f(x) = log(1 + exp(x)) throughout; logits are larger for images that look real.
+Sources: GAN (non-saturating logistic loss), R3GAN (Sec. 2, relativistic pairs, with R1
+and R2), Mescheder et al. 2018 (R1 and R2), StyleGAN2 (Sec. 3.2, path lengths),
+Alias-Free GAN (App. F, blur of the discriminator's inputs).
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +16,33 @@ from jaxtyping import Array, Float
 GAMMA_0 = 0.001  # of usual_r1_gamma; searched from 0.0002 to 0.005 in App. F
 
 
-def logistic(logits: Float[Array, " N"], *, real: bool) -> Float[Array, " N"]:
-    """f(-D(x)) where images should look real (as G wants its own), else f(D(x))."""
-    return jax.nn.softplus(-logits if real else logits)
+class Adversarial(NamedTuple):
+    """What G and D minimise, as functions of D's logits.
+
+    Each takes (logits of generated images [N], of real ones [N]), or None for those
+    that it does not need.
+    """
+
+    G: Callable  # -> loss [N]
+    D: Callable  # -> loss [N]
+    margins: Callable  # -> (generated, real) [N]: by how much they look real to D
+    is_paired: bool  # only differences count: of a generated and a real image
+
+
+ADVERSARIAL = {
+    "logistic": Adversarial(
+        lambda fake, real: jax.nn.softplus(-fake),
+        lambda fake, real: jax.nn.softplus(fake) + jax.nn.softplus(-real),
+        lambda fake, real: (fake, real),
+        is_paired=False,
+    ),
+    "relativistic": Adversarial(
+        lambda fake, real: jax.nn.softplus(real - fake),
+        lambda fake, real: jax.nn.softplus(fake - real),
+        lambda fake, real: (fake - real, real - fake),
+        is_paired=True,
+    ),
+}
 
 
 def usual_r1_gamma(resolution: int, batch_size: int) -> float:
@@ -24,10 +50,13 @@ def usual_r1_gamma(resolution: int, batch_size: int) -> float:
     return GAMMA_0 * resolution**2 / batch_size
 
 
-def r1_penalty(
+def gradient_penalty(
     discriminate: Callable, images: Float[Array, "N H W C"]
 ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
-    """(|d logit / d image|^2 per sample, logits) of discriminate(images) -> logits."""
+    """(|d logit / d image|^2 per sample, logits) of discriminate(images) -> logits.
+
+    R1 is that of real images, R2 that of generated ones.
+    """
 
     def total(images):
         logits = discriminate(images)

@@ -4,10 +4,12 @@ An objective maps (setup, params, models, inputs) to (loss, Outcome): `params` b
 the network that the phase trains, `models` holds all else that it reads. Means are over
 the batch given, which under jit is the global one.
 
-Source: StyleGAN2 (lazy regularisation, style mixing), Alias-Free GAN (App. F).
+Sources: StyleGAN2 (lazy regularisation, style mixing), Alias-Free GAN (App. F), R3GAN
+(Sec. 2, pairs and R2).
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,6 +17,8 @@ import jax
 import jax.numpy as jnp
 
 from afgan_jax.augment import control
+from afgan_jax.networks import generator
+from afgan_jax.training import burn_in as burn_ins
 from afgan_jax.training import losses
 
 REAL, FAKE = 1, 2  # folded into the keys of augmentation
@@ -36,6 +40,9 @@ class Setup:
     noise: dict  # keyword arguments of synthesis: {"noise": "random"} or {}
     augment: control.Control | None = None
     frozen: tuple[str, ...] = ()  # paths of D's layers that do not train
+    objective: losses.Adversarial = losses.ADVERSARIAL["logistic"]
+    r2_gamma: float = 0.0
+    burn_in: burn_ins.BurnIn = burn_ins.BurnIn()
 
 
 class Models(NamedTuple):
@@ -70,12 +77,16 @@ class Outcome(NamedTuple):
 
 
 def g_main(setup: Setup, params: dict, models: Models, inputs: Inputs):
-    """Gmain: f(-D(G(z)))."""
+    """Gmain: f(-D(G(z))), of pairs f(D(x) - D(G(z)))."""
     variables = {"params": params, "buffers": models.G["buffers"]}
     images, _ = generate(setup, variables, inputs)
-    logits = _discriminator(setup, models.D, models, inputs, FAKE)(images, inputs.c)
-    loss = losses.logistic(logits, real=True)
-    stats = _score_stats("fake", logits) | {"Loss/G/loss": loss}
+    fake = _discriminator(setup, models.D, models, inputs, FAKE)(images, inputs.c)
+    real = None
+    if setup.objective.is_paired:
+        discriminate = _discriminator(setup, models.D, models, inputs, REAL)
+        real = discriminate(inputs.real, inputs.real_c)
+    loss = setup.objective.G(fake, real)
+    stats = _score_stats(setup, fake, real) | {"Loss/G/loss": loss}
     return jnp.mean(loss), Outcome(models.G["buffers"], models.pl_mean, stats)
 
 
@@ -101,20 +112,19 @@ def g_reg(setup: Setup, params: dict, models: Models, inputs: Inputs):
 
 
 def d_main(setup: Setup, params: dict, models: Models, inputs: Inputs):
-    """Dmain: f(D(G(z))) + f(-D(x)). Only here are G's running averages updated."""
-    loss_fake, buffers, stats = _d_fake(setup, params, models, inputs)
-    discriminate = _discriminator(setup, {"params": params}, models, inputs, REAL)
-    logits = discriminate(inputs.real, inputs.real_c)
-    loss_real = losses.logistic(logits, real=True)
-    stats |= _score_stats("real", logits) | {"Loss/D/loss": loss_fake + loss_real}
-    loss = jnp.mean(loss_fake) + jnp.mean(loss_real)
-    return loss, Outcome(buffers, models.pl_mean, stats)
+    """Dmain: f(D(G(z))) + f(-D(x)), of pairs f(D(G(z)) - D(x)).
+
+    Only where D's main loss is are G's running averages updated.
+    """
+    return _train_d(setup, params, models, inputs, main=True, reg=False)
 
 
 def d_reg(setup: Setup, params: dict, models: Models, inputs: Inputs):
-    """Dreg: R1, gamma/2 |d D(x) / dx|^2, through blur and augmentation."""
-    _, reg, stats = _d_real_with_r1(setup, params, models, inputs)
-    return jnp.mean(reg), Outcome(models.G["buffers"], models.pl_mean, stats)
+    """Dreg: R1 and R2 where weighted, gamma/2 |d D(x) / dx|^2.
+
+    The derivatives go through blur and augmentation.
+    """
+    return _train_d(setup, params, models, inputs, main=False, reg=True)
 
 
 def g_both(setup: Setup, params: dict, models: Models, inputs: Inputs):
@@ -129,15 +139,8 @@ def g_both(setup: Setup, params: dict, models: Models, inputs: Inputs):
 
 
 def d_both(setup: Setup, params: dict, models: Models, inputs: Inputs):
-    """Dboth: Dmain and R1 in one phase, sharing the pass over real images."""
-    if setup.r1_gamma == 0:
-        return d_main(setup, params, models, inputs)
-    loss_fake, buffers, stats = _d_fake(setup, params, models, inputs)
-    logits, reg, real_stats = _d_real_with_r1(setup, params, models, inputs)
-    loss_real = losses.logistic(logits, real=True)
-    stats |= real_stats | {"Loss/D/loss": loss_fake + loss_real}
-    loss = jnp.mean(loss_fake) + jnp.mean(loss_real + reg)
-    return loss, Outcome(buffers, models.pl_mean, stats)
+    """Dboth: Dmain, R1 and R2 in one phase, sharing the passes over the images."""
+    return _train_d(setup, params, models, inputs, main=True, reg=True)
 
 
 OBJECTIVES = {
@@ -157,24 +160,58 @@ def generate(setup: Setup, variables: dict, inputs: Inputs, update_emas: bool = 
     return _synthesize(setup, variables, ws, inputs.key, update_emas)
 
 
-def _d_fake(setup: Setup, params: dict, models: Models, inputs: Inputs):
-    images, buffers = generate(setup, models.G, inputs, update_emas=True)
-    images = jax.lax.stop_gradient(images)
-    discriminate = _discriminator(setup, {"params": params}, models, inputs, FAKE)
-    logits = discriminate(images, inputs.c)
-    buffers = jax.lax.stop_gradient(buffers)
-    loss = losses.logistic(logits, real=False)
-    return loss, buffers, _score_stats("fake", logits)
-
-
-def _d_real_with_r1(setup: Setup, params: dict, models: Models, inputs: Inputs):
-    discriminate = _discriminator(setup, {"params": params}, models, inputs, REAL)
-    penalty, logits = losses.r1_penalty(
-        lambda images: discriminate(images, inputs.real_c), inputs.real
+def measured(setup: Setup, variables: dict, z, c, key, updates: int) -> dict:
+    """G's buffers after so many updates by images of z and c."""
+    G = generator.faster(setup.G, updates)
+    _, changed = G.apply(
+        variables,
+        z,
+        c if c.shape[-1] else None,
+        update_emas=True,
+        mutable=["buffers"],
+        rngs={"noise": key},
+        **setup.noise,
     )
-    reg = penalty * (setup.r1_gamma / 2)
-    stats = _score_stats("real", logits)
-    return logits, reg, stats | {"Loss/r1_penalty": penalty, "Loss/D/reg": reg}
+    return changed["buffers"]
+
+
+def _train_d(
+    setup: Setup, params: dict, models: Models, inputs: Inputs, *, main: bool, reg: bool
+):
+    """D's main loss, its regularisers, or both."""
+    r1_gamma, r2_gamma = (setup.r1_gamma, setup.r2_gamma) if reg else (0.0, 0.0)
+    judge = functools.partial(_judge, setup, params, models, inputs)
+    fake = real = None
+    buffers, regs, stats = models.G["buffers"], {}, {}
+    if main or r2_gamma:
+        images, changed = generate(setup, models.G, inputs, update_emas=main)
+        if main:
+            buffers = jax.lax.stop_gradient(changed)
+        images = jax.lax.stop_gradient(images)
+        fake, regs["r2"] = judge(FAKE, images, inputs.c, r2_gamma)
+    if main or r1_gamma:
+        real, regs["r1"] = judge(REAL, inputs.real, inputs.real_c, r1_gamma)
+    terms = []
+    if main:
+        terms.append(setup.objective.D(fake, real))
+        stats["Loss/D/loss"] = terms[0]
+    regs = {name: reg for name, reg in regs.items() if reg is not None}
+    if regs:
+        terms.append(sum(reg for _, reg in regs.values()))
+        stats["Loss/D/reg"] = terms[-1]
+        stats |= {f"Loss/{name}_penalty": value for name, (value, _) in regs.items()}
+    stats |= _score_stats(setup, fake, real)
+    return jnp.mean(sum(terms)), Outcome(buffers, models.pl_mean, stats)
+
+
+def _judge(setup, params, models, inputs, draw: int, images, c, gamma: float):
+    """(logits [N], (penalty [N], what it adds to the loss [N]) or None)."""
+    discriminate = _discriminator(setup, {"params": params}, models, inputs, draw)
+    if gamma == 0:
+        return discriminate(images, c), None
+    penalty, logits = losses.gradient_penalty(lambda x: discriminate(x, c), images)
+    weight = setup.burn_in.value("gamma", gamma, models.nimg) / 2
+    return logits, (penalty, penalty * weight)
 
 
 def _ws(setup: Setup, variables: dict, inputs: Inputs, update_emas: bool):
@@ -228,5 +265,11 @@ def _discriminator(
     return discriminate
 
 
-def _score_stats(kind: str, logits: jax.Array) -> dict[str, jax.Array]:
-    return {f"Loss/scores/{kind}": logits, f"Loss/signs/{kind}": jnp.sign(logits)}
+def _score_stats(setup: Setup, fake, real) -> dict[str, jax.Array]:
+    """Of logits of generated and of real images, None where there are none."""
+    logits = {"fake": fake, "real": real}
+    stats = {f"Loss/scores/{k}": v for k, v in logits.items() if v is not None}
+    if setup.objective.is_paired and len(stats) < 2:
+        return stats
+    margins = zip(logits, setup.objective.margins(fake, real), strict=True)
+    return stats | {f"Loss/signs/{k}": jnp.sign(v) for k, v in margins if v is not None}

@@ -52,8 +52,12 @@ def check_intervals(
             " updates.batch_size or updates.microbatch",
         )
     ranges.check("updates", G_reg_interval=G, D_reg_interval=D)
-    for network, interval, weight in (("G", G, "pl_weight"), ("D", D, "r1_gamma")):
-        if interval is not None and getattr(setup, weight) == 0:
+    weights = {"G": ("pl_weight",), "D": ("r1_gamma", "r2_gamma")}
+    for network, interval in (("G", G), ("D", D)):
+        weight, *_ = weights[network]
+        if interval is not None and not any(
+            getattr(setup, name) for name in weights[network]
+        ):
             name = f"updates.{network}_reg_interval"
             why = f"regularises by {weight}=0: set losses.{weight}, or {name} to none"
             raise errors.SettingError(name, interval, why)

@@ -55,8 +55,8 @@ def to_tree(state: TrainState) -> dict:
 
 
 def make_optimizer(
-    lr: float,
-    beta2: float = 0.99,
+    lr: float | jax.Array,
+    beta2: float | jax.Array = 0.99,
     reg_interval: int | None = None,
     reg_free: tuple[str, ...] = (),
     eps: float = 1e-8,
@@ -116,7 +116,7 @@ def any_nonfinite(grads) -> jax.Array:
 
 
 def ema_beta(
-    nimg: jax.Array, batch_size: int, ema_kimg: float, rampup: float | None
+    nimg: jax.Array, batch_size: int, ema_kimg, rampup: float | None
 ) -> jax.Array:
     """Decay per step for a half-life of `ema_kimg`, or `rampup` * nimg if shorter."""
     half_life = jnp.float32(1000.0 * ema_kimg)
@@ -125,12 +125,13 @@ def ema_beta(
     return 0.5 ** (batch_size / jnp.maximum(half_life, 1e-8))
 
 
-def update_ema(ema: dict, G: dict, beta: jax.Array) -> dict:
-    """Parameters are averaged, buffers copied."""
+def update_ema(ema: dict, G: dict, beta: jax.Array, own_buffers: bool = False) -> dict:
+    """Parameters are averaged, buffers copied or left as they are."""
     params = jax.tree.map(
         lambda p, e: p + beta.astype(p.dtype) * (e - p), G["params"], ema["params"]
     )
-    return {"params": params, "buffers": jax.tree.map(jnp.copy, G["buffers"])}
+    buffers = (ema if own_buffers else G)["buffers"]
+    return {"params": params, "buffers": jax.tree.map(jnp.copy, buffers)}
 
 
 def abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:

@@ -20,8 +20,15 @@ from jax.sharding import PartitionSpec as P
 from afgan_jax import errors, jax_settings, ranges
 from afgan_jax.augment import control, pipeline
 from afgan_jax.signal.backends import cpu_convolution, dispatch
-from afgan_jax.training import draws, implementations, objectives, phases
+from afgan_jax.training import burn_in as burn_ins
+from afgan_jax.training import draws, implementations, losses, objectives, phases
 from afgan_jax.training import state as states
+
+# The buffers of the average of G: whether they are measured of its own images, at every
+# MEASURE_INTERVAL-th step, or those of G. With few images the average of a network's
+# weights is another network: its activations are several times as large as G's.
+EMA_BUFFERS = {"copied": False, "measured": True}
+MEASURE_INTERVAL = 4
 
 
 def make_setup(
@@ -29,7 +36,10 @@ def make_setup(
     D,
     *,
     augment: control.Control | None = None,
+    burn_in: burn_ins.BurnIn | None = None,
+    objective: str = "logistic",
     r1_gamma: float | None = None,
+    r2_gamma: float | None = None,
     pl_weight: float = 0.0,
     pl_batch_shrink: int = 2,
     pl_decay: float = 0.01,
@@ -41,12 +51,19 @@ def make_setup(
     """The networks and losses of a configuration.
 
     Config A mixes styles (0.9) and weights path lengths (2); config R blurs D's inputs
-    at first (10 pixels, fading until 200 kimg at batch 32). losses.usual_r1_gamma is a
-    first guess of `r1_gamma`. The first `freeze_d` of D's layers, from the images on,
-    do not train: fromrgb, then conv0, conv1 and skip of each block.
+    at first (10 pixels, fading until 200 kimg at batch 32). `objective` is one of
+    losses.ADVERSARIAL. losses.usual_r1_gamma is a first guess of `r1_gamma`; r2_gamma
+    of None is r1_gamma if the objective is of pairs, as in R3GAN, else 0. The first
+    `freeze_d` of D's layers, from the images on, do not train: fromrgb, then conv0,
+    conv1 and skip of each block.
     Raises ValueError if `r1_gamma` is None, `augment` does not take D's images, D has
     fewer layers, or a number is out of range.
     """
+    errors.check_known("losses.objective", objective, losses.ADVERSARIAL)
+    objective = losses.ADVERSARIAL[objective]
+    if r2_gamma is None:
+        r2_gamma = r1_gamma if objective.is_paired else 0.0
+    burn_in = burn_in or burn_ins.BurnIn()
     given = {k: v for k, v in locals().items() if k != "freeze_d"}
     if r1_gamma is None:
         why = "depends on the batch: give a number"
@@ -65,8 +82,8 @@ class Program:
     """Compiled training: the update of each phase, and the end of an iteration.
 
     init(key) -> state; updates[phase name](state, batch, key) -> (state, stats);
-    finish(state) -> state. The state passed in is donated. stats: {name: [count, sum,
-    sum of squares]}.
+    finish(state) -> state; measure(state, batch, key) -> state, if there is one. The
+    state passed in is donated. stats: {name: [count, sum, sum of squares]}.
     """
 
     phases: tuple[phases.Phase, ...]
@@ -75,6 +92,7 @@ class Program:
     finish: Callable
     batch_sharding: dict[str, NamedSharding]
     replicated: NamedSharding
+    measure: Callable | None = None
 
     def step(self, index: int, state, batch: dict, key: jax.Array):
         """Run the phases due at iteration `index`: (state, list of stats)."""
@@ -83,7 +101,10 @@ class Program:
             if index % phase.interval == 0:
                 state, more = self.updates[phase.name](state, batch, key)
                 stats.append(more)
-        return self.finish(state), stats
+        state = self.finish(state)
+        if self.measure is not None and index % MEASURE_INTERVAL == 0:
+            state = self.measure(state, batch, key)
+        return state, stats
 
 
 def make_program(
@@ -98,6 +119,7 @@ def make_program(
     D_reg_interval: int | None = 16,
     ema_kimg: float = 10.0,
     ema_rampup: float | None = 0.05,
+    ema_buffers: str = "copied",
     implementation: str = "xla",
     devices=None,
 ) -> Program:
@@ -107,7 +129,8 @@ def make_program(
     memory (None: all); gradients are averaged over the parts. A regulariser runs at
     every interval-th step (lazily), or with the main loss if its interval is None. The
     average of G has a half-life of `ema_kimg`, or of `ema_rampup` times the images
-    shown if that is less. `implementation` is one of implementations.IMPLEMENTATIONS.
+    shown if that is less; `ema_buffers` is one of EMA_BUFFERS. `implementation` is one
+    of implementations.IMPLEMENTATIONS.
     Raises SettingError if the batch does not divide or a number is out of range.
     """
     if devices is None:  # by process, in the order of the rows of a batch
@@ -120,6 +143,8 @@ def make_program(
     phases.check_intervals(setup, microbatch, **intervals)
     known = implementations.IMPLEMENTATIONS
     errors.check_known("updates.implementation", implementation, known)
+    errors.check_known("updates.ema_buffers", ema_buffers, EMA_BUFFERS)
+    measured = EMA_BUFFERS[ema_buffers]
     mesh = Mesh(np.asarray(devices), ("data",))
     rows, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
     batch_sharding = {
@@ -128,48 +153,56 @@ def make_program(
         "gen_label": NamedSharding(mesh, P(None, "data")),
     }
     table = phases.make_phases(**intervals)
-    optimizers = _make_optimizers(setup, {"G": G_lr, "D": D_lr}, beta2, intervals)
+    optimizers = {
+        name: functools.partial(_make_optimizer, setup, name, lr, beta2, interval)
+        for (name, interval), lr in zip(intervals.items(), (G_lr, D_lr), strict=True)
+    }
     jitted = functools.partial(_jit_update, implementation, batch_sharding, replicated)
     networks = {"G": setup.G, "D": setup.D, "augment": setup.augment}
-    create = functools.partial(states.create, optimizers=optimizers, **networks)
+    first = {name: make(0) for name, make in optimizers.items()}
+    create = functools.partial(states.create, optimizers=first, **networks)
     on_all = {"in_shardings": replicated, "out_shardings": replicated}
-    finish = functools.partial(_finish, setup, batch_size, ema_kimg, ema_rampup)
+    average = {"ema_kimg": ema_kimg, "rampup": ema_rampup, "own_buffers": measured}
+    finish = functools.partial(_finish, setup, batch_size, average)
     return Program(
         table,
         jax.jit(create, out_shardings=replicated),
         {
-            p.name: jitted(setup, p, optimizers[p.network], i, microbatch, rows)
+            p.name: jitted(
+                _update, setup, p, optimizers[p.network], i, microbatch, rows
+            )
             for i, p in enumerate(table)
         },
         jax.jit(finish, donate_argnums=0, **on_all),
         batch_sharding,
         replicated,
+        jitted(_measure, setup, len(table), microbatch, rows) if measured else None,
     )
 
 
-def _jit_update(implementation, batch_sharding, replicated, *fixed):
-    """The jitted _update(*fixed, state, batch, key) with this implementation."""
+def _jit_update(implementation, batch_sharding, replicated, function, *fixed):
+    """The jitted function(*fixed, state, batch, key) with this implementation."""
     mesh = replicated.mesh
     options, wishes = cpu_convolution.compiling_for(mesh.devices.flat[0].platform)
     wishes = wishes | implementations.IMPLEMENTATIONS[implementation]
-    update = dispatch.split_over(mesh)(dispatch.wishes(**wishes)(_update))
+    update = dispatch.split_over(mesh)(dispatch.wishes(**wishes)(function))
     return jax.jit(
         functools.partial(update, *fixed),
         compiler_options=options,
         in_shardings=(replicated, batch_sharding, replicated),
-        out_shardings=(replicated, replicated),
+        out_shardings=replicated,
         donate_argnums=0,
     )
 
 
-def _make_optimizers(setup, rates: dict, beta2: float, intervals: dict) -> dict:
-    free = phases.reg_free(setup)
-    return {
-        name: states.make_optimizer(
-            lr, beta2, reg_interval=intervals[name], reg_free=free[name]
-        )
-        for name, lr in rates.items()
-    }
+def _make_optimizer(setup, network: str, lr, beta2, reg_interval, nimg):
+    """The network's optimiser after `nimg` images."""
+    return states.make_optimizer(
+        setup.burn_in.value(network + "_lr", lr, nimg),
+        setup.burn_in.value("beta2", beta2, nimg),
+        reg_interval=reg_interval,
+        reg_free=phases.reg_free(setup)[network],
+    )
 
 
 def gradients(
@@ -217,10 +250,11 @@ def _update(setup, phase, optimizer, index, microbatch, rows, state, batch, key)
     n = batch["image"].shape[0]
     count = n // microbatch
     group = min(setup.D.mbstd_group_size or n, microbatch)
+    gen_label = batch["gen_label"][0 if phase.network == "G" else 1]
     parts = {
         "real": batch["image"].astype(jnp.float32) / 127.5 - 1,
         "real_c": batch["label"],
-        "c": batch["gen_label"][0 if phase.network == "G" else 1],
+        "c": batch["label"] if setup.objective.is_paired else gen_label,
         **draws.latents(setup, key, n, rows),
     }
     parts = {name: draws.split(a, count, group) for name, a in parts.items()}
@@ -253,20 +287,33 @@ def _update(setup, phase, optimizer, index, microbatch, rows, state, batch, key)
         state = state.replace(augment=control.count_signs(state.augment, stats))
     broken = states.any_nonfinite(grads)
     stats |= _sums({f"Gradients/{phase.network}/nonfinite": broken})
-    return apply_gradients(state, phase, optimizer, grads), stats
+    return apply_gradients(state, phase, optimizer(state.nimg), grads), stats
 
 
-def _finish(setup, batch_size: int, ema_kimg: float, ema_rampup: float | None, state):
+def _finish(setup, batch_size: int, average: dict, state):
     """The end of an iteration: update the average of G, count the images, adapt p."""
-    beta = states.ema_beta(state.nimg, batch_size, ema_kimg, ema_rampup)
+    ema_kimg = setup.burn_in.value("ema_kimg", average["ema_kimg"], state.nimg)
+    beta = states.ema_beta(state.nimg, batch_size, ema_kimg, average["rampup"])
     if state.augment is not None:
         adapted = setup.augment.adapt(state.augment, state.step + 1, batch_size)
         state = state.replace(augment=adapted)
     return state.replace(
-        G_ema=states.update_ema(state.G_ema, state.G, beta),
+        G_ema=states.update_ema(state.G_ema, state.G, beta, average["own_buffers"]),
         step=state.step + 1,
         nimg=state.nimg + batch_size,
     )
+
+
+def _measure(setup, index, microbatch, rows, state, batch, key):
+    """The state with the averaged network's running averages of its own images."""
+    key = jax.random.fold_in(jax.random.fold_in(key, state.step), index)
+    arrays = {"z": draws.latents(setup, key, len(batch["label"]), rows)["z"]}
+    arrays["c"] = batch["gen_label"][0]
+    n = len(batch["label"])
+    group = min(setup.D.mbstd_group_size or n, microbatch)
+    z, c = (draws.split(a, n // microbatch, group)[0] for a in arrays.values())
+    buffers = objectives.measured(setup, state.G_ema, z, c, key, MEASURE_INTERVAL)
+    return state.replace(G_ema=state.G_ema | {"buffers": buffers})
 
 
 def _sums(stats: dict[str, jax.Array]) -> dict[str, jax.Array]:

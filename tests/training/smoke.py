@@ -6,9 +6,8 @@ import jax
 import numpy as np
 
 from afgan_jax import jax_settings
+from afgan_jax.assembly import settings as assembled
 from afgan_jax.assembly import training
-from afgan_jax.augment import control
-from afgan_jax.networks import discriminator, generator
 from afgan_jax.runs import run_directory
 from afgan_jax.training import loop, step
 
@@ -31,10 +30,7 @@ def train(folder, changes: dict) -> None:
 
 def program(config) -> step.Program:
     """Of these settings, on one device."""
-    G = generator.make_generator(**config["generator"])
-    D = discriminator.make_discriminator(**config["discriminator"])
-    augment = control.make_control(**config["augment"])
-    setup = step.make_setup(G, D, augment=augment, **config["losses"])
+    setup = assembled.make_setup(config)
     return step.make_program(setup, devices=jax.devices()[:1], **config["updates"])
 
 
