@@ -1,8 +1,8 @@
 """A trained generator to draw from: `afgan_jax.load(source)`.
 
 N samples, L = num_ws, H W C of an image. Images move right and down by parts of their
-width and turn counterclockwise by radians. Everything is computed in float32, with
-products in full precision, whatever the run was trained in.
+shorter side and turn counterclockwise by radians. Everything is computed in float32,
+with products in full precision, whatever the run was trained in.
 """
 
 import dataclasses
@@ -94,8 +94,19 @@ class Model:
         return self.network.synthesis.num_ws
 
     @property
-    def resolution(self) -> int:
+    def resolution(self) -> int | tuple[int, int]:
+        """The setting of this name: the side of a square, or (height, width)."""
         return self.network.synthesis.resolution
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of an image."""
+        return self.network.synthesis.size
+
+    @property
+    def unit(self) -> int:
+        """Pixels of the shorter side, the unit of `translate`."""
+        return self.network.synthesis.unit
 
     @property
     def can_move(self) -> bool:
@@ -204,12 +215,7 @@ class Model:
             full = jax.device_put(full)
             images = self._synthesize(self.variables, full, **options)
             found.append(jax.device_get(images)[: len(part)])
-        shape = (
-            0,
-            self.resolution,
-            self.resolution,
-            self.network.synthesis.img_channels,
-        )
+        shape = (0, *self.size, self.network.synthesis.img_channels)
         return np.concatenate(found) if found else np.zeros(shape, np.float32)
 
     def images(

@@ -106,7 +106,9 @@ def test_data_and_sizes_are_all_that_a_config_must_state(tmp_path):
     path.write_text(f"def get_config():\n    return {minimal}\n")
     settings = config.load(str(path), schema=assembled.SCHEMA)
     (line,) = assembled.fill_in(settings)
-    assert "losses.r1_gamma=0.128" in line and "0.001 x 64^2 pixels / batch 32" in line
+    assert (
+        "losses.r1_gamma=0.128" in line and "0.001 x 64 x 64 pixels / batch 32" in line
+    )
     setup, program = training.build(settings)
     assert setup.r1_gamma == pytest.approx(0.001 * 64 * 64 / 32)
     assert [phase.name for phase in program.phases] == ["Gboth", "Dmain", "Dreg"]

@@ -104,7 +104,7 @@ def test_flags_may_stand_before_the_paths(tmp_path, capsys):
         (["convert", "a", "b", "--size"], "--size has no value: write --size=VALUE"),
         (["convert", "a", "b", "--size=8by8"], "--size=8by8 must be WIDTHxHEIGHT"),
         (["convert", "a", "b", "--size=0"], "--size=0 must be WIDTHxHEIGHT"),
-        (["convert", "a", "b", "--size=8x6"], "--size=8x6 must be square"),
+        (["convert", "a", "b", "--size=8x5"], "--size=8x5 must be even"),
         (["convert", "a", "b", "--fit=pad"], "fit=pad"),
         (["convert", "none", "b"], "none does not exist: give a folder, a zip"),
         (["convert", "a", "a"], "a exists: remove it, or choose another name"),

@@ -10,13 +10,28 @@ ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
 EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "sources", "export"}
 EVERYTHING |= {"errors", "model"}
-EVERYTHING |= {"ranges", "json_files", "jax_settings", "patience", "places"}
+EVERYTHING |= {
+    "image_size",
+    "ranges",
+    "json_files",
+    "jax_settings",
+    "patience",
+    "places",
+}
 PROCESS = {"jax_settings", "places"}
 MAY_IMPORT = {
     "signal": {"errors", "jax_settings"},
-    "data": {"errors", "interop", "json_files", "locks", "patience", "places"},
+    "data": {
+        "errors",
+        "image_size",
+        "interop",
+        "json_files",
+        "locks",
+        "patience",
+        "places",
+    },
     "interop": {"errors", "json_files"},
-    "networks": {"errors", "ranges", "signal"},
+    "networks": {"errors", "image_size", "ranges", "signal"},
     "augment": {"errors", "ranges", "signal"},
     "viz": {"errors", "signal"},
     "metrics": PROCESS | {"errors", "signal", "interop"},
@@ -25,7 +40,8 @@ MAY_IMPORT = {
     "training": PROCESS
     | {"errors", "ranges", "signal", "networks", "augment", "viz"}
     | {"runs", "sources"},
-    "bench": PROCESS | {"errors", "networks", "signal", "metrics", "viz", "interop"},
+    "bench": PROCESS
+    | {"errors", "image_size", "networks", "signal", "metrics", "viz", "interop"},
     "assembly": EVERYTHING,
     "cli": EVERYTHING | {"assembly"},
     "sources": PROCESS | {"errors", "interop", "networks", "runs"},
@@ -34,6 +50,7 @@ MAY_IMPORT = {
     "model": PROCESS | {"errors", "networks", "signal", "sources"},
     "errors": set(),
     "ranges": {"errors"},
+    "image_size": {"errors"},
     "locks": set(),
     "patience": set(),
     "streams": set(),

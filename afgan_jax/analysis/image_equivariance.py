@@ -111,7 +111,7 @@ def strip(models: Mapping[str, Model], ws: Latent) -> UInt8[np.ndarray, "_H _W C
     rows, captions = [], []
     for name, model in models.items():
         rotations = [{"rotate": math.radians(angle)} for angle in ANGLES]
-        shifts = [{"translate": (s / model.resolution, 0.0)} for s in SHIFTS]
+        shifts = [{"translate": (s / model.unit, 0.0)} for s in SHIFTS]
         rows += [_moved(model, ws, rotations), _moved(model, ws, shifts)]
         captions += [
             f"{name}: rotated by {', '.join(map(str, ANGLES))} degrees",

@@ -30,7 +30,7 @@ from afgan_jax.viz import plot
 
 HEATMAP_LEVELS = range(-40, 21, 10)  # dB
 SLICES_RANGE = (-50, 30)  # dB
-AXIS = "cycles per image width"
+AXIS = "cycles in the shorter side"
 
 Images = UInt8[np.ndarray | jax.Array, "_N _H _W _C"]
 
@@ -126,7 +126,7 @@ def heatmap(
     """A spectrum in dB, blurred by `smooth` samples."""
     return plot.heatmap(
         spectrum.decibels(power, smooth=smooth),
-        spectrum.frequencies(len(power), interp),
+        *(spectrum.frequencies(n, interp, min(power.shape)) for n in power.shape),
         levels=HEATMAP_LEVELS,
         label=AXIS,
         unit="dB",

@@ -77,12 +77,12 @@ def texture_sticking(
 
     batches = np.split(np.arange(samples), range(batch, samples, batch))
     reach = usual_reach(model) if reach is None else reach
-    return measure(render, batches, resolution=model.resolution, reach=reach)
+    return measure(render, batches, resolution=model.unit, reach=reach)
 
 
 def usual_reach(model: Model) -> int:
-    """The default reach in pixels: 1/8 of the width, at most 16."""
-    return min(max(model.resolution // 8, 1), 16)
+    """The default reach in pixels: 1/8 of the shorter side, at most 16."""
+    return min(max(model.unit // 8, 1), 16)
 
 
 class Film(NamedTuple):
@@ -110,12 +110,13 @@ def film(
     of the way that w moves to the next sample's; 0 leaves this out. Raises ValueError
     for a row outside the image.
     """
-    if row is not None and not 0 <= row < model.resolution:
-        why = f"must be below {model.resolution}, the image's height"
+    height = model.size[0]
+    if row is not None and not 0 <= row < height:
+        why = f"must be below {height}, the image's height"
         raise errors.SettingError("row", row, why)
     show, ws = _rendering(model, batch), _latents(model, image + 2, labels)
     time = np.linspace(-0.5, 0.5, frames)
-    moves = np.stack([shift(t * (frames - 1) * pace, model.resolution) for t in time])
+    moves = np.stack([shift(t * (frames - 1) * pace, model.unit) for t in time])
     still = np.broadcast_to(np.eye(3, dtype=np.float32), moves.shape)
     here, there = ws[image], ws[image + 1]
     stays = np.broadcast_to(here, (frames, *here.shape))
@@ -177,7 +178,7 @@ def measure(
 ) -> Shares:
     """The pooled shares of the images `render(batch, transform)` of all batches.
 
-    resolution: pixels in a canvas width, the unit of transforms.
+    resolution: pixels in the unit of transforms, the shorter side.
     """
     sums = np.zeros(4)
     for batch in batches:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import jax
 
+from afgan_jax import image_size
 from afgan_jax.data import label_files, labels, left_out
 
 
 def lines(archive) -> Iterator[str]:
     """Lines on the set, its labels, used or not, and the devices."""
     devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    size = f"{archive.resolution} pixels"
+    size = f"{image_size.told(archive.size)} pixels"
     yield f"{archive.name}: {len(archive)} images of {size}; {devices}"
     if archive.label_dim:
         yield labels.describe(archive.labels)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from afgan_jax import errors
+from afgan_jax import errors, image_size
 from afgan_jax.augment import control
 from afgan_jax.data import sets
 from afgan_jax.metrics import evaluation
@@ -68,13 +68,13 @@ def fill_in(settings: dict) -> list[str]:
     """Sets what depends on other settings and is left open; a line on each."""
     if settings["losses"]["r1_gamma"] is not None:
         return []
-    resolution = settings["discriminator"]["resolution"]
+    h, w = image_size.size_of(settings["discriminator"]["resolution"])
     batch = max(settings["updates"]["batch_size"], 1)  # less is refused later
-    gamma = losses.usual_r1_gamma(resolution, batch)
+    gamma = losses.usual_r1_gamma(h * w, batch)
     settings["losses"]["r1_gamma"] = gamma
     return [
         f"losses.r1_gamma={gamma:z.4g}, as none is given: {losses.GAMMA_0} x"
-        f" {resolution}^2 pixels / batch {batch} (StyleGAN3 paper, appendix F)"
+        f" {w} x {h} pixels / batch {batch} (StyleGAN3 paper, appendix F)"
     ]
 
 

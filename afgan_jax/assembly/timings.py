@@ -93,7 +93,7 @@ def scaling(job: Job):
 def metrics(job: Job):
     """Rows of networks of features, and of each metric with the generator."""
     G, _ = settings.make_networks(job.settings)
-    shape = (G.synthesis.resolution,) * 2 + (G.synthesis.img_channels,)
+    shape = (*G.synthesis.size, G.synthesis.img_channels)
     yield from of_metrics.networks(shape, job.batch, repeats=job.repeats)
     yield from of_metrics.whole(G, job.batch, **job.options)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from afgan_jax import errors, jax_settings, places
+from afgan_jax import errors, image_size, jax_settings, places
 from afgan_jax.assembly import introduction, model_sets
 from afgan_jax.assembly import settings as assembled
 from afgan_jax.augment import control
@@ -146,8 +146,7 @@ def preview(
         raise errors.SettingError("augment.mode", "noaug", why)
     hidden = run_directory.Run.check(workdir, settings, assembled.SCHEMA).caches
     archive = sets.open_set(cache_dir=hidden, **settings["data"])
-    size = (archive.resolution, archive.resolution)
-    augmentation.check_images(augment.multipliers, size, archive.channels)
+    augmentation.check_images(augment.multipliers, archive.size, archive.channels)
     with run_directory.Run.create_or_open(workdir, settings, assembled.SCHEMA) as run:
         path = run.path / "augment.png"
         if jax.process_index() == 0:
@@ -184,7 +183,8 @@ def check_data(archive, settings: dict) -> None:
     if not misfits:
         return
     name = next(iter(misfits))
-    fix = " ".join(f"{key}={fact}" for key, fact in misfits.items())
+    told = {archive.resolution: image_size.setting(archive.size)}
+    fix = " ".join(f"{key}={told.get(x, x)}" for key, x in misfits.items())
     if name.endswith("c_dim") and not archive.label_dim:
         fix += ", or data.use_labels=True if the set has labels"
     value = configs.value(settings, name)

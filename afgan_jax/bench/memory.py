@@ -39,7 +39,7 @@ def arguments(program, D, batch: int) -> tuple:
     """(state, batch, key) of an update of training.step's Program: shapes, sharded."""
     key = jax.eval_shape(lambda: jax_settings.key(0))
     state = jax.eval_shape(program.init, key)
-    size = (batch, D.resolution, D.resolution, D.img_channels)
+    size = (batch, *D.size, D.img_channels)
     data = {
         "image": jax.ShapeDtypeStruct(size, jnp.uint8),
         "label": jax.ShapeDtypeStruct((batch, D.c_dim), jnp.float32),

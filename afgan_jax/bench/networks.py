@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afgan_jax import jax_settings
+from afgan_jax import image_size, jax_settings
 from afgan_jax.bench import clock, memory
 from afgan_jax.networks import (
     alias_free,
@@ -19,7 +19,7 @@ from afgan_jax.networks import (
     generator,
     half_precision,
     p4,
-    schedules,
+    sizes,
 )
 from afgan_jax.signal import conv_resample, nonlinearity
 from afgan_jax.signal.backends import cpu_convolution
@@ -91,27 +91,30 @@ def _stylegan2(synthesis):
             pad=k // 2,
             flip_weight=up > 1,
         )
-        before, after = spec.in_size[0], spec.out_size[0]
-        sizes = f"up{up} {before}-{after}" if up > 1 else f"{after}"
-        title = f"conv{k}x{k} {sizes} {spec.in_channels}-{spec.out_channels}"
-        x, w = (before, before, spec.in_channels), (spec.in_channels, spec.out_channels)
+        before, after = map(image_size.told, (spec.in_size, spec.out_size))
+        change = f"up{up} {before}-{after}" if up > 1 else after
+        title = f"conv{k}x{k} {change} {spec.in_channels}-{spec.out_channels}"
+        x, w = (*spec.in_size, spec.in_channels), (spec.in_channels, spec.out_channels)
         yield title, spec.dtype, conv, (x, (k, k, *w))
 
 
 def _discriminator(D):
-    sizes = schedules.octaves(D.resolution)
-    for b, a in itertools.pairwise(sizes[::-1]):
-        i, o = (min(D.channel_base // n, D.channel_max) for n in (b, a))
+    octaves = sizes.octaves(D.size)[::-1]
+    for halvings, (before, after) in enumerate(itertools.pairwise(octaves)):
+        i, o = (min(D.channel_base // min(n), D.channel_max) for n in (before, after))
         same = functools.partial(conv_resample.conv_resample, pad=1)
-        dtype = half_precision.dtype_at(b, D.resolution, D.dtype, D.num_half_res)
-        yield f"D conv3x3 {b} {i}-{i}", dtype, same, ((b, b, i), (3, 3, i, i))
+        rate, whole = min(D.size) / 2**halvings, min(D.size)
+        dtype = half_precision.dtype_at(rate, whole, D.dtype, D.num_half_res)
+        a, b = image_size.told(after), image_size.told(before)
+        yield f"D conv3x3 {b} {i}-{i}", dtype, same, ((*before, i), (3, 3, i, i))
+        twice = tuple(2 * n for n in after)
         # The second convolution, and the skip around both.
         for k in (3, 1) if D.architecture == "resnet" else (3,):
             down = functools.partial(
                 conv_resample.conv_resample, f=conv_layer.BILINEAR, down=2, pad=k // 2
             )
             title = f"D conv{k}x{k} down2 {b}-{a} {i}-{o}"
-            yield title, dtype, down, ((b, b, i), (k, k, i, o))
+            yield title, dtype, down, ((*twice, i), (k, k, i, o))
 
 
 def synthesis(

@@ -289,7 +289,7 @@ Translate = flag(
     tuple[float, float],
     vector,
     "X,Y",
-    "move by x (right) and y (down), image widths",
+    "move by x (right) and y (down), in units of the shorter side",
 )
 Outdir = folder("outdir", "folder for what is written")
 Out = file("out", "file for the same numbers")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from afgan_jax import image_size
 from afgan_jax.data.inspect import Findings
 
 SHARE = 0.1  # of the images checked: a defect in so many affects training
@@ -30,8 +31,8 @@ def describe(findings: Findings) -> list[str]:
     """A line for each finding; faults start with "!"."""
     lines = [f"{findings.path}: {findings.images} images"]
     lines += _uniform("size", [f"{w}x{h}" for w, h in _ranked(findings.sizes)])
-    if any(side & (side - 1) for size in findings.sizes for side in size):
-        lines.append("  no power of two, which the published program requires")
+    if any(w != h or w & (w - 1) for w, h in findings.sizes):
+        lines.append("  no square of a power of two, as the published program requires")
     lines += _uniform("mode", _ranked(findings.modes))
     if findings.broken:
         count = len(findings.broken)
@@ -101,20 +102,22 @@ def suggest(findings: Findings) -> list[str]:
     """The command that trains on the archive, or that it needs conversion."""
     sizes, modes = _ranked(findings.sizes), _ranked(findings.modes)
     uniform = len(sizes) == 1 and len(modes) == 1 and not findings.broken
-    if not uniform or sizes[0][0] != sizes[0][1] or modes[0] not in ("L", "RGB"):
+    possible = uniform and all(map(image_size.is_possible, sizes[0]))
+    if not possible or modes[0] not in ("L", "RGB"):
         return ["cannot be trained on as it is: see dataset convert"]
-    resolution = sizes[0][0]
-    limits = [limit for limit in CONFIGS if limit >= resolution]
+    width, height = sizes[0]
+    resolution = image_size.setting((height, width))
+    limits = [limit for limit in CONFIGS if limit >= min(width, height)]
     config, batch, own = CONFIGS[min(limits, default=max(CONFIGS))]
-    gamma = GAMMA_0 * resolution**2 / batch
+    gamma = GAMMA_0 * width * height / batch
     low, high = (g / GAMMA_0 * gamma for g in GAMMA_RANGE)
     changes = {"data.path": findings.path, "losses.r1_gamma": f"{gamma:z.3g}"}
     for section in ("generator.synthesis", "discriminator"):
         if modes[0] == "L":
             changes[f"{section}.img_channels"] = 1
-        if resolution != own:
+        if resolution != str(own):
             changes[f"{section}.resolution"] = resolution
-    if resolution != own:
+    if resolution != str(own):
         changes["data.resolution"] = resolution
     if findings.label_dim:
         changes["data.use_labels"] = True
@@ -124,7 +127,8 @@ def suggest(findings: Findings) -> list[str]:
     return [
         "to train:",
         f"  python -m afgan_jax train --config={config} --workdir=runs/NAME{flags}",
-        f"  R1 gamma {gamma:z.3g} = {GAMMA_0} x {resolution}^2 pixels / batch {batch}"
-        f" (StyleGAN3 paper, appendix F); best searched from {low:z.2g} to {high:z.2g}",
+        f"  R1 gamma {gamma:z.3g} = {GAMMA_0} x {width} x {height} pixels / batch"
+        f" {batch} (StyleGAN3 paper, appendix F); best searched from {low:z.2g} to"
+        f" {high:z.2g}",
         "  --config.data.mirror=False for text and other images not to be flipped",
     ]

@@ -1,7 +1,7 @@
 """Image archives: a zip or a folder of images with optional labels.
 
 Layout: image files (see formats) under any names, read in the order of their sorted
-names, all square, of one size, and all grey or all RGB with 8 bits a channel.
+names, all of one size, and all grey or all RGB with 8 bits a channel.
 `dataset.json` at the top holds {"labels": [[file name, label], ...]} or {"labels":
 null}; a label is a class (an int) or a list of numbers; see `labels`. Images are uint8
 HWC here, and so are labels of a batch float32 vectors of length c_dim (0: no labels).
@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
-from afgan_jax import errors
+from afgan_jax import errors, image_size
 from afgan_jax.data import labels, left_out, paths, writer
 from afgan_jax.data.files import Files
 
@@ -37,7 +37,7 @@ class Archive:
     """
 
     name: str
-    resolution: int
+    size: image_size.Size
     channels: int
     labels: labels.Labels
     items: Int[np.ndarray, "N"]
@@ -50,7 +50,7 @@ class Archive:
         cls,
         path: str | os.PathLike,
         *,
-        resolution: int | None = None,
+        resolution: int | tuple | None = None,
         use_labels: bool = False,
         max_images: int | None = None,
         mirror: bool = False,
@@ -58,7 +58,7 @@ class Archive:
     ) -> "Archive":
         """The archive at `path`, a zip or a folder.
 
-        resolution: of the images; None: that of the first one.
+        resolution: a side, or height and width; None: those of the first image.
         max_images: keep a random choice of so many, drawn from `seed`.
         mirror: append flipped copies of the images, which doubles the set.
         Raises ValueError if `path` is no archive, sizes or modes differ, or labels are
@@ -67,7 +67,7 @@ class Archive:
         path = paths.resolve(path)
         files = Files(path)
         images = left_out.images_of(files)
-        resolution, mode = _check_headers(files, images, resolution)
+        size, mode = _check_headers(files, images, resolution)
         found = labels.Labels(np.zeros([len(images), 0], np.float32), 0)
         if use_labels:
             found = _read_labels(files, images)
@@ -77,7 +77,7 @@ class Archive:
             items = np.concatenate([items, items])
         return cls(
             name=path.stem,
-            resolution=resolution,
+            size=size,
             channels=CHANNELS[mode],
             labels=found.of(items),
             items=items,
@@ -85,6 +85,11 @@ class Archive:
             images=images,
             files=files,
         )
+
+    @property
+    def resolution(self) -> image_size.Resolution:
+        """The setting of this name for its images."""
+        return image_size.resolution_of(self.size)
 
     @property
     def label_dim(self) -> int:
@@ -103,12 +108,12 @@ class Archive:
         """The image at `index`; ValueError if the file is damaged."""
         index = range(len(self))[index]
         name = self.images[self.items[index]]
-        size, mode, image = self.files.read_image(name)
-        if size != (self.resolution,) * 2 or CHANNELS.get(mode) != self.channels:
-            raise _difference(self.files, name, size, mode, self.images[0])
+        found, mode, image = self.files.read_image(name)
+        if found[::-1] != self.size or CHANNELS.get(mode) != self.channels:
+            raise _difference(self.files, name, found, mode, self.images[0])
         if index >= self.mirrored:
             image = np.ascontiguousarray(image[:, ::-1])
-        return image.reshape(*size, self.channels)
+        return image.reshape(*self.size, self.channels)
 
     def digest(self, count: int | None = None) -> str:
         """A hash of the content of the first `count` images, by default all.
@@ -162,24 +167,23 @@ def write_archive(
 
 
 def _check_headers(
-    files: Files, images: Sequence[str], resolution: int | None
-) -> tuple[int, str]:
-    """The width and mode that the images share."""
+    files: Files, images: Sequence[str], resolution: image_size.Resolution | None
+) -> tuple[image_size.Size, str]:
+    """The (height, width) and mode that the images share."""
     size, mode = files.read_header(images[0])
     where = f"{files.path}: {images[0]}"
     if mode not in CHANNELS:
         raise ValueError(f"{where} has mode {mode}: convert the images to L or RGB")
-    if size[0] != size[1]:
-        raise ValueError(f"{where} is {_by(size)}, not square: crop or resize first")
-    if resolution not in (None, size[0]):
+    if resolution not in (None, image_size.resolution_of(size[::-1])):
         why = f"does not match {where}, {_by(size)}: resize the images, or set"
-        raise errors.SettingError("data.resolution", resolution, f"{why} {size[0]}")
+        actual = image_size.setting(size[::-1])
+        raise errors.SettingError("data.resolution", resolution, f"{why} {actual}")
     count = min(len(images), HEADERS_CHECKED)
     for index in np.linspace(0, len(images) - 1, count).astype(int):
         found = files.read_header(images[index])
         if found != (size, mode):
             raise _difference(files, images[index], *found, images[0])
-    return size[0], mode
+    return size[::-1], mode
 
 
 def _difference(

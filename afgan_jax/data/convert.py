@@ -94,7 +94,7 @@ def convert(
     """Write the archive `out`: a zip if its name ends in .zip, else a folder.
 
     size: (width, height) of the images; None: as in the source.
-    fit: how other aspect ratios become square; a key of transforms.FITS.
+    fit: how images of other aspect ratios get there; a key of transforms.FITS.
     label_source: "auto" uses the labels of the source, "none" writes none, "folders"
         makes a class of each folder; else the path of a CSV.
     depth: how many of 16 bits a grey image uses, such as 12 from some cameras.

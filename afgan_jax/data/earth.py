@@ -42,8 +42,8 @@ def build(cache_dir: str | os.PathLike, resolution: int = 64) -> pathlib.Path:
     Sets of any resolution show the same places.
     Raises ValueError if the package is missing or the resolution is not 16 to 128.
     """
-    if not 16 <= resolution <= 128:
-        why = "must be 16 to 128 for the earth set"
+    if not isinstance(resolution, int) or not 16 <= resolution <= 128:
+        why = "must be 16 to 128 for the earth set, which is square"
         raise errors.SettingError("data.resolution", resolution, why)
     path = pathlib.Path(cache_dir) / f"earth{resolution}-v{RECIPE}.zip"
     if not path.exists():

@@ -16,7 +16,7 @@ def open_set(
     path: str,
     *,
     cache_dir: str | os.PathLike,
-    resolution: int | None = None,
+    resolution: int | tuple | None = None,
     use_labels: bool = False,
     max_images: int | None = None,
     mirror: bool = False,

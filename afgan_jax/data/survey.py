@@ -59,11 +59,11 @@ def check_sizes(
     """Raise ValueError if the images differ in ways that `size` and `fit` leave."""
     for index in sorted(headers):
         width, height = headers[index][0]
-        if fit is None and width != height:
+        if fit is None and size is not None and width * size[1] != height * size[0]:
             raise ValueError(
-                f"{source.name}: {source.images[index]} is {width}x{height}, not "
-                "square: choose a fit, crop (the middle), letterbox (black bars) or"
-                " stretch, and a size"
+                f"{source.name}: {source.images[index]} is {width}x{height}, of other"
+                f" proportions than {size[0]}x{size[1]}: choose a fit, crop (the"
+                " middle), letterbox (black bars) or stretch"
             )
     if size is None:
         sizes = collections.Counter(header[0] for header in headers.values())

@@ -80,10 +80,13 @@ def stretch(image: Image.Image, size: Size, filter: str) -> Image.Image:
 
 
 def crop(image: Image.Image, size: Size, filter: str) -> Image.Image:
-    """The largest centred square."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return stretch(image.crop((left, top, left + side, top + side)), size, filter)
+    """The largest centred part of the proportions of `size`."""
+    scale = min(image.width / size[0], image.height / size[1])
+    inner = [min(round(side * scale), n) for side, n in zip(size, image.size)]
+    left, top = ((n - side) // 2 for n, side in zip(image.size, inner))
+    return stretch(
+        image.crop((left, top, left + inner[0], top + inner[1])), size, filter
+    )
 
 
 def letterbox(image: Image.Image, size: Size, filter: str) -> Image.Image:
@@ -127,14 +130,13 @@ def fit_to(
 
 
 def check_fit(size: Size | None, fit: str | None) -> None:
-    """Raise ValueError unless `fit` makes squares of `size`."""
+    """Raise ValueError unless `fit` makes images of `size` that can be trained on."""
     if size is None:
         if fit is not None:
             raise errors.SettingError("fit", fit, "needs a size, such as 256x256")
     elif fit == "wide" and size[0] < size[1]:
         why = "must have a width >= height with fit=wide"
         raise errors.SettingError("size", f"{size[0]}x{size[1]}", why)
-    elif fit != "wide" and size[0] != size[1]:
-        side = min(size)
-        why = f"must be square for training: use {side}x{side}, or fit=wide"
+    elif any(side % 2 for side in (size[:1] if fit == "wide" else size)):
+        why = "must be even numbers of pixels for training"
         raise errors.SettingError("size", f"{size[0]}x{size[1]}", why)

@@ -58,7 +58,7 @@ def write(
 
 def card_of(model: Model, facts: dict[str, Any], name: str) -> str:
     """The model card in Markdown, with its YAML."""
-    size, training = model.resolution, facts.get("training", {})
+    (height, width), training = model.size, facts.get("training", {})
     label = ", label=0" if model.c_dim else ""
     top = {"library_name": "afgan_jax", "tags": TAGS}
     top["pipeline_tag"] = "unconditional-image-generation"
@@ -69,7 +69,7 @@ def card_of(model: Model, facts: dict[str, Any], name: str) -> str:
     parts = [
         "\n".join(["---", *head, "---"]),
         f"# {name}",
-        f"A generator of {size} x {size} images, {numbers:,} parameters, made with"
+        f"A generator of {width} x {height} images, {numbers:,} parameters, made with"
         " afgan_jax (Alias-Free GAN in JAX).",
         f"![Images of seeds 0 to {SHOWN[0] * SHOWN[1] - 1}](samples.png)",
         "## Use",

@@ -96,7 +96,7 @@ def arguments(settings: dict[str, Any]) -> dict[str, Any]:
     """
     mapping, synthesis = settings["mapping"], settings["synthesis"]
     resolution = synthesis["resolution"]
-    if resolution & (resolution - 1):
+    if not isinstance(resolution, int) or resolution & (resolution - 1):
         why = "is no power of two, as the published program's must be"
         raise errors.SettingError("generator.synthesis.resolution", resolution, why)
     found = names.arguments(mapping, names.MAPPING)

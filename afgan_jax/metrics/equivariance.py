@@ -1,7 +1,7 @@
 """EQ-T, EQ-T_frac and EQ-R: how exactly images follow a motion of the input, in dB.
 
 A sample is rendered unmoved and with its input moved by an amount: a shift t, right and
-down, in units of the image size, or an angle in radians, counterclockwise. The moved
+down, in units of the shorter side, or an angle in radians, counterclockwise. The moved
 render is compared with the unmoved one moved as an image (`signal.warp`):
 
     PSNR = 10 log10(2^2 * sum of mask / sum of mask * (reference - render)^2)
@@ -86,7 +86,7 @@ def measure_network(
         images = draw(variables, transforms[sharding.mine], numbers[sharding.mine])
         return images.addressable_data(0)
 
-    options |= {"batch_size": sharding.batch, "resolution": network.shape[0]}
+    options |= {"batch_size": sharding.batch, "resolution": min(network.shape[:2])}
     return measure(render, seed=seed, **options)
 
 
@@ -171,12 +171,12 @@ def confidence_interval(
 
 def integer_shift_errors(orig: Images, moved: Images, t: Shift) -> Errors:
     """EQ-T's (squared error, mask) sums of each sample."""
-    return _masked_errors(*warp.translate_integer(orig, *t), moved)
+    return _masked_errors(*warp.translate_integer(orig, *_of_sides(orig, t)), moved)
 
 
 def fractional_shift_errors(orig: Images, moved: Images, t: Shift) -> Errors:
     """EQ-T_frac's (squared error, mask) sums of each sample."""
-    return _masked_errors(*warp.translate_fractional(orig, *t), moved)
+    return _masked_errors(*warp.translate_fractional(orig, *_of_sides(orig, t)), moved)
 
 
 def rotation_errors(orig: Images, moved: Images, angle: Real) -> Errors:
@@ -184,6 +184,12 @@ def rotation_errors(orig: Images, moved: Images, angle: Real) -> Errors:
     reference, mask = warp.rotate(orig, angle)
     moved, pseudo_mask = warp.pseudo_rotate(moved, angle)
     return _masked_errors(reference, mask * pseudo_mask, moved)
+
+
+def _of_sides(images: Images, t: Shift) -> tuple[Real, Real]:
+    """A shift in units of the shorter side, in units of width and height."""
+    h, w = images.shape[1:3]
+    return t[0] * (min(h, w) / w), t[1] * (min(h, w) / h)
 
 
 def _masked_errors(reference, mask, moved) -> Errors:

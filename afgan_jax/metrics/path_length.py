@@ -78,12 +78,14 @@ def _unit(v: Latents) -> Latents:
 
 def _compared(images: Float[Array, "N H W C"], crop: bool) -> Float[Array, "N h w 3"]:
     """RGB images of 0..255, downsampled by the factor of the uncropped images."""
-    factor = images.shape[1] // LARGEST
+    factor = min(images.shape[1:3]) // LARGEST
     if crop:
-        eighth = images.shape[1] // 8
-        images = images[:, 3 * eighth : 7 * eighth, 2 * eighth : 6 * eighth]
+        down, right = (side // 8 for side in images.shape[1:3])
+        images = images[:, 3 * down : 7 * down, 2 * right : 6 * right]
     n, h, w, c = images.shape
     if factor > 1:
+        h, w = h - h % factor, w - w % factor
+        images = images[:, :h, :w]
         blocks = images.reshape(n, h // factor, factor, w // factor, factor, c)
         images = blocks.mean(axis=(2, 4))
     images = (images + 1) * (255 / 2)

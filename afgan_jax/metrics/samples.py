@@ -57,7 +57,7 @@ def of_archive(archive) -> ImageSource:
     def read(numbers):
         return np.stack([archive[int(i)][0] for i in numbers])
 
-    shape = (archive.resolution, archive.resolution, archive.channels)
+    shape = (*archive.size, archive.channels)
     # Of a folder it reads all files.
     digest = functools.cache(archive.digest)
     return ImageSource(read, shape, len(archive), digest)
@@ -121,7 +121,7 @@ def of_generator(
         return G.apply(own, ws, method="synthesize")
 
     net = G.synthesis
-    shape = (net.resolution, net.resolution, net.img_channels)
+    shape = (*net.size, net.img_channels)
     return Network(constants, draw, shape, net.can_move, pairs, mapping, synthesize)
 
 

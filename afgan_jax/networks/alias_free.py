@@ -11,7 +11,7 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
-from afgan_jax import errors
+from afgan_jax import errors, image_size
 from afgan_jax.networks import (
     dense,
     fourier_input,
@@ -84,7 +84,7 @@ def filtering(spec: plan.LayerSpec, clamp: float | None) -> dict:
 
 
 class Synthesis(layered.Layered):
-    """ws [N L w_dim] -> images [N R R C]; see protocol.SynthesisNetwork.
+    """ws [N L w_dim] -> images [N H W C]; see protocol.SynthesisNetwork.
 
     The first w transforms the Fourier features, if anything does; each layer has one.
     """
@@ -100,8 +100,8 @@ class Synthesis(layered.Layered):
     can_move = True
 
     @property
-    def resolution(self) -> int:
-        return self.layers[-1].out_size[0]
+    def size(self) -> image_size.Size:
+        return self.layers[-1].out_size
 
     @property
     def rgb_bias(self) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ class Synthesis(layered.Layered):
 
 def make_synthesis(
     *,
-    resolution: int,
+    resolution: image_size.Resolution,
     img_channels: int = 3,
     channel_base: int = 32768,
     channel_max: int = 512,

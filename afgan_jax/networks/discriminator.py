@@ -1,7 +1,8 @@
 """StyleGAN2 discriminator: images and labels to logits.
 
-Blocks of two convolutions halve the image down to 4x4 (5, 6 or 7 for other sizes);
-minibatch statistics, a convolution and two dense layers follow. `architecture`
+Blocks of two convolutions halve the image until its shorter side has 4 pixels (to 8 for
+other sizes), with zeros around maps of an odd size; minibatch statistics, a convolution
+and two dense layers follow. `architecture`
 "resnet" adds skips around the convolutions, "skip" feeds the downsampled image to every
 block, "orig" has neither. Labels enter by projection. Source: StyleGAN2, App. B.
 
@@ -17,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from afgan_jax import image_size
 from afgan_jax.networks import (
     conv_layer,
     dense,
@@ -25,8 +27,8 @@ from afgan_jax.networks import (
     mapping,
     minibatch_stddev,
     rematerialization,
-    schedules,
     settings,
+    sizes,
 )
 from afgan_jax.signal import bandlimit, resample
 
@@ -42,6 +44,7 @@ class Block(nn.Module):
 
     features: int
     next_features: int
+    next_size: image_size.Size
     architecture: str
     clamp: float | None
     dtype: str
@@ -49,6 +52,7 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x, image):
+        twice = tuple(2 * n for n in self.next_size)
         x = None if x is None else half_precision.cast(x, self.dtype)
         layer, halving = LOWPASS[self.lowpass]
         lrelu = {"activation": "lrelu", "clamp": self.clamp}
@@ -57,13 +61,14 @@ class Block(nn.Module):
             y = layer(self.features, 1, name="fromrgb", **lrelu)(rgb)
             x = y if x is None else x + y
             image = (
-                resample.downsample(image, halving)
+                resample.downsample(sizes.pad(image, twice), halving)
                 if self.architecture == "skip"
                 else None
             )
         residual = self.architecture == "resnet"
         gain = math.sqrt(0.5) if residual else 1.0
         y = layer(self.features, 3, name="conv0", **lrelu)(x)
+        x, y = sizes.pad(x, twice), sizes.pad(y, twice)
         y = layer(self.next_features, 3, name="conv1", down=2, **lrelu)(y, gain)
         if residual:
             linear = {"activation": "linear", "bias": False, "down": 2}
@@ -73,7 +78,7 @@ class Block(nn.Module):
 
 
 class Epilogue(nn.Module):
-    """x [N 4 4 C] -> [N out]: statistics over the batch, then dense layers."""
+    """x [N h w C] -> [N out]: statistics over the batch, then dense layers."""
 
     out: int
     architecture: str
@@ -99,9 +104,9 @@ class Epilogue(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images [N R R C], labels [N c_dim] or None -> logits [N]."""
+    """images [N H W C], labels [N c_dim] or None -> logits [N]."""
 
-    resolution: int
+    resolution: image_size.Resolution
     img_channels: int
     c_dim: int
     channel_base: int
@@ -119,61 +124,69 @@ class Discriminator(nn.Module):
     lowpass: str
 
     @property
+    def size(self) -> image_size.Size:
+        return image_size.size_of(self.resolution)
+
+    @property
     def block_layers(self) -> tuple[str, ...]:
         """Paths of the blocks' layers from the highest resolution down.
 
         Without the last block, at 4x4, and the mapping of labels.
         """
         found = []
-        for i, size in enumerate(schedules.octaves(self.resolution)[:0:-1]):
+        for i, size in enumerate(sizes.octaves(self.size)[:0:-1]):
             names = ["conv0", "conv1"]
             if i == 0 or self.architecture == "skip":
                 names.insert(0, "fromrgb")
             if self.architecture == "resnet":
                 names.append("skip")
-            found += [f"b{size}/{name}" for name in names]
+            found += [f"b{min(size)}/{name}" for name in names]
         return tuple(found)
 
     def initialize(self, key: Array) -> dict:
         """Fresh variables {"params"}."""
-        shape = (1, self.resolution, self.resolution, self.img_channels)
+        shape = (1, *self.size, self.img_channels)
         images = jnp.zeros(shape, jnp.float32)
         c = jnp.zeros((1, self.c_dim), jnp.float32) if self.c_dim else None
         return dict(jax.jit(self.init)(key, images, c))
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "N R R C"], c: Float[Array, "N c_dim"] | None = None
+        self, images: Float[Array, "N H W C"], c: Float[Array, "N c_dim"] | None = None
     ) -> Float[Array, " N"]:
-        expected = (self.resolution, self.resolution, self.img_channels)
+        expected = (*self.size, self.img_channels)
         if images.shape[1:] != expected:
             raise ValueError(
                 f"images are {images.shape[1:]}, the discriminator takes {expected}:"
                 " set discriminator.resolution and img_channels to those of the data"
             )
-        sizes = schedules.octaves(self.resolution)
+        octaves = sizes.octaves(self.size)
 
         def channels(size):
-            return min(self.channel_base // size, self.channel_max)
+            return min(self.channel_base // min(size), self.channel_max)
 
         x, image = None, images
         make_block = rematerialization.rematerialized(Block, self.remat)
-        for size, next_size in zip(sizes[:0:-1], sizes[-2::-1]):
+        for i, (size, next_size) in enumerate(zip(octaves[:0:-1], octaves[-2::-1])):
             block = make_block(
                 channels(size),
                 channels(next_size),
+                next_size,
                 self.architecture,
                 self.conv_clamp,
                 half_precision.dtype_at(
-                    size, self.resolution, self.dtype, self.num_half_res
+                    min(self.size) / 2**i,
+                    min(self.size),
+                    self.dtype,
+                    self.num_half_res,
                 ),
                 self.lowpass,
-                name=f"b{size}",
+                name=f"b{min(size)}",
             )
             x, image = block(x, image)
         cmap_dim = 0
         if self.c_dim:
-            cmap_dim = channels(sizes[0]) if self.cmap_dim is None else self.cmap_dim
+            cmap_dim = channels(octaves[0]) if self.cmap_dim is None else self.cmap_dim
         epilogue = Epilogue(
             max(cmap_dim, 1),
             self.architecture,
@@ -181,7 +194,7 @@ class Discriminator(nn.Module):
             self.mbstd_num_channels,
             self.mbstd_layout,
             self.conv_clamp,
-            name=f"b{sizes[0]}",
+            name=f"b{min(octaves[0])}",
         )
         y = epilogue(x, image)
         if not cmap_dim:
@@ -194,7 +207,7 @@ class Discriminator(nn.Module):
 
 def make_discriminator(
     *,
-    resolution: int,
+    resolution: image_size.Resolution,
     img_channels: int = 3,
     c_dim: int = 0,
     channel_base: int = 32768,
@@ -220,7 +233,7 @@ def make_discriminator(
     """
     given = dict(locals())
     settings.check(given, KNOWN)
-    schedules.octaves(resolution)
+    sizes.check_channels(image_size.size_of(resolution), channel_base)
     return Discriminator(**given)
 
 

@@ -14,7 +14,7 @@ from afgan_jax.networks import mapping as mappings
 
 
 class Generator(nn.Module):
-    """z [N z_dim], c [N c_dim] or None -> images [N R R C] in about [-1, 1].
+    """z [N z_dim], c [N c_dim] or None -> images [N H W C] in about [-1, 1].
 
     Variables: "params" (trained) and "buffers" (freqs, phases and noise_const, drawn
     once; w_avg and magnitude_ema, running averages). To update the averages, pass
@@ -33,7 +33,7 @@ class Generator(nn.Module):
         transform: Array | None = None,
         update_emas: bool = False,
         **noise,
-    ) -> Float[Array, "N R R C"]:
+    ) -> Float[Array, "N H W C"]:
         """For `psi` and `cutoff` see Mapping, for `transform` see FourierInput."""
         ws = self.mapping(z, c, psi, cutoff, update_emas)
         return self.synthesis(ws, transform, update_emas, **noise)

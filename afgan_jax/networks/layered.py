@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 
+from afgan_jax import image_size
 from afgan_jax.networks import protocol
 
 
@@ -16,6 +17,15 @@ class Layered(nn.Module):
     @property
     def training_options(self) -> dict[str, str]:
         return {"noise": "random"} if any(spec.noise for spec in self.layers) else {}
+
+    @property
+    def resolution(self) -> image_size.Resolution:
+        return image_size.resolution_of(self.size)
+
+    @property
+    def unit(self) -> int:
+        """Pixels in the shorter side, the unit of lengths."""
+        return min(self.size)
 
     @property
     def img_channels(self) -> int:

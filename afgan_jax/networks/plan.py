@@ -1,6 +1,6 @@
 """The synthesis network as data: one LayerSpec per layer, computed before any array.
 
-Frequencies are cycles per canvas width and sampling rates pixels per canvas width, so
+Frequencies are cycles and sampling rates pixels in the shorter side of the canvas, so
 Nyquist is rate/2. A layer convolves at its input's rate, upsamples to twice the higher
 of its two rates, applies the nonlinearity, then low-passes and decimates to its
 output's rate. Sizes are (height, width). All arithmetic is float64: cutoffs such as
@@ -11,15 +11,15 @@ Source: Alias-Free GAN, Sec. 3.2, App. C and F.
 
 import dataclasses
 import functools
+import math
 from typing import Any, ClassVar
 
 import numpy as np
 
-from afgan_jax import errors
-from afgan_jax.networks import half_precision, lowpass, schedules
+from afgan_jax import errors, image_size
+from afgan_jax.image_size import Size
+from afgan_jax.networks import half_precision, lowpass, schedules, sizes
 from afgan_jax.networks.schedules import Band
-
-Size = tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +131,7 @@ class LayerSpec:
 
 def make_plan(
     *,
-    resolution: int,
+    resolution: image_size.Resolution,
     img_channels: int,
     channel_base: int,
     channel_max: int,
@@ -157,23 +157,25 @@ def make_plan(
     filter_size, act_up, lowpass, radial, symmetry. Raises SettingError for an
     impossible setting.
     """
-    schedules.check_resolution(resolution)
+    size = image_size.size_of(resolution)
     growth = (num_layers, first_cutoff, first_stopband, last_stopband_rel)
-    bands = schedules.SCHEDULES[schedule](resolution, num_critical, *growth)
+    bands = schedules.SCHEDULES[schedule](size, num_critical, *growth)
     last = len(bands) - 1  # the image's
-    sizes = [int(band.rate) + 2 * margin for band in bands]
-    sizes[-2:] = [resolution, resolution]
+    halvings = [round(math.log2(min(size) / band.rate)) for band in bands]
+    maps = [sizes.at(size, k, exact=max(halvings) + 1) for k in halvings]
+    maps = [(h + 2 * margin, w + 2 * margin) for h, w in maps]
+    maps[-2:] = [size, size]
     channels = [*_channels(bands[:-1], channel_base, channel_max), img_channels]
     specs = []
     for i, band in enumerate(bands):
         before = max(i - 1, 0)
         specs.append(
             LayerSpec(
-                name=f"L{i}_{sizes[i]}_{channels[i]}",
+                name=f"L{i}_{image_size.told(maps[i])}_{channels[i]}",
                 in_channels=channels[before],
                 out_channels=channels[i],
-                in_size=(sizes[before], sizes[before]),
-                out_size=(sizes[i], sizes[i]),
+                in_size=maps[before],
+                out_size=maps[i],
                 in_band=bands[before],
                 out_band=band,
                 conv_kernel=1 if i == last else conv_kernel,
@@ -181,7 +183,7 @@ def make_plan(
                 is_rgb=i == last,
                 is_critical=num_critical is None or i >= last - num_critical,
                 dtype=half_precision.dtype_at(
-                    band.rate, resolution, dtype, num_half_res
+                    band.rate, min(size), dtype, num_half_res
                 ),
                 **alike,
             )

@@ -1,13 +1,13 @@
 """The interface of synthesis networks.
 
-Shapes: N batch, L = num_ws, R resolution, C = img_channels.
+Shapes: N batch, L = num_ws, (H, W) = size, C = img_channels.
 """
 
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float
 
-Size = tuple[int, int]
+from afgan_jax.image_size import Size
 
 
 @runtime_checkable
@@ -15,8 +15,8 @@ class Layer(Protocol):
     """Frozen data that describes one convolution and what follows it.
 
     `name` is the path of its variables in the network. Sizes are (height, width) of
-    maps, margins included; `rate` is the output's sampling rate, in pixels per canvas
-    width.
+    maps, margins included; `rate` is the output's sampling rate, in pixels of the
+    canvas's shorter side.
     """
 
     name: str
@@ -48,7 +48,8 @@ class SynthesisNetwork(Protocol):
     """
 
     layers: tuple[Layer, ...]
-    resolution: int
+    size: Size  # of an image
+    unit: int  # pixels of its shorter side, in which lengths are measured
     img_channels: int
     num_ws: int
     input_ws: int
@@ -71,7 +72,7 @@ class SynthesisNetwork(Protocol):
         transform: Array | None = None,
         update_emas: bool = False,
         noise: str = "const",
-    ) -> Float[Array, "N R R C"]:
+    ) -> Float[Array, "N H W C"]:
         """Images in about [-1, 1].
 
         `transform`: see FourierInput. `update_emas`, with mutable=["buffers"], updates

@@ -1,6 +1,6 @@
 """Bands and sampling rates of the layers, by the names of `schedule`.
 
-Frequencies are cycles per canvas width and sampling rates pixels per canvas width, so
+Frequencies are cycles and sampling rates pixels in the shorter side of the canvas, so
 Nyquist is rate/2. Source: Alias-Free GAN, Sec. 3.2.
 """
 
@@ -9,9 +9,8 @@ import math
 
 import numpy as np
 
-from afgan_jax import errors
-
-RESOLUTIONS = 16, 8192  # least and greatest, in pixels
+from afgan_jax import errors, image_size
+from afgan_jax.networks import sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,48 +27,23 @@ class Band:
         return self.cutoff + self.half_width
 
 
-def octaves(resolution: int) -> list[int]:
-    """4, 8, .. resolution: the sizes of StyleGAN2's blocks; the first is 4 to 7.
-
-    Raises SettingError if halving the resolution does not lead there.
-    """
-    sizes = [resolution]
-    while sizes[0] % 2 == 0 and sizes[0] >= 8:
-        sizes.insert(0, sizes[0] // 2)
-    least, most = RESOLUTIONS
-    if not (least <= resolution <= most and 4 <= sizes[0] <= 7):
-        why = (
-            "is not supported: choose 4, 5, 6 or 7 times a power of two, from"
-            f" {least} to {most} (such as 64, 96 or 256)"
-        )
-        raise errors.SettingError("resolution", resolution, why)
-    return sizes
-
-
 def octave_half_width(rate: float) -> float:
     """f_h of configurations E to H, whose filters are the same in every octave."""
     return (math.sqrt(2) - 1) * rate / 2
 
 
-def check_resolution(resolution: int) -> None:
-    """Raises SettingError outside RESOLUTIONS."""
-    least, most = RESOLUTIONS
-    if not least <= resolution <= most:
-        why = f"is not supported: choose {least} to {most} pixels"
-        raise errors.SettingError("resolution", resolution, why)
-
-
-def _in_octaves(resolution: int, num_critical: int | None, *_) -> list[Band]:
+def _in_octaves(size: image_size.Size, num_critical: int | None, *_) -> list[Band]:
     """Two layers at each of StyleGAN2's resolutions, one at the first (F to H).
 
     Critical layers are cut off at Nyquist, the others half_width below it.
     """
-    rates = [float(rate) for rate in octaves(resolution) for _ in range(2)]
+    octaves = range(sizes.halvings(size), -1, -1)
+    rates = [min(size) / 2**halvings for halvings in octaves for _ in range(2)]
     count = len(rates) - 1  # the first has one layer; the last rate is the image's too
     if num_critical is not None and not 0 < num_critical <= count:
         why = (
             f"is not possible with the {count} layers of schedule='octaves' at"
-            f" resolution={resolution}: use 1 to {count}, or none for all"
+            f" resolution={image_size.setting(size)}: use 1 to {count}, or none for all"
         )
         raise errors.SettingError("num_critical", num_critical, why)
     bands = []
@@ -82,7 +56,7 @@ def _in_octaves(resolution: int, num_critical: int | None, *_) -> list[Band]:
 
 
 def _flexible(
-    resolution: int,
+    size: image_size.Size,
     num_critical: int | None,
     num_layers: int,
     first_cutoff: float,
@@ -94,6 +68,7 @@ def _flexible(
     if num_critical is None or not 0 < num_critical < num_layers:
         why = f"must be at least 1 and below num_layers={num_layers}"
         raise errors.SettingError("num_critical", num_critical, why)
+    resolution = min(size)
     last_cutoff = resolution / 2
     last_stopband = last_cutoff * last_stopband_rel
     exponents = np.minimum(np.arange(num_layers + 1) / (num_layers - num_critical), 1.0)
@@ -105,11 +80,8 @@ def _flexible(
 
 
 def _rate(resolution: int, least: float) -> float:
-    """The smallest whole rate from `least` up that halving the image's rate gives."""
-    halvings = -math.ceil(math.log2(least / resolution))
-    while resolution % 2**halvings:
-        halvings -= 1
-    return float(resolution // 2**halvings)
+    """The smallest rate from `least` up that halving the image's rate gives."""
+    return resolution / 2 ** -math.ceil(math.log2(least / resolution))
 
 
 # name: the arguments of _flexible -> the bands of all layers and of the image.

@@ -14,6 +14,7 @@ import operator
 import flax.linen as nn
 import jax.numpy as jnp
 
+from afgan_jax import image_size
 from afgan_jax.networks import (
     conv_layer,
     dense,
@@ -23,6 +24,7 @@ from afgan_jax.networks import (
     modulation,
     rematerialization,
     settings,
+    sizes,
     stylegan2_plan,
 )
 from afgan_jax.networks import lowpass as lowpass_designs
@@ -64,7 +66,7 @@ class SynthesisLayer(nn.Module):
             flip_weight=spec.up > 1,
         )
         if spec.up > 1:
-            y = spec.crop(y)
+            y = sizes.crop(y, spec.out_size)
         if spec.noise:
             y = modulation.add_noise(self, y, noise)
         shape = (spec.out_channels,)
@@ -106,9 +108,10 @@ class Block(nn.Module):
             skip = conv_layer.ConvLayer(
                 first.out_channels, 1, bias=False, up=2, name="skip"
             )
-            y = skip(x, gain) + y
+            y = sizes.crop(skip(x, gain), first.out_size) + y
         if image is not None:
-            image = first.crop(resample.upsample(image, first.up_filter))
+            image = resample.upsample(image, first.up_filter)
+            image = sizes.crop(image, first.out_size)
         if self.layers[-1].is_rgb:
             to_rgb = SynthesisLayer(self.layers[-1], self.clamp, name="torgb")
             rgb = to_rgb(y, ws[0], update_emas=update_emas).astype(ws[0].dtype)
@@ -117,7 +120,7 @@ class Block(nn.Module):
 
 
 class Synthesis(layered.Layered):
-    """ws [N L w_dim] -> images [N R R C]; see protocol.SynthesisNetwork.
+    """ws [N L w_dim] -> images [N H W C]; see protocol.SynthesisNetwork.
 
     The first w transforms the Fourier features, if anything does; each convolution and
     the last image have one. A block's image shares that of the next convolution.
@@ -137,8 +140,8 @@ class Synthesis(layered.Layered):
         return self.input != "constant"
 
     @property
-    def resolution(self) -> int:
-        return round(self.layers[-1].rate)
+    def size(self) -> image_size.Size:
+        return self.layers[-1].canvas
 
     @property
     def rgb_bias(self) -> tuple[str, ...]:
@@ -169,7 +172,7 @@ class Synthesis(layered.Layered):
             block_ws = ws[:, first : first + count + 1]
             x, image = block(x, image, block_ws, noise, update_emas)
             first += count
-        return self.layers[-1].crop(image) * self.output_scale
+        return sizes.crop(image, self.size) * self.output_scale
 
     def _waves(self, ws, transform):
         """Fourier features up to the Nyquist frequency of the first layer."""
@@ -187,7 +190,7 @@ class Synthesis(layered.Layered):
 
 def make_synthesis(
     *,
-    resolution: int,
+    resolution: image_size.Resolution,
     img_channels: int = 3,
     channel_base: int = 32768,
     channel_max: int = 512,
@@ -208,7 +211,7 @@ def make_synthesis(
 
 def make_fourier_synthesis(
     *,
-    resolution: int,
+    resolution: image_size.Resolution,
     img_channels: int = 3,
     channel_base: int = 32768,
     channel_max: int = 512,

@@ -1,9 +1,9 @@
 """StyleGAN2's synthesis network as data: one LayerSpec per convolution.
 
-Blocks double the sampling rate from 4 pixels per canvas width (5, 6 or 7 for other
-sizes) to the resolution. Each but the first has a convolution that upsamples, one that
-does not and, depending on the architecture, one that makes an image. Sizes are (height,
-width) of maps, including a margin of the same width at every rate.
+Blocks double the sampling rate from 4 pixels in the shorter side of the canvas (to 8
+for other sizes) to the image's. Each but the first has a convolution that upsamples,
+one that does not and, depending on the architecture, one that makes an image. Sizes are
+(height, width) of maps, including a margin of the same width at every rate.
 
 Sources: StyleGAN2, App. B; Alias-Free GAN, Sec. 3 (configurations B to E).
 """
@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from afgan_jax.networks import half_precision, lowpass, schedules
-
-Size = tuple[int, int]
+from afgan_jax import image_size
+from afgan_jax.image_size import Size
+from afgan_jax.networks import half_precision, lowpass, schedules, sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,8 @@ class LayerSpec:
     in_channels: int
     out_channels: int
     rate: float
+    canvas: Size  # of the output, without its margin
+    in_canvas: Size
     up: int
     conv_kernel: int
     margin: int  # pixels around the canvas
@@ -56,11 +58,13 @@ class LayerSpec:
 
     @property
     def in_size(self) -> Size:
-        return (round(self.rate / self.up) + 2 * self.margin,) * 2
+        h, w = self.in_canvas
+        return h + 2 * self.margin, w + 2 * self.margin
 
     @property
     def out_size(self) -> Size:
-        return (round(self.rate) + 2 * self.margin,) * 2
+        h, w = self.canvas
+        return h + 2 * self.margin, w + 2 * self.margin
 
     @functools.cached_property
     def up_filter(self) -> np.ndarray | None:
@@ -69,15 +73,10 @@ class LayerSpec:
         design, _ = lowpass.DESIGNS[self.lowpass]
         return design(self.filter_size, self.up, band, float(self.up), False)
 
-    def crop(self, x):
-        """Upsampled maps [N H W C], whose margin is twice too wide, cropped."""
-        m = self.margin
-        return x[:, m : x.shape[1] - m, m : x.shape[2] - m]
-
 
 def make_plan(
     *,
-    resolution: int,
+    resolution: image_size.Resolution,
     img_channels: int,
     channel_base: int,
     channel_max: int,
@@ -93,14 +92,19 @@ def make_plan(
     are fields that all layers share: margin, lowpass, filter_size, magnitude_ema_beta.
     Raises SettingError for an impossible resolution.
     """
+    image = image_size.size_of(resolution)
+    sizes.check_channels(image, channel_base)
+    octaves = sizes.octaves(image)
     specs = []
-    before = None
-    for size in schedules.octaves(resolution):
+    before = in_canvas = None
+    for i, canvas in enumerate(octaves):
+        size = min(canvas)
+        rate = min(image) / 2 ** (len(octaves) - 1 - i)
         channels = min(channel_base // size, channel_max)
         layers = {"conv0": (before, channels, 2), "conv1": (channels, channels, 1)}
         if before is None:
             del layers["conv0"]
-        if architecture == "skip" or size == resolution:
+        if architecture == "skip" or canvas == image:
             layers["torgb"] = (channels, img_channels, 1)
         for name, (inputs, outputs, up) in layers.items():
             is_rgb = name == "torgb"
@@ -109,16 +113,18 @@ def make_plan(
                     name=f"b{size}/{name}",
                     in_channels=inputs,
                     out_channels=outputs,
-                    rate=float(size),
+                    rate=rate,
+                    canvas=canvas,
+                    in_canvas=in_canvas if up > 1 else canvas,
                     up=up,
                     conv_kernel=1 if is_rgb else 3,
                     noise=noise and not is_rgb,
                     is_rgb=is_rgb,
                     dtype=half_precision.dtype_at(
-                        size, resolution, dtype, num_half_res
+                        rate, min(image), dtype, num_half_res
                     ),
                     **alike,
                 )
             )
-        before = channels
+        before, in_canvas = channels, canvas
     return tuple(specs)

@@ -5,7 +5,7 @@ has unit energy, so white noise of unit variance has a power of 1 (0 dB) at ever
 frequency, for any window, size and padding. With `interp` n, images are padded with
 zeros to n times their size, which gives n times as many samples along each axis.
 Spectra are [n H, n W] with frequency 0 at [n H // 2, n W // 2]; frequencies are in
-cycles per image width (Nyquist: W / 2).
+cycles in the shorter side of the image, of S pixels (Nyquist: S / 2).
 
 Source: average power spectra of Alias-Free GAN.
 """
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64
 
-Spectrum = Float64[np.ndarray, "S S"]
+Spectrum = Float64[np.ndarray, "nH nW"]
 Points = tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]
 
 
@@ -53,9 +53,14 @@ def decibels(power: Spectrum, *, smooth: Real = 0.0) -> Spectrum:
     return db
 
 
-def frequencies(size: int, interp: int) -> Float64[np.ndarray, " size"]:
-    """Cycles per image width of the `size` samples along an axis of a spectrum."""
-    return (np.arange(size) - size // 2) / interp
+def frequencies(
+    size: int, interp: int, shorter: int | None = None
+) -> Float64[np.ndarray, " size"]:
+    """Those of the `size` samples along an axis of a spectrum.
+
+    shorter: the samples along its shorter axis, None: as many.
+    """
+    return (np.arange(size) - size // 2) / interp * ((shorter or size) / size)
 
 
 def slices(spectrum: Spectrum, interp: int) -> dict[int, Points]:
@@ -63,15 +68,27 @@ def slices(spectrum: Spectrum, interp: int) -> dict[int, Points]:
 
     The diagonal ends at sqrt(2) times the Nyquist frequency.
     """
-    size = len(spectrum)
-    k = np.arange(size // 2 + 1)
-    at = (k + size // 2) % size  # even sizes have Nyquist at the other end
-    straight, diagonal = spectrum[size // 2, at], spectrum[at, at]
+    h, w = spectrum.shape
+    k = np.arange(min(h, w) // 2 + 1)
+    rows, columns = (k * (n / min(h, w)) + n // 2 for n in (h, w))
+    straight = _at(spectrum, np.full(len(k), h // 2), columns)
+    diagonal = _at(spectrum, rows, columns)
     return {0: (k / interp, straight), 45: (np.sqrt(2) * k / interp, diagonal)}
 
 
+def _at(spectrum: Spectrum, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Values between samples, linearly, of what repeats beyond the last one."""
+    found = 0.0
+    top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
+    for i, down in ((0, 1 - (rows - top)), (1, rows - top)):
+        for j, right in ((0, 1 - (columns - left)), (1, columns - left)):
+            places = (top + i) % spectrum.shape[0], (left + j) % spectrum.shape[1]
+            found = found + spectrum[places] * down * right
+    return found
+
+
 def horizontal(spectrum: Spectrum, interp: int = 1) -> Points:
-    """(frequency, power) of the rows of images, from 0 to Nyquist.
+    """(cycles in the width, power) of the rows of images, from 0 to Nyquist.
 
     Power is averaged over vertical frequencies.
     """

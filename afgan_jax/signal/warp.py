@@ -68,6 +68,10 @@ def affine(
     """
     matrix = np.asarray(matrix, np.float64)
     taps = bandlimit_filter(matrix, up=up, radius=radius, **design)
+    return _looked_up(x, matrix, taps, up)
+
+
+def _looked_up(x: Images, matrix, taps, up: int) -> Moved:
     border = taps.shape[0] // 2
     rows, cols = _look_up_positions(matrix, x.shape[1:3], up, border)
     mask = _clear_of_border((rows, cols), x.shape[1:3], up, border)
@@ -75,9 +79,16 @@ def affine(
     return _upsample_and_sample(x, taps, rows, cols, up=up), mask
 
 
-def rotate(x: Images, angle: Real, **design) -> Moved:
-    """x rotated by `angle`, counterclockwise on screen; `design` goes to `affine`."""
-    return affine(x, _rotation(angle), **design)
+@jax_settings.transfers()
+def rotate(x: Images, angle: Real, *, up: int = 4, **design) -> Moved:
+    """x rotated by `angle`, counterclockwise on screen.
+
+    Arguments of `affine` and `bandlimit_filter` are in `design`.
+    """
+    matrix, (h, w) = _rotation(angle), x.shape[1:3]
+    taps = bandlimit_filter(matrix, up=up, **design)
+    sides = np.array([w, h, 1.0])  # an oblong is turned as it is, not as a square
+    return _looked_up(x, matrix * sides / sides[:, None], taps, up)
 
 
 @jax_settings.transfers()

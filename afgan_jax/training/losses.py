@@ -45,9 +45,9 @@ ADVERSARIAL = {
 }
 
 
-def usual_r1_gamma(resolution: int, batch_size: int) -> float:
+def usual_r1_gamma(pixels: int, batch_size: int) -> float:
     """First guess of the weight of R1: GAMMA_0 x pixels / batch (App. F)."""
-    return GAMMA_0 * resolution**2 / batch_size
+    return GAMMA_0 * pixels / batch_size
 
 
 def gradient_penalty(

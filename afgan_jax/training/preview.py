@@ -30,7 +30,7 @@ def write(path: Path, augment: control.Control, archive, p: Sequence[float]) -> 
 
     The blur of D's inputs in early training is left out.
     """
-    columns = int(np.clip(1280 // archive.resolution, 4, 16))
+    columns = int(np.clip(1280 // archive.size[1], 4, 16))
     items = np.random.RandomState(0).permutation(len(archive))[:columns]
     real = np.stack([archive[int(i)][0] for i in items])
     images = jax.device_put(real.astype(np.float32)) / 127.5 - 1

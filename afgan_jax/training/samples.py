@@ -39,7 +39,7 @@ class Snapshots:
         drawn by over(batch), such as metrics.sharding.BatchSharding.over.
         """
         check(rows=rows, columns=columns, batch=batch)
-        usual = grid.grid_size(archive.resolution)
+        usual = grid.grid_size(archive.size)
         rows, self._columns = rows or usual[0], columns or usual[1]
         count = rows * self._columns
         self._folder, self._archive = folder, archive

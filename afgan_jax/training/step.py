@@ -71,8 +71,7 @@ def make_setup(
     ranges.check("losses", **given)
     phases.check_frozen(freeze_d, len(D.block_layers))
     if augment is not None:
-        size = (D.resolution, D.resolution)
-        pipeline.check_images(augment.multipliers, size, D.img_channels)
+        pipeline.check_images(augment.multipliers, D.size, D.img_channels)
     frozen = D.block_layers[:freeze_d]
     return objectives.Setup(noise=G.synthesis.training_options, frozen=frozen, **given)
 

@@ -31,7 +31,7 @@ KINDS = {
 # Paths of tensors that exist, or have their shape, only in networks with labels.
 OF_LABELS = re.compile(r".+/mapping/embed/\w+|D/params/(mapping|b\d+/out)/.+")
 _FIRST_DENSE = "mapping/fc0/weight"
-_SIZES = re.compile(r"/L(\d+)_\d+_\d+/")
+_SIZES = re.compile(r"/L(\d+)_\d+(?:x\d+)?_\d+/")
 
 Shape = tuple[int, ...]
 

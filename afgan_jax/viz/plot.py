@@ -92,8 +92,9 @@ def decibels(
 
 
 def heatmap(
-    values: Float[np.ndarray, "S S"],
-    ticks: Float[np.ndarray, " S"],
+    values: Float[np.ndarray, "H W"],
+    rows: Float[np.ndarray, " H"],
+    columns: Float[np.ndarray, " W"],
     *,
     levels: Sequence[float],
     label: str,
@@ -102,19 +103,19 @@ def heatmap(
 ) -> Figure:
     """Values as colours, clipped to the range of `levels`, with contours at these.
 
-    ticks: the positions of rows and columns. label: of both axes.
+    rows, columns: their positions. label: of both axes.
     """
     figure = blank((5.6, 4.8))
     axis = figure.subplots()
     low, high = min(levels), max(levels)
     filled = axis.contourf(
-        *(ticks, ticks, np.clip(values, low, high)), np.linspace(low, high, 121)
+        *(columns, rows, np.clip(values, low, high)), np.linspace(low, high, 121)
     )
     bar = figure.colorbar(filled, ticks=levels, label=unit)
     crossed = [level for level in levels if values.min() < level < values.max()]
     if crossed:  # matplotlib warns of contours that are nowhere
         look = {"colors": "black", "linewidths": 0.5, "alpha": 0.4}
-        bar.add_lines(axis.contour(ticks, ticks, values, crossed, **look))
+        bar.add_lines(axis.contour(columns, rows, values, crossed, **look))
     axis.set_aspect("equal")
     axis.set(xlabel=f"{label}, horizontal", ylabel=f"{label}, vertical", title=title)
     return figure

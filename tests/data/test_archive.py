@@ -208,9 +208,13 @@ def test_modes_other_than_grey_and_rgb_are_refused(tmp_path, content, mode):
     refused(tmp_path, f": {name} has mode {mode}")
 
 
-def test_the_first_image_must_be_square_and_of_the_asked_resolution(tmp_path):
+def test_the_first_image_must_be_of_the_asked_resolution(tmp_path):
     folder(tmp_path, {"0.png": encoded(size=(8, 6))})
-    refused(tmp_path, ": 0.png is 8x6, not square")
+    wide = Archive.open(tmp_path, resolution=(6, 8))
+    assert wide.size == wide.resolution == (6, 8)
+    assert wide.image(0).shape == (6, 8, 3)
+    with pytest.raises(ValueError, match=r"\(8, 6\) does not match .* 8x6: .* set 6,8"):
+        Archive.open(tmp_path, resolution=(8, 6))
     folder(tmp_path, {"0.png": encoded(size=(8, 8))})
     with pytest.raises(ValueError, match="resolution=16 does not match .* 8x8: resize"):
         Archive.open(tmp_path, resolution=16)

@@ -227,7 +227,7 @@ class Noisy:
     """Stands for a StyleGAN2 generator: its images are sums of w and noise."""
 
     mapping = types.SimpleNamespace(c_dim=0, z_dim=1)
-    synthesis = types.SimpleNamespace(resolution=R, img_channels=1, can_move=False)
+    synthesis = types.SimpleNamespace(size=(R, R), img_channels=1, can_move=False)
 
     @staticmethod
     def apply(variables, x, c=None, method="image"):

@@ -20,7 +20,7 @@ def make_discriminator(**settings):
         ({"architecture": "x"}, "architecture='x' is unknown: use one of"),
         ({"mbstd_layout": "x"}, "mbstd_layout='x' is unknown: use one of"),
         ({"lowpass": "x"}, "lowpass='x' is unknown: use one of"),
-        ({"resolution": 36}, "resolution=36 is not supported"),
+        ({"resolution": 37}, "resolution=37 is not supported"),
         ({"resolution": 16384}, "resolution=16384 is not supported"),
     ],
 )

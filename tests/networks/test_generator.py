@@ -169,8 +169,8 @@ def test_wrong_latents_are_refused():
         ),
         ({"z_dim": 0}, "mapping.z_dim=0 must be from 1 to"),
         (
-            {"kind": "stylegan2", "resolution": 36},
-            "resolution=36 is not supported",
+            {"kind": "stylegan2", "resolution": 37},
+            "resolution=37 is not supported: choose an even number of pixels",
         ),
     ],
 )

@@ -102,3 +102,19 @@ def test_horizontal_is_the_spectrum_of_rows(size):
     frequencies, rows = spectrum.horizontal(found)
     np.testing.assert_array_equal(frequencies, np.arange(size // 2 + 1))
     np.testing.assert_allclose(rows, expected, rtol=1e-4)  # float32
+
+
+def test_waves_of_oblong_images_lie_where_their_frequency_is():
+    # 6 cycles in 24 rows, the shorter side, along x, and as many along y.
+    h, w, cycles, interp = 24, 40, 6, 2
+    y, x = np.arange(h)[:, None] / h, np.arange(w)[None] / h
+    for wave, angle in ((x + 0 * y, 0), (x + y, 45)):
+        images = jnp.float32(np.cos(2 * np.pi * cycles * wave))[None, ..., None]
+        P = np.asarray(spectrum.power(images, interp=interp), np.float64)
+        frequency, value = spectrum.slices(P, interp)[angle]
+        length = cycles * (np.sqrt(2) if angle else 1)
+        assert abs(frequency[np.argmax(value)] - length) <= 1.01 / interp
+        rows, columns = (spectrum.frequencies(n, interp, interp * h) for n in P.shape)
+        top = np.unravel_index(np.argmax(P), P.shape)
+        assert abs(columns[top[1]]) == pytest.approx(cycles, abs=1 / interp)
+        assert abs(rows[top[0]]) == pytest.approx(cycles if angle else 0, abs=0.5)

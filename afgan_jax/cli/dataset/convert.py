@@ -29,8 +29,8 @@ Size = flags.flag(
     "size", tuple[int, int] | None, size, "WxH", "of the images; default: as in SRC"
 )
 FIT = (
-    "how other proportions become square: the middle, black bars, distorted, or WxH"
-    " amid a black square"
+    "what becomes of other proportions: the middle, black bars, distorted, or WxH amid"
+    " a black square"
 )
 Fit = flags.choice("fit", FIT, "crop", "letterbox", "stretch", "wide")
 LABELS = (

@@ -166,10 +166,11 @@ async function start() {
     if (!canMove) return;
     const canvas = down.currentTarget, at = { right: 0, down: 0 };
     canvas.setPointerCapture(down.pointerId);
+    const side = Math.min(canvas.clientWidth, canvas.clientHeight);  // the unit of shifts
     for (const id in at) at[id] = Number(element(id).value);
     const drag = (move) => {
-      element("right").value = at.right + (move.clientX - down.clientX) / canvas.clientWidth;
-      element("down").value = at.down + (move.clientY - down.clientY) / canvas.clientHeight;
+      element("right").value = at.right + (move.clientX - down.clientX) / side;
+      element("down").value = at.down + (move.clientY - down.clientY) / side;
       ask();
     };
     canvas.addEventListener("pointermove", drag);
