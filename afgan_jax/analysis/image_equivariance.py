@@ -101,7 +101,7 @@ def choose_ws(
     ws = jax.device_get(model.ws(seeds, label=c, psi=psi))
     images = model.synthesize(ws)
     # Images of the very highest contrast are often defective.
-    colours = np.clip(images[..., 0] - images[..., -1], -1, 1)
+    colours = np.clip(images[..., 0] - images[..., min(2, images.shape[3] - 1)], -1, 1)
     chosen = np.argsort(np.std(colours, axis=(1, 2)))[len(seeds) * 7 // 8]
     return ws[chosen : chosen + 1]
 

@@ -2,7 +2,8 @@
 
 A matrix acts on colours as columns (r, g, b, 1) in [-1, 1]; nothing is clipped. v is
 the direction of grey, (1, 1, 1) / sqrt(3). A grey image is treated as three equal
-channels, whose mean is the result; hue and saturation do not apply to it.
+channels, whose mean is the result; hue and saturation do not apply to it. Transparency,
+a fourth channel, stays as it is.
 
 Source: Training Generative Adversarial Networks with Limited Data, App. B.
 """
@@ -13,7 +14,7 @@ from jaxtyping import Array, Float
 
 from afgan_jax.augment import draws
 
-CHANNELS = (1, 3)
+CHANNELS = (1, 3, 4)
 
 
 def _constant(matrix) -> np.ndarray:
@@ -64,6 +65,9 @@ def recolor(
     images: Float[Array, "N H W C"], matrix: Float[Array, "N 4 4"]
 ) -> Float[Array, "N H W C"]:
     """Images whose colours are multiplied by the matrix."""
+    if images.shape[3] == 4:
+        colors = recolor(images[..., :3], matrix)
+        return jnp.concatenate([colors, images[..., 3:]], axis=3)
     linear, shift = matrix[:, :3, :3], matrix[:, :3, 3]
     if images.shape[3] == 1:
         linear = jnp.mean(jnp.sum(linear, axis=2, keepdims=True), axis=1, keepdims=True)

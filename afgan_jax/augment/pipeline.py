@@ -85,8 +85,8 @@ def check_images(
     colors = [name for name in color.STEPS if name in on]
     if colors and channels not in color.CHANNELS:
         raise ValueError(
-            f"augment: {colors[0]} needs images of 1 or 3 channels, not {channels}: set"
-            " augment.preset to bg"
+            f"augment: {colors[0]} needs images of 1, 3 or 4 channels, not {channels}:"
+            " set augment.preset to bg"
         )
     if "imgfilter" in on and min(size) <= corruption.reach():
         raise ValueError(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from afgan_jax import image_size
+from afgan_jax.data.archive import CHANNELS
 from afgan_jax.data.inspect import Findings
 
 SHARE = 0.1  # of the images checked: a defect in so many affects training
@@ -103,7 +104,7 @@ def suggest(findings: Findings) -> list[str]:
     sizes, modes = _ranked(findings.sizes), _ranked(findings.modes)
     uniform = len(sizes) == 1 and len(modes) == 1 and not findings.broken
     possible = uniform and all(map(image_size.is_possible, sizes[0]))
-    if not possible or modes[0] not in ("L", "RGB"):
+    if not possible or modes[0] not in CHANNELS:
         return ["cannot be trained on as it is: see dataset convert"]
     width, height = sizes[0]
     resolution = image_size.setting((height, width))
@@ -113,8 +114,8 @@ def suggest(findings: Findings) -> list[str]:
     low, high = (g / GAMMA_0 * gamma for g in GAMMA_RANGE)
     changes = {"data.path": findings.path, "losses.r1_gamma": f"{gamma:z.3g}"}
     for section in ("generator.synthesis", "discriminator"):
-        if modes[0] == "L":
-            changes[f"{section}.img_channels"] = 1
+        if modes[0] != "RGB":
+            changes[f"{section}.img_channels"] = CHANNELS[modes[0]]
         if resolution != str(own):
             changes[f"{section}.resolution"] = resolution
     if resolution != str(own):

@@ -1,7 +1,7 @@
 """Image archives: a zip or a folder of images with optional labels.
 
 Layout: image files (see formats) under any names, read in the order of their sorted
-names, all of one size, and all grey or all RGB with 8 bits a channel.
+names, all of one size, and all grey, all RGB or all RGBA with 8 bits a channel.
 `dataset.json` at the top holds {"labels": [[file name, label], ...]} or {"labels":
 null}; a label is a class (an int) or a list of numbers; see `labels`. Images are uint8
 HWC here, and so are labels of a batch float32 vectors of length c_dim (0: no labels).
@@ -24,7 +24,7 @@ from afgan_jax import errors, image_size
 from afgan_jax.data import labels, left_out, paths, writer
 from afgan_jax.data.files import Files
 
-CHANNELS = {"L": 1, "RGB": 3}  # PIL mode -> channels
+CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}  # PIL mode -> channels
 HEADERS_CHECKED = 4096  # at opening, evenly distributed: well under a second
 
 
@@ -173,7 +173,9 @@ def _check_headers(
     size, mode = files.read_header(images[0])
     where = f"{files.path}: {images[0]}"
     if mode not in CHANNELS:
-        raise ValueError(f"{where} has mode {mode}: convert the images to L or RGB")
+        raise ValueError(
+            f"{where} has mode {mode}: convert the images to L, RGB or RGBA"
+        )
     if resolution not in (None, image_size.resolution_of(size[::-1])):
         why = f"does not match {where}, {_by(size)}: resize the images, or set"
         actual = image_size.setting(size[::-1])

@@ -33,7 +33,7 @@ from afgan_jax.data import (
 from afgan_jax.data.sources import SEVERAL, Header, Source
 
 RECIPE = 2  # increase it when the same source and settings give other bytes
-CHANNELS = {"auto": None, "1": 1, "3": 3}
+CHANNELS = {"auto": None, "1": 1, "3": 3, "4": 4}
 MAX_PIXELS = 2 * 89_478_485  # of an image; Pillow's own limit
 
 
@@ -173,7 +173,7 @@ def _find_labels(
 
 
 def _channels(channels: str, headers: dict[int, Header]) -> int:
-    """1 or 3; of "auto" 1 if all images are grey."""
+    """1, 3 or 4; of "auto" 1 if all images are grey, else 3."""
     modes = {mode for _, mode in headers.values()}
     return CHANNELS[channels] or max(map(transforms.channels_of, modes))
 
@@ -225,6 +225,7 @@ def _make(
     )
     try:
         shown = transforms.fit_to(flat, settings.size, settings.fit, settings.filter)
+        shown = transforms.hide(shown, settings.background)
     except ValueError as error:
         return str(error)
     is_dark = transforms.is_dark(flat, headers[index][1])

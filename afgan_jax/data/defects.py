@@ -29,10 +29,10 @@ FLAT, JUMP = 6, 12  # grey levels: at most across a bar, at least from bar to im
 
 
 def grey(pixels: np.ndarray) -> Grey:
-    """uint8 [H W 1] or [H W 3] to grey levels."""
+    """uint8 [H W C] to grey levels; of RGBA, the colours alone."""
     if pixels.shape[2] == 1:
         return pixels[..., 0].astype(np.float32)
-    return pixels.astype(np.float32) @ np.float32(LUMA)
+    return pixels[..., :3].astype(np.float32) @ np.float32(LUMA)
 
 
 def is_upscaled(image: Grey) -> bool | None:

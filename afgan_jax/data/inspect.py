@@ -15,6 +15,7 @@ import numpy as np
 import tqdm
 
 from afgan_jax.data import defects, formats, label_files, labels, left_out, paths
+from afgan_jax.data.archive import CHANNELS
 from afgan_jax.data.files import BrokenImage, Files, attempt
 
 SAMPLE = 2000  # images checked for defects: gives shares to about a percent
@@ -99,7 +100,7 @@ def _view(files: Files, name: str, check: bool) -> _View:
     about = f"{size} {mode} ".encode()
     digest = hashlib.blake2b(about + pixels.tobytes(), digest_size=16).digest()
     verdicts = None
-    if check and mode in ("L", "RGB"):
+    if check and mode in CHANNELS:
         grey = defects.grey(pixels.reshape(size[1], size[0], -1))
         verdicts = {defect: has(grey) for defect, has in defects.DETECTORS.items()}
     return _View(size, mode, digest, verdicts)

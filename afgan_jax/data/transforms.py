@@ -1,4 +1,4 @@
-"""Images of many modes to 8-bit grey or RGB, and to one size.
+"""Images of many modes to 8-bit grey, RGB or RGBA, and to one size.
 
 Sizes are (width, height) in pixels; modes are PIL's, followed by ";16" for 16 bits a
 channel. Pillow resamples, with a low-pass when it shrinks: pixel for pixel as the
@@ -6,7 +6,7 @@ published program does.
 """
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 
 from afgan_jax import errors
 
@@ -34,22 +34,31 @@ def channels_of(mode: str) -> int:
 def to_eight_bits(
     image: Image.Image, channels: int, background: str, depth: int = DEPTH
 ) -> Image.Image:
-    """The image in mode L or RGB.
+    """The image in mode L, RGB or RGBA.
 
     Of 16 bits the higher 8 of the lowest `depth` are kept, and larger values are white.
-    Transparent pixels are blended with `background`. CMYK is converted without colour
-    profiles.
+    Transparent pixels are blended with `background` unless they stay, in RGBA. CMYK is
+    converted without colour profiles.
     """
     channels_of(image.mode)
     if image.mode.startswith("I;16"):
         grey = np.minimum(np.asarray(image) >> (depth - 8), 255)
         image = Image.fromarray(grey.astype(np.uint8))
-    elif image.has_transparency_data:
+    elif image.has_transparency_data and channels < 4:
         image = image.convert("RGBA")
         below = Image.new("RGBA", image.size, background)
         image = Image.alpha_composite(below, image).convert("RGB")
-    mode = {1: "L", 3: "RGB"}[channels]
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
     return image if image.mode == mode else image.convert(mode)
+
+
+def hide(image: Image.Image, background: str) -> Image.Image:
+    """An image whose pixels that nobody sees, of RGBA, have this colour."""
+    if image.mode != "RGBA":
+        return image
+    pixels = np.array(image)
+    pixels[pixels[..., 3] == 0, :3] = ImageColor.getrgb(background)
+    return Image.fromarray(pixels)
 
 
 def is_dark(image: Image.Image, mode: str) -> bool:
@@ -57,7 +66,7 @@ def is_dark(image: Image.Image, mode: str) -> bool:
 
     image: what to_eight_bits made of it. One that is all black has nothing to show.
     """
-    return ";16" in mode and 0 < int(np.asarray(image).max()) < DARK
+    return ";16" in mode and 0 < int(np.atleast_3d(image)[..., :3].max()) < DARK
 
 
 def check_depth(depth: int) -> None:

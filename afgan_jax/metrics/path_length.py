@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from afgan_jax.metrics import resize
+
 EPSILON = 1e-4
 LARGEST = 256  # pixels; larger images are averaged down before they are compared
 
@@ -78,6 +80,9 @@ def _unit(v: Latents) -> Latents:
 
 def _compared(images: Float[Array, "N H W C"], crop: bool) -> Float[Array, "N h w 3"]:
     """RGB images of 0..255, downsampled by the factor of the uncropped images."""
+    if images.shape[3] == 4:  # before any of it is averaged
+        seen = resize.as_rgb((jnp.clip(images, -1, 1) + 1) * (255 / 2))
+        images = seen / (255 / 2) - 1
     factor = min(images.shape[1:3]) // LARGEST
     if crop:
         down, right = (side // 8 for side in images.shape[1:3])

@@ -11,11 +11,17 @@ from jaxtyping import Array, Float, Num
 
 
 def as_rgb(images: Num[Array | np.ndarray, "N H W C"]) -> Float[Array, "N H W 3"]:
-    """Images in float32, grey ones repeated. Raises ValueError if C is not 1 or 3."""
+    """Images of 0..255 in float32: grey ones repeated, transparent ones on white.
+
+    Raises ValueError if C is not 1, 3 or 4.
+    """
     channels = images.shape[-1]
-    if channels not in (1, 3):
-        raise ValueError(f"images have {channels} channels; features take 1 or 3")
+    if channels not in (1, 3, 4):
+        raise ValueError(f"images have {channels} channels; features take 1, 3 or 4")
     x = images.astype(jnp.float32)
+    if channels == 4:
+        part = x[..., 3:] / 255
+        return x[..., :3] * part + 255 * (1 - part)
     return jnp.broadcast_to(x, (*x.shape[:-1], 3))
 
 

@@ -1,7 +1,7 @@
 """Grids and strips of images, PNG and GIF files.
 
-Images are uint8 [N H W C] (`signal.pixels.to_uint8`), C = 1 or 3. Files are complete or
-absent.
+Images are uint8 [N H W C] (`signal.pixels.to_uint8`), C = 1, 3 or 4, with
+transparency. Files are complete or absent.
 """
 
 import os
@@ -41,7 +41,7 @@ def tile(images: Images, columns: int) -> Bitmap:
 
 
 def strip(rows: Sequence[Images], captions: Sequence[str], *, gap: int = 2) -> Bitmap:
-    """Rows of images with white gaps, each under its caption, as RGB.
+    """Rows of images with white gaps, each under its caption, on white.
 
     Rows may differ in length and image size.
     """
@@ -65,10 +65,18 @@ def save_gif(path: str | os.PathLike, frames: Sequence[Bitmap], fps: Real) -> No
         raise ValueError(
             f"fps={fps} must be above 0 and at most 50, as GIF players show"
         )
-    first, *others = (_pil(frame) for frame in frames)
+    first, *others = (_pil(on_white(frame)) for frame in frames)
     options = {"save_all": True, "append_images": others, "loop": 0}
     options["duration"] = 10 * max(round(100 / fps), 2)
     write(path, lambda part: first.save(part, format="GIF", **options))
+
+
+def on_white(images: UInt8[np.ndarray, "*_N _H _W C"]) -> np.ndarray:
+    """Images of any kind as RGB, white where they are transparent."""
+    if images.shape[-1] < 4:
+        return np.broadcast_to(images, (*images.shape[:-1], 3))
+    part = images[..., 3:] / 255
+    return np.rint(images[..., :3] * part + 255 * (1 - part)).astype(np.uint8)
 
 
 def write(path: str | os.PathLike, save: Callable[[Path], Any]) -> None:
@@ -92,7 +100,7 @@ def _caption(text: str) -> Bitmap:
 
 
 def _line(images: Images, gap: int) -> Bitmap:
-    images = np.broadcast_to(images, (*images.shape[:3], 3))
+    images = on_white(images)
     padded = np.pad(images, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=255)
     return tile(padded, len(images))
 

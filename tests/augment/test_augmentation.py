@@ -128,7 +128,7 @@ def test_unknown_names_and_values_are_refused(preset, multipliers, message):
 @pytest.mark.parametrize(
     "preset, size, channels, message",
     [
-        ("bgc", (32, 32), 4, "brightness needs images of 1 or 3 channels, not 4"),
+        ("bgc", (32, 32), 2, "brightness needs images of 1, 3 or 4 channels, not 2"),
         ("bgcf", (32, 21), 3, "imgfilter needs images of more than 21 pixels"),
         ("bg", (4, 4), 4, None),
         ("bgcf", (22, 22), 1, None),

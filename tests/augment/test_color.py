@@ -44,6 +44,14 @@ def test_grey_images_are_coloured_as_if_of_three_equal_channels():
     np.testing.assert_allclose(grey, three[..., :1], atol=1e-6)
 
 
+def test_transparency_stays_as_it_is():
+    values = {"brightness": 0.1, "contrast": 1.3, "hue": 1.0, "saturation": 2.0}
+    alpha = np.linspace(-1, 1, MEAN.size, dtype=np.float32).reshape(MEAN.shape)
+    found = recolored(np.concatenate([IMAGES, alpha], axis=3), **values)
+    np.testing.assert_array_equal(found[..., 3:], alpha)
+    np.testing.assert_allclose(found[..., :3], recolored(**values), atol=1e-6)
+
+
 def test_grey_images_have_no_hue_and_no_saturation():
     assert recolored(MEAN, hue=1.0, saturation=3.0) is MEAN
 

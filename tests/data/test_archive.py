@@ -191,21 +191,30 @@ def refused(path, message, **options):
 @pytest.mark.parametrize(
     ("content", "mode"),
     [
-        (encoded("RGBA"), "RGBA"),
         (encoded("P"), "P"),
         (encoded("LA"), "LA"),
         (encoded("1"), "1"),
         (encoded("CMYK", suffix="jpeg"), "CMYK"),
-        (encoded("RGBA", suffix="webp", exact=True), "RGBA"),
         (encoded("I;16"), "I;16"),
         (png16(), "RGB;16"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_modes_other_than_grey_and_rgb_are_refused(tmp_path, content, mode):
-    name = "0.webp" if content[:4] == b"RIFF" else "0.png"
-    folder(tmp_path, {name: content})
-    refused(tmp_path, f": {name} has mode {mode}")
+def test_modes_other_than_grey_rgb_and_rgba_are_refused(tmp_path, content, mode):
+    folder(tmp_path, {"0.png": content})
+    refused(tmp_path, f": 0.png has mode {mode}")
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_transparent_images_have_four_channels(tmp_path, suffix):
+    images = random_images(2, channels=4)
+    options = {} if suffix == "png" else {"lossless": True, "exact": True}
+    for index, pixels in enumerate(images):
+        path = tmp_path / f"{index}.{suffix}"
+        Image.fromarray(pixels).save(path, **options)
+    found = Archive.open(tmp_path)
+    assert found.channels == 4
+    np.testing.assert_array_equal([image for image, _ in found], images)
 
 
 def test_the_first_image_must_be_of_the_asked_resolution(tmp_path):

@@ -12,7 +12,7 @@ from data.images import encoded, folder, noise, numbered, png16
 from PIL import Image
 
 from afgan_jax import json_files
-from afgan_jax.data import inspect
+from afgan_jax.data import archive, inspect
 
 
 def cmyk():
@@ -175,6 +175,18 @@ def test_other_proportions_without_a_fit_are_refused(tmp_path):
     message = "sub/1.png is 8x6, of other proportions than 8x8: choose a fit, crop"
     refused(message, source, tmp_path / "a.zip", size=(8, 8))
     refused(r"2 sizes \(8x8, 8x6\): choose one", source, tmp_path / "a.zip")
+
+
+def test_transparency_stays_if_asked_for(tmp_path):
+    pixels = noise(channels=4)
+    pixels[:2, :, 3] = 0
+    source = folder(tmp_path / "in", {"0.png": encoded(pixels)})
+    made(source, tmp_path / "a.zip", channels="4", background="black")
+    found = archive.Archive.open(tmp_path / "a.zip")
+    pixels[:2, :, :3] = 0
+    np.testing.assert_array_equal(found.image(0), pixels)
+    made(source, tmp_path / "b.zip")
+    assert archive.Archive.open(tmp_path / "b.zip").channels == 3
 
 
 def test_several_sizes_without_one_asked_for_are_refused(tmp_path):

@@ -37,6 +37,21 @@ def test_what_is_transparent_shows_the_background(background, level):
     np.testing.assert_array_equal(rgb[:, 4:], pixels[:, 4:, :3])
 
 
+def test_what_stays_transparent_hides_no_colours():
+    pixels = noise(channels=4)
+    pixels[..., 3] = np.where(np.arange(8) < 4, 0, 200)
+    kept = transforms.to_eight_bits(Image.fromarray(pixels), 4, "white")
+    np.testing.assert_array_equal(kept, pixels)
+    hidden = np.asarray(transforms.hide(kept, "white"))
+    np.testing.assert_array_equal(hidden[:, 4:], pixels[:, 4:])
+    assert (hidden[:, :4] == (255, 255, 255, 0)).all()
+    # Colours of what nobody sees do not bleed into the rest when sizes change.
+    pixels[:, :4, :3] = (255, 0, 0)
+    pixels[:, 4:, :3] = (0, 0, 255)
+    small = transforms.fit_to(Image.fromarray(pixels), (4, 4), "stretch", "box")
+    assert np.asarray(small)[..., 0][np.asarray(small)[..., 3] > 0].max() == 0
+
+
 def test_half_transparent_is_mixed():
     pixels = np.full([1, 1, 4], (200, 100, 0, 128), np.uint8)
     rgb = shown(Image.fromarray(pixels), 3)

@@ -33,6 +33,22 @@ def test_efficientnet_knows_what_it_sees(photograph):
     assert chances.max() > 3 * np.sort(chances)[-2]
 
 
+def test_transparent_images_have_the_features_of_what_one_sees_on_white(
+    photograph, extract
+):
+    alpha = np.where(np.arange(192) < 96, 255, 102).astype(np.uint8)
+    clear = np.concatenate(
+        [photograph, np.broadcast_to(alpha[None, :, None], (225, 192, 1))], axis=2
+    )
+    part = alpha[None, :, None] / 255
+    seen = np.rint(photograph * part + 255 * (1 - part)).astype(np.uint8)
+    (found,), (expected,) = extract(clear[None]), extract(seen[None])
+    # The latter is rounded to whole levels.
+    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+    (opaque,) = extract(photograph[None])
+    assert np.abs(found - opaque).max() > 0.2 * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("size, kernel, stride", [((8, 7), 3, 2), ((7, 8), 5, 2)])
 def test_channels_are_convolved_as_xla_does(size, kernel, stride):
     rng = np.random.default_rng(0)

@@ -43,7 +43,22 @@ def test_strip_holds_every_row_and_a_caption_above_it():
         grid.strip(rows, ["one"])
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_transparent_is_white_beside_captions_and_in_animations(tmp_path):
+    images = random_images(2, c=4)
+    images[..., 3] = [[0, 255, 255, 255, 255, 51]]
+    image = grid.strip([images], ["half there"], gap=2)
+    assert image.shape[2] == 3
+    shown = image[grid.CAPTION_HEIGHT + 2 :][:4, :6]
+    assert (shown[:, 0] == 255).all()
+    np.testing.assert_array_equal(shown[:, 1:5], images[0, :, 1:5, :3])
+    mixed = 0.2 * images[0, :, 5, :3] + 0.8 * 255
+    np.testing.assert_allclose(shown[:, 5], mixed, atol=0.6)
+    grid.save_gif(tmp_path / "a.gif", list(images), 10)
+    with Image.open(tmp_path / "a.gif") as opened:
+        assert "transparency" not in opened.info
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
 def test_png_reads_back_exactly(tmp_path, channels):
     image = random_images(1, c=channels)[0]
     grid.save_png(tmp_path / "a.png", image)

@@ -38,7 +38,9 @@ LABELS = (
     " of file name and label"
 )
 Channels = flags.choice(
-    "channels", "grey or RGB; auto: grey if all images are", "auto", "1", "3"
+    "channels",
+    "grey, RGB or, with transparency, RGBA; auto: grey if all images are, else RGB",
+    *("auto", "1", "3", "4"),
 )
 Background = flags.choice("background", "behind what is transparent", "white", "black")
 DEPTH = "bits in use of grey images of 16 bits, such as 12; default: all"

@@ -91,13 +91,14 @@ async function draw(session, values) {
 
 function show({ data, height, width, channels }) {
   const canvas = element("image");
-  if (canvas.width !== width) [canvas.width, canvas.height] = [width, height];
+  if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
   const pixels = new ImageData(width, height);
   for (let i = 0; i < height * width; i++) {
     for (let k = 0; k < 3; k++) {
       pixels.data[4 * i + k] = Math.round(data[channels * i + (k % channels)] * 127.5 + 127.5);
     }
-    pixels.data[4 * i + 3] = 255;
+    const alpha = channels === 4 ? data[4 * i + 3] * 127.5 + 127.5 : 255;
+    pixels.data[4 * i + 3] = Math.round(alpha);
   }
   canvas.getContext("2d").putImageData(pixels, 0, 0);
 }
