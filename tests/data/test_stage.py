@@ -33,11 +33,12 @@ class Server(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         asked = re.match(r"bytes=(\d+)-$", self.headers.get("Range", ""))
         start = int(asked[1]) if asked and self.knows_ranges else 0
+        # Before anything is sent: the next request may come while this one ends.
+        Server.starts += (start,)
+        part = self.content[start:][: self.limits.pop(0) if self.limits else None]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(self.content) - start))
         self.end_headers()
-        Server.starts += (start,)
-        part = self.content[start:][: self.limits.pop(0) if self.limits else None]
         with contextlib.suppress(ConnectionError):
             self.wfile.write(part)
 
