@@ -74,8 +74,7 @@ def train(
     beginning = _begin(workdir, settings, program, source, partial)
     archive = sets.open_set(cache_dir=hidden, **settings["data"])
     check_data(archive, settings)
-    for line in introduction.lines(archive):
-        _say(line)
+    _say("\n".join(introduction.lines(archive)))
     hosts.introduce(batch_size)
     evaluate = _make_evaluate(metrics, settings, archive, hidden)
     with run_directory.Run.create_or_open(
@@ -86,15 +85,11 @@ def train(
         _compare_sets(run, archive)
         _save_beginning(run, beginning)
         del beginning
-        over = sharding.BatchSharding.over
-        snapshots = samples.Snapshots(
-            run.path, setup.G, archive, over, **settings["samples"]
-        )
         state = loop.train(
             run,
             program,
             _make_batches(archive, batch_size, settings["train"]["seed"]),
-            snapshots,
+            _make_snapshots(run, setup.G, archive, settings["samples"]),
             evaluate,
             batch_size=batch_size,
             profile=profile,
@@ -270,6 +265,11 @@ def _make_batches(archive, batch_size: int, seed: int):
     options |= {"process_index": jax.process_index()}
     options |= {"process_count": jax.process_count()}
     return lambda start: pipeline.batches(archive, start_step=start, **options)
+
+
+def _make_snapshots(run, G, archive, settings: dict) -> samples.Snapshots:
+    over = sharding.BatchSharding.over
+    return samples.Snapshots(run.path, G, archive, over, **settings)
 
 
 def _make_evaluate(metrics: list, settings: dict, archive, cache_dir: Path):

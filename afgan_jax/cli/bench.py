@@ -93,10 +93,7 @@ def main(
         head, device = aot.HEADER, f"{','.join(topology)}, compiled ahead of time"
     size = f"batch {batch}" if images is None else f"{images} images a chip"
     print(f"{config.spec} on {device}, {size}\n{head}")
-    rows = []
-    for row in timings.rows(names, job, theirs):
-        print(row.line(), flush=True)
-        rows.append(dataclasses.asdict(row))
+    rows = [told(row) for row in timings.rows(names, job, theirs)]
     content = {"config": config.spec, "device": device, "rows": rows}
     seconds = {row["name"]: row["seconds"] for row in rows if "seconds" in row}
     if {"step", "data"} <= seconds.keys():
@@ -106,6 +103,12 @@ def main(
         networks.draw_scaling(plot, rows, config.spec)
     if out:
         atomic.write_json(out, content)
+
+
+def told(row) -> dict:
+    """Prints a row; returns its numbers."""
+    print(row.line(), flush=True)
+    return dataclasses.asdict(row)
 
 
 def check(names: list[str], given: set[str]) -> None:

@@ -59,15 +59,7 @@ def write(
         function = _of_tensors(function, model.variables)
     if filters is not None:
         function = dispatch.wishes(filtered=filters)(function)
-    with jax_settings.fixed():
-        exported = export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)
-        try:
-            data = exported.serialize(vjp_order=int(derivative))
-        except NotImplementedError as error:
-            if batch is not None:
-                raise
-            why = "is not possible for any batch with this network: give a batch"
-            raise errors.SettingError("derivative", derivative, why) from error
+    exported, data = _serialized(function, arguments, batch, derivative)
     described = {
         "inputs": {name: _shape(x) for name, x in shapes.items()},
         "output": {inputs.OUTPUT: _shape(exported.out_avals[0])},
@@ -89,6 +81,19 @@ def write(
         place.write_bytes(data)
         atomic.write_json(place.with_name(f"{place.name}.json"), described)
         return redraw.check(model, place, batch, "jax alone")
+
+
+@jax_settings.fixed()
+def _serialized(function, arguments, batch: int | None, derivative: bool):
+    """(the exported function, its bytes)."""
+    exported = export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)
+    try:
+        return exported, exported.serialize(vjp_order=int(derivative))
+    except NotImplementedError as error:
+        if batch is not None:
+            raise
+        why = "is not possible for any batch with this network: give a batch"
+        raise errors.SettingError("derivative", derivative, why) from error
 
 
 def _check_installed() -> None:

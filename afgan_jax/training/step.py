@@ -128,8 +128,7 @@ def make_program(
     memory (None: all); gradients are averaged over the parts. A regulariser runs at
     every interval-th step (lazily), or with the main loss if its interval is None. The
     average of G has a half-life of `ema_kimg`, or of `ema_rampup` times the images
-    shown if that is less; `ema_buffers` is one of EMA_BUFFERS. `implementation` is one
-    of implementations.IMPLEMENTATIONS.
+    shown if that is less. Names: EMA_BUFFERS, implementations.IMPLEMENTATIONS.
     Raises SettingError if the batch does not divide or a number is out of range.
     """
     if devices is None:  # by process, in the order of the rows of a batch
@@ -146,32 +145,22 @@ def make_program(
     measured = EMA_BUFFERS[ema_buffers]
     mesh = Mesh(np.asarray(devices), ("data",))
     rows, replicated = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
-    batch_sharding = {
-        "image": rows,
-        "label": rows,
-        "gen_label": NamedSharding(mesh, P(None, "data")),
-    }
+    batch_sharding = {"image": rows, "label": rows}
+    batch_sharding["gen_label"] = NamedSharding(mesh, P(None, "data"))
     table = phases.make_phases(**intervals)
-    optimizers = {
-        name: functools.partial(_make_optimizer, setup, name, lr, beta2, interval)
-        for (name, interval), lr in zip(intervals.items(), (G_lr, D_lr), strict=True)
-    }
+    optimizers = _make_optimizers(setup, intervals, {"G": G_lr, "D": D_lr}, beta2)
     jitted = functools.partial(_jit_update, implementation, batch_sharding, replicated)
     networks = {"G": setup.G, "D": setup.D, "augment": setup.augment}
     first = {name: make(0) for name, make in optimizers.items()}
     create = functools.partial(states.create, optimizers=first, **networks)
     on_all = {"in_shardings": replicated, "out_shardings": replicated}
+    each = ((i, p, optimizers[p.network]) for i, p in enumerate(table))
     average = {"ema_kimg": ema_kimg, "rampup": ema_rampup, "own_buffers": measured}
     finish = functools.partial(_finish, setup, batch_size, average)
     return Program(
         table,
         jax.jit(create, out_shardings=replicated),
-        {
-            p.name: jitted(
-                _update, setup, p, optimizers[p.network], i, microbatch, rows
-            )
-            for i, p in enumerate(table)
-        },
+        {p.name: jitted(_update, setup, p, o, i, microbatch, rows) for i, p, o in each},
         jax.jit(finish, donate_argnums=0, **on_all),
         batch_sharding,
         replicated,
@@ -194,14 +183,18 @@ def _jit_update(implementation, batch_sharding, replicated, function, *fixed):
     )
 
 
-def _make_optimizer(setup, network: str, lr, beta2, reg_interval, nimg):
-    """The network's optimiser after `nimg` images."""
-    return states.make_optimizer(
-        setup.burn_in.value(network + "_lr", lr, nimg),
-        setup.burn_in.value("beta2", beta2, nimg),
-        reg_interval=reg_interval,
-        reg_free=phases.reg_free(setup)[network],
-    )
+def _make_optimizers(setup, intervals: dict, rates: dict, beta2: float) -> dict:
+    """{network: its optimiser after `nimg` images, a function of these}."""
+
+    def make(network, nimg):
+        return states.make_optimizer(
+            setup.burn_in.value(network + "_lr", rates[network], nimg),
+            setup.burn_in.value("beta2", beta2, nimg),
+            reg_interval=intervals[network],
+            reg_free=phases.reg_free(setup)[network],
+        )
+
+    return {network: functools.partial(make, network) for network in rates}
 
 
 def gradients(
