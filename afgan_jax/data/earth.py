@@ -47,13 +47,21 @@ def build(cache_dir: str | os.PathLike, resolution: int = 64) -> pathlib.Path:
         raise errors.SettingError("data.resolution", resolution, why)
     path = pathlib.Path(cache_dir) / f"earth{resolution}-v{RECIPE}.zip"
     if not path.exists():
-        globe = load_globe()
-        views = globe_views(VIEWS)
-        views = views[_is_interesting(look_down(globe, views, PREVIEW))]
-        images = look_down(smooth(globe, resolution), views, resolution)
-        tones = 255 * (np.clip(images, 0, 255) / 255) ** GAMMA
-        archive.write_archive(path, (tones + 0.5).astype(np.uint8))
+        archive.write_archive(path, tiles(VIEWS, resolution))
     return path
+
+
+def tiles(count: int, resolution: int) -> UInt8[np.ndarray, "N R R 3"]:
+    """Of `count` views over the globe, those that are kept.
+
+    Other counts show other places: they are images that no training on the set saw.
+    """
+    globe = load_globe()
+    views = globe_views(count)
+    views = views[_is_interesting(look_down(globe, views, PREVIEW))]
+    images = look_down(smooth(globe, resolution), views, resolution)
+    tones = 255 * (np.clip(images, 0, 255) / 255) ** GAMMA
+    return (tones + 0.5).astype(np.uint8)
 
 
 def load_globe() -> UInt8[np.ndarray, "H W 3"]:
