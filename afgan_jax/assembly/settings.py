@@ -68,7 +68,8 @@ def fill_in(settings: dict) -> list[str]:
     """Sets what depends on other settings and is left open; a line on each."""
     if settings["losses"]["r1_gamma"] is not None:
         return []
-    h, w = image_size.size_of(settings["discriminator"]["resolution"])
+    with errors.naming("discriminator"):
+        h, w = image_size.size_of(settings["discriminator"]["resolution"])
     batch = max(settings["updates"]["batch_size"], 1)  # less is refused later
     gamma = losses.usual_r1_gamma(h * w, batch)
     settings["losses"]["r1_gamma"] = gamma

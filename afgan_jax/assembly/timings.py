@@ -155,6 +155,11 @@ def pytorch_work(settings: dict, batch: int, checkout: str) -> dict[str, Callabl
         raise ValueError(
             "--against=pytorch: Gboth holds path lengths; set updates.G_reg_interval"
         )
+    losses, size = settings["losses"], settings["discriminator"]["resolution"]
+    if losses["objective"] != "logistic" or losses["r2_gamma"]:
+        raise ValueError("--against=pytorch: it has the logistic loss and R1 alone")
+    if not isinstance(size, int):
+        raise ValueError(f"--against=pytorch: its images are square, not {size}")
     if jax.default_backend() == "tpu":
         raise ValueError("--against=pytorch: it does not run on a TPU")
     pytorch.open_checkout(checkout)

@@ -1,5 +1,6 @@
 """Generator: mapping and synthesis, with the truncation trick."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -89,14 +90,15 @@ BETAS = ("w_avg_beta", "magnitude_ema_beta")
 def faster(G: Generator, updates: int) -> Generator:
     """G whose running averages move in one update as far as G's in so many."""
 
-    def changed(module):
-        betas = {name: getattr(module, name, None) for name in BETAS}
-        betas = {
-            name: beta**updates for name, beta in betas.items() if beta is not None
-        }
-        return module.clone(**betas)
+    def betas(of) -> dict:
+        found = {name: getattr(of, name, None) for name in BETAS}
+        return {name: b**updates for name, b in found.items() if b is not None}
 
-    return G.clone(mapping=changed(G.mapping), synthesis=changed(G.synthesis))
+    synthesis = G.synthesis.clone(
+        layers=tuple(dataclasses.replace(s, **betas(s)) for s in G.synthesis.layers),
+        **betas(G.synthesis),
+    )
+    return G.clone(mapping=G.mapping.clone(**betas(G.mapping)), synthesis=synthesis)
 
 
 def changed(settings: Mapping[str, Any], **synthesis: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from afgan_jax import errors, ranges
 
 Number = float | jax.Array
+NAMES = ("gamma", "G_lr", "D_lr", "beta2", "ema_kimg")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,8 +30,12 @@ class BurnIn:
         """
         if name not in self.first:
             return last
-        progress = jnp.minimum(jnp.float32(nimg) / (1000 * self.kimg), 1)
-        left = (1 + jnp.cos(math.pi * progress)) / 2
+        if isinstance(nimg, int):
+            cosine = math.cos(math.pi * min(nimg / (1000 * self.kimg), 1))
+        else:
+            progress = jnp.minimum(nimg.astype(jnp.float32) / (1000 * self.kimg), 1)
+            cosine = jnp.cos(math.pi * progress)
+        left = (1 + cosine) / 2
         return last + (self.first[name] - last) * left
 
 
@@ -45,12 +50,12 @@ def make_burn_in(
 ) -> BurnIn:
     """The first values of settings, which are as set elsewhere after `kimg`.
 
-    gamma is losses.r1_gamma and r2_gamma; the others are in updates. None: constant.
+    gamma is that of losses.r1_gamma and r2_gamma, where they are above 0; the others
+    are in updates. None: constant.
     Raises SettingError for numbers out of range, and for first values without `kimg`.
     """
-    first = {"gamma": gamma, "G_lr": G_lr, "D_lr": D_lr, "beta2": beta2}
-    first |= {"ema_kimg": ema_kimg}
-    first = {name: value for name, value in first.items() if value is not None}
+    given = zip(NAMES, (gamma, G_lr, D_lr, beta2, ema_kimg), strict=True)
+    first = {name: value for name, value in given if value is not None}
     ranges.check("burn_in", kimg=kimg, **first)
     if first and kimg == 0:
         name = next(iter(first))

@@ -18,12 +18,14 @@ from afgan_jax.runs import atomic, run_directory
 from afgan_jax.runs import config as config_lib
 from afgan_jax.sources import find as sources
 from afgan_jax.sources import source
-from afgan_jax.training import loop, transfer
+from afgan_jax.training import burn_in, loop, transfer
 from afgan_jax.training import state as states
 
 # G starts trained: its average needs no ramp-up, D no blur, and p may rise at once.
 SETTINGS = {
     "augment.adjust_kimg": 100.0,
+    "burn_in.kimg": 0.0,
+    **{f"burn_in.{name}": None for name in burn_in.NAMES},
     "losses.blur_init_sigma": 0.0,
     "updates.ema_rampup": None,
 }
@@ -137,6 +139,11 @@ def _parts(state: states.TrainState) -> dict[str, Any]:
     return {part: getattr(state, part) for part in transfer.PARTS}
 
 
+def _typed(value) -> str:
+    """A setting as it is typed on a command line."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _difference(found: source.Source, differing: list[str], misfits: list) -> str:
     """Why the weights cannot be taken over, and the settings that help."""
     lost = f"{len(misfits)} tensors do not match"
@@ -146,7 +153,8 @@ def _difference(found: source.Source, differing: list[str], misfits: list) -> st
         return f"has the same settings, but {lost}: use partial for the others"
     pairs = [line.partition(": ")[::2] for line in differing]
     names = [name for name, change in pairs if not change.startswith("unset ->")]
-    fix = " ".join(f"{n}={config_lib.value(found.settings, n)}" for n in names)
+    theirs = [(name, config_lib.value(found.settings, name)) for name in names]
+    fix = " ".join(f"{name}={_typed(value)}" for name, value in theirs)
     return (
         f"has other networks: {', '.join(differing)}; {lost}: set {fix}, or use partial"
         " for the tensors that match"

@@ -86,7 +86,7 @@ def g_main(setup: Setup, params: dict, models: Models, inputs: Inputs):
         discriminate = _discriminator(setup, models.D, models, inputs, REAL)
         real = discriminate(inputs.real, inputs.real_c)
     loss = setup.objective.G(fake, real)
-    stats = _score_stats(setup, fake, real) | {"Loss/G/loss": loss}
+    stats = _score_stats(setup, fake) | {"Loss/G/loss": loss}
     return jnp.mean(loss), Outcome(models.G["buffers"], models.pl_mean, stats)
 
 
@@ -265,7 +265,7 @@ def _discriminator(
     return discriminate
 
 
-def _score_stats(setup: Setup, fake, real) -> dict[str, jax.Array]:
+def _score_stats(setup: Setup, fake, real=None) -> dict[str, jax.Array]:
     """Of logits of generated and of real images, None where there are none."""
     logits = {"fake": fake, "real": real}
     stats = {f"Loss/scores/{k}": v for k, v in logits.items() if v is not None}

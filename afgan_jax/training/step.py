@@ -69,6 +69,9 @@ def make_setup(
         why = "depends on the batch: give a number"
         raise errors.SettingError("losses.r1_gamma", r1_gamma, why)
     ranges.check("losses", **given)
+    if "gamma" in burn_in.first and not (r1_gamma or r2_gamma):
+        why = "ends at losses.r1_gamma=0 and r2_gamma=0: set one above 0"
+        raise errors.SettingError("burn_in.gamma", burn_in.first["gamma"], why)
     phases.check_frozen(freeze_d, len(D.block_layers))
     if augment is not None:
         pipeline.check_images(augment.multipliers, D.size, D.img_channels)

@@ -133,9 +133,9 @@ def test_only_differences_of_logits_count(float64):
         usual, moved = gradients(name), gradients(name, D=Offset())
         for key, grad in usual[0].items():
             np.testing.assert_allclose(moved[0][key], grad, rtol=1e-9, atol=1e-12)
-        signs = "Loss/signs/real"
-        np.testing.assert_array_equal(moved[1].stats[signs], usual[1].stats[signs])
-        assert np.ptp(usual[1].stats[signs])  # some pairs each way
+    signs = "Loss/signs/real"
+    np.testing.assert_array_equal(moved[1].stats[signs], usual[1].stats[signs])
+    assert np.ptp(usual[1].stats[signs])  # some pairs each way
 
 
 def test_r2_is_there_with_the_logistic_loss_as_well(float64):
@@ -247,9 +247,17 @@ def test_impossible_burn_ins_are_refused(values, words):
         burn_ins.make_burn_in(**values)
 
 
+def test_a_gamma_that_ends_at_nothing_is_refused():
+    burn_in = burn_ins.make_burn_in(kimg=1, gamma=7.0)
+    made = test_step.make_setup()
+    with pytest.raises(errors.SettingError, match="burn_in.gamma=7.0 ends at losses"):
+        step.make_setup(made.G, made.D, burn_in=burn_in, r1_gamma=0.0)
+
+
 def test_adaptive_augmentation_follows_the_signs_of_pairs(float64):
     stats = {"Loss/signs/real": jnp.asarray([6.0, 4.0, 6.0])}
     assert set(gradients("Dmain")[1].stats) >= {"Loss/signs/real", "Loss/signs/fake"}
+    assert "Loss/signs/real" not in gradients("Gmain")[1].stats  # only D's phases count
     assert "Loss/signs/real" not in gradients("Dreg", r2_gamma=0.0)[1].stats
     state = control.count_signs(control.make_control(mode="ada").initial(), stats)
     np.testing.assert_array_equal(state["signs"], [6, 4])
