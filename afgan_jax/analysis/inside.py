@@ -21,7 +21,7 @@ import numpy as np
 from afgan_jax import errors, jax_settings
 from afgan_jax.analysis import feature_maps, layer_report, tables
 from afgan_jax.model import Label, Model
-from afgan_jax.networks import layered
+from afgan_jax.networks import layered, sizes
 from afgan_jax.viz import layer_figures
 
 MOST_SHOWN = 8  # channels, by default
@@ -182,8 +182,11 @@ def maps(shown: Layers) -> Drawn:
         return {k: found[k][0][..., np.array(v)] for k, v in chosen.items()}
 
     found = jax.device_get(find(shown.model.variables, *shown.latent()))
+    size = shown.model.size
     rows = [
-        layer_report.feature_map(s.name, s.rate, found[s.name], chosen[s.name])
+        layer_report.feature_map(
+            s.name, s.rate, sizes.canvas(size, s.rate), found[s.name], chosen[s.name]
+        )
         for s in shown.specs
     ]
     return Drawn(rows, lambda: layer_figures.feature_maps(rows, found), found)

@@ -1,6 +1,6 @@
 """How exactly the feature maps of every layer follow a motion of the input, in dB.
 
-A layer's map is a signal sampled at `rate` samples per canvas width. When the image
+A layer's map is a signal sampled at `rate` samples per shorter side. When the image
 moves, map'(p) = map(T p) should hold at every point p, with the user transform T of
 `signal.affine`. Both sides are interpolated at random points by one isotropic filter
 h(r) of RADIUS samples. Its gain is below half at a quarter of the rate and -88 dB from
@@ -113,7 +113,7 @@ def leaking(
 def look_up(
     maps: Maps, points: Float[Array, "P 2"], rate: float
 ) -> Float[Array, "N P C"]:
-    """Low-pass filtered maps at points (x, y), in canvas widths from the centre."""
+    """Low-pass filtered maps at points (x, y), in shorter sides from the centre."""
     height, width = maps.shape[1:3]
     centre = jnp.float32([width - 1, height - 1]) / 2
     grid, table = _FILTER
@@ -183,7 +183,7 @@ def _draw(rng, reach: float):
 
 
 def _reach(layers) -> float:
-    """The largest distance of a point from the centre, in canvas widths."""
+    """The largest distance of a point from the centre, in shorter sides."""
     spans = [_span(layer) for layer in layers]
     if max(spans) <= 0:
         best = layers[int(np.argmax(spans))]

@@ -1,7 +1,7 @@
 """Numbers of the layers of an alias-free generator: filters, waves, spectra.
 
 All are plain data for JSON, such as a list with a dict for each layer. Frequencies are
-in cycles per canvas width, gains and powers in dB, taps at the upsampled rate of their
+in cycles per shorter side, gains and powers in dB, taps at the upsampled rate of their
 layer's nonlinearity ("inner rate").
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from afgan_jax.analysis import feature_maps
-from afgan_jax.networks import alias_free, generator, half_precision, plan
+from afgan_jax.networks import alias_free, generator, half_precision, plan, sizes
 from afgan_jax.signal import filters, spectrum, stages
 
 SAMPLES = 257  # of a frequency response
@@ -82,6 +82,7 @@ def waves(G: generator.Generator, variables: dict) -> dict:
         "cutoff": first.in_band.cutoff,
         "stopband": first.in_band.stopband,
         "rate": first.in_band.rate,
+        "canvas": list(sizes.canvas(G.synthesis.size, first.in_band.rate)),
         "size": list(first.in_size),
         "frequencies": np.asarray(drawn["freqs"], np.float64).tolist(),
         "phases": np.asarray(drawn["phases"], np.float64).tolist(),
@@ -90,13 +91,21 @@ def waves(G: generator.Generator, variables: dict) -> dict:
 
 
 def feature_map(
-    name: str, rate: float, values: np.ndarray, channels: Sequence[int]
+    name: str,
+    rate: float,
+    canvas: tuple[float, float],
+    values: np.ndarray,
+    channels: Sequence[int],
 ) -> dict:
-    """Range and root mean square (rms) of a map [H W C] and of its channels."""
+    """Range and root mean square (rms) of a map [H W C] and of its channels.
+
+    canvas: its (height, width) in samples, without the margin.
+    """
     flat = np.asarray(values, np.float64).reshape(-1, values.shape[-1])
     return {
         "name": name,
         "rate": rate,
+        "canvas": list(canvas),
         "size": list(values.shape[:2]),
         "channels": list(channels),
         "rms": float(np.sqrt(np.mean(flat**2))),

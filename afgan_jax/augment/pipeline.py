@@ -91,7 +91,7 @@ def check_images(
     if "imgfilter" in on and min(size) <= corruption.reach():
         raise ValueError(
             f"augment: imgfilter needs images of more than {corruption.reach()} pixels"
-            f" a side, not {size[0]}x{size[1]}: set augment.preset to bgc"
+            f" a side, not {size[1]}x{size[0]}: set augment.preset to bgc"
         )
 
 

@@ -73,3 +73,9 @@ def check_sizes(
                 f"{source.name} has images of {len(sizes)} sizes ({common}): choose "
                 "one, such as size=256x256"
             )
+        ((width, height),) = sizes
+        if width % 2 or height % 2:
+            raise ValueError(
+                f"{source.name} has images of {width}x{height}: choose a size of even"
+                " numbers, and a fit"
+            )

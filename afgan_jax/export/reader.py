@@ -18,7 +18,8 @@ def load(file):
     """(function of the file's inputs by position, what the file says of itself).
 
     Inputs: z [N z_dim], then label [N c_dim] if the model has labels, psi [], and
-    transform [N 3 3] if it can be moved: the inverse of the image's motion, in widths.
+    transform [N 3 3] if it can be moved: the inverse of the image's motion, in units
+    of its shorter side.
     The output is images [N H W C] in about [-1, 1]. Weights that lie beside the file
     are read and passed.
     """

@@ -132,7 +132,7 @@ def _needs_sets(metric: Metric, subject: Subject) -> None:
         raise metric.refuse("compares with real images: give them as `data`")
     reals, least = subject.reals(), metric.reals or metric.row.least
     real, fake = (
-        "{}x{} pixels of {} channels".format(*source.shape)
+        "{1}x{0} pixels of {2} channels".format(*source.shape)
         for source in (reals, subject.fakes)
     )
     if real != fake:

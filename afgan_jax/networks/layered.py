@@ -54,8 +54,9 @@ def describe(specs: Sequence[protocol.Layer]) -> str:
     """A heading, then a line for each layer, with marks of what is unusual."""
     lines = [specs[0].heading]
     for row in rows(specs):
+        told = image_size.told(tuple(row["size"]))
         marks = [name for name in ("critical", "radial", "noise") if row.get(name)]
         usual = {"dtype": "float32", "symmetry": "none"}
         marks += [row[k] for k, v in usual.items() if row.get(k, v) != v]
-        lines.append("  ".join([specs[0].line.format(**row), *marks]))
+        lines.append("  ".join([specs[0].line.format(**row, told=told), *marks]))
     return "\n".join(lines)

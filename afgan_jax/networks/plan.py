@@ -162,7 +162,7 @@ def make_plan(
     bands = schedules.SCHEDULES[schedule](size, num_critical, *growth)
     last = len(bands) - 1  # the image's
     halvings = [round(math.log2(min(size) / band.rate)) for band in bands]
-    maps = [sizes.at(size, k, exact=max(halvings) + 1) for k in halvings]
+    maps = [sizes.at(size, k, exact=max(halvings)) for k in halvings]
     maps = [(h + 2 * margin, w + 2 * margin) for h, w in maps]
     maps[-2:] = [size, size]
     channels = [*_channels(bands[:-1], channel_base, channel_max), img_channels]

@@ -30,6 +30,12 @@ def at(size: Size, halvings: int, exact: int) -> Size:
     )
 
 
+def canvas(size: Size, rate: float) -> tuple[float, float]:
+    """The image at a sampling rate: whole numbers of samples, or not."""
+    h, w = (n * (rate / min(size)) for n in size)
+    return h, w
+
+
 def octaves(size: Size) -> list[Size]:
     """The maps at each of the rates from about 4 pixels to those of the image."""
     count = halvings(size)

@@ -50,7 +50,7 @@ class LayerSpec:
         "dtype": "dtype",
     }
     heading = "name            size  up  in -> out channels"
-    line = "{name:14} {size[0]:5} {up:3}  {in_channels} -> {channels}"
+    line = "{name:14} {told:>5} {up:3}  {in_channels} -> {channels}"
 
     @property
     def block(self) -> str:

@@ -31,7 +31,8 @@ def typed(name: str, value: Any, parameter: inspect.Parameter, old: Any) -> Any:
         return value
     if float in kinds and type(value) is int:
         return float(value)
-    names = {kind.__name__.replace("NoneType", "none") for kind in kinds}
+    words = {"NoneType": "none", "tuple": "numbers with commas between"}
+    names = {words.get(kind.__name__, kind.__name__) for kind in kinds}
     why = f"must be {' or '.join(sorted(names))}"
     raise errors.SettingError(name, value, why)
 

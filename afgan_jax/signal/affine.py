@@ -1,7 +1,8 @@
 """3x3 matrices for motions of the plane, shared by input, augmentation and metrics.
 
 Points are columns (x, y, 1): x to the right, y down, the image centre at 0. Lengths are
-in units of the image width unless a caller says otherwise; angles are in radians.
+in units of the image's shorter side unless a caller says otherwise; angles are in
+radians.
 
 A matrix here can mean two things, one the inverse of the other:
     motion          where a point goes:         p_new = motion @ p_old

@@ -1,6 +1,6 @@
 """Figures of the layers of an alias-free generator, from `analysis.layer_report`.
 
-Frequencies are in cycles per canvas width, gains and powers in dB. Inputs and
+Frequencies are in cycles per shorter side, gains and powers in dB. Inputs and
 upsampling are blue, outputs and downsampling red.
 """
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from afgan_jax.viz import grid, plot
 
 UP, DOWN, OUT = "tab:blue", "tab:red", "tab:green"
-AXIS = "cycles per canvas width"
+AXIS = "cycles in the shorter side"
 LOWEST = -120.0  # dB
 SHOWN = 112  # pixels of a feature map's height
 
@@ -179,16 +179,17 @@ def waves(
     for line, values, name in zip(panels, (maps, mixed), ("wave", "channel")):
         for axis, number, image in zip(line, channels, values):
             _image(axis, image, f"{name} {number}", found)
-    right.supxlabel("canvas widths", fontsize="small")
+    right.supxlabel("shorter sides", fontsize="small")
     right.suptitle("waves, and below channels of their mix, which layer 0 reads")
     return figure
 
 
 def _image(axis, image, title: str, found: Mapping) -> None:
-    """A map in its own range, with its canvas framed, axes in canvas widths."""
+    """A map in its own range, its canvas framed; axes in units of its shorter side."""
     height, width = (n / found["rate"] / 2 for n in image.shape)
     axis.imshow(image, cmap="RdBu_r", extent=(-width, width, height, -height))
-    axis.plot([-0.5, 0.5, 0.5, -0.5, -0.5], [-0.5, -0.5, 0.5, 0.5, -0.5], "k", lw=0.7)
+    y, x = (n / found["rate"] / 2 for n in found["canvas"])
+    axis.plot([-x, x, x, -x, -x], [-y, -y, y, y, -y], "k", lw=0.7)
     axis.set_title(title, fontsize="small")
     axis.set(xticks=[-0.5, 0.5], yticks=[])
     axis.tick_params(labelsize="x-small")
@@ -203,35 +204,37 @@ def feature_maps(
     """
     lines, captions = [], []
     for row in rows:
+        h, w = row["canvas"]
         images = [
-            _coloured(m, row["rate"]) for m in np.moveaxis(maps[row["name"]], 2, 0)
+            _coloured(m, row["canvas"]) for m in np.moveaxis(maps[row["name"]], 2, 0)
         ]
         lines.append(np.stack(images))
         captions.append(
             f"{row['name']}, channels {', '.join(map(str, row['channels']))}:"
-            f" {row['size'][1]}x{row['size'][0]} samples, canvas {row['rate']:g},"
+            f" {row['size'][1]}x{row['size'][0]} samples, canvas {w:g}x{h:g},"
             f" rms {row['rms']:z.2g}"
         )
     return grid.strip(lines, captions, gap=4)
 
 
 def _coloured(
-    values: Float[np.ndarray, "H W"], rate: float
+    values: Float[np.ndarray, "H W"], canvas: Sequence[float]
 ) -> UInt8[np.ndarray, "h w 3"]:
     """An image SHOWN pixels high: white 0, red positive, blue negative.
 
     Full colour is the largest magnitude on the canvas; the margin is clipped to it.
     """
-    margins = [max(int((n - rate) // 2), 0) for n in values.shape]
-    canvas = values[tuple(slice(m, n - m) for m, n in zip(margins, values.shape))]
-    x = np.clip(values / max(np.abs(canvas).max(), 1e-12), -1, 1)
+    margins = [max(int((n - m) // 2), 0) for n, m in zip(values.shape, canvas)]
+    inside = values[tuple(slice(m, n - m) for m, n in zip(margins, values.shape))]
+    x = np.clip(values / max(np.abs(inside).max(), 1e-12), -1, 1)
     image = 1 - np.stack([np.maximum(-x, 0), np.abs(x), np.maximum(x, 0)], axis=-1)
     shown = Image.fromarray(np.rint(image * 255).astype(np.uint8))
     size = (round(SHOWN * x.shape[1] / x.shape[0]), SHOWN)
     sampling = Image.Resampling.NEAREST if SHOWN >= len(x) else Image.Resampling.BOX
     drawn = shown.resize(size, sampling)
-    if rate < max(x.shape):
-        edges = [((n - rate) / 2 / n, (n + rate) / 2 / n) for n in x.shape[::-1]]
+    if canvas[0] < x.shape[0] or canvas[1] < x.shape[1]:
+        each = zip(x.shape[::-1], canvas[::-1])
+        edges = [((n - m) / 2 / n, (n + m) / 2 / n) for n, m in each]
         (left, right), (top, bottom) = edges
         w, h = size
         box = (left * w, top * h, right * w - 1, bottom * h - 1)

@@ -164,7 +164,8 @@ def test_waves_lie_in_their_disc_and_are_sines():
 
 def test_a_map_is_summed_up_by_channel():
     values = np.stack([np.full((4, 6), -2.0), np.full((4, 6), 1.0)], axis=-1)
-    found = layer_report.feature_map("L1", 4.0, values, [0, 7])
-    assert found["size"] == [4, 6] and found["channels"] == [0, 7]
+    found = layer_report.feature_map("L1", 4.0, (2.0, 4.0), values, [0, 7])
+    assert found["size"] == [4, 6] and found["canvas"] == [2, 4]
+    assert found["channels"] == [0, 7]
     assert found["min_by_channel"] == [-2, 1] and found["rms_by_channel"] == [2, 1]
     assert found["rms"] == pytest.approx(2.5**0.5)

@@ -49,9 +49,13 @@ def test_octaves_double_from_four_pixels_and_cover_the_image(resolution):
             assert (2 * less[axis] - more[axis]) % 2 == 0  # so that centres coincide
 
 
-def test_powers_of_two_are_halved_without_remainder():
+def test_squares_of_four_to_seven_times_powers_of_two_have_no_remainder():
     assert [h for h, _ in sizes.octaves((256, 256))] == [4, 8, 16, 32, 64, 128, 256]
     assert [h for h, _ in sizes.octaves((112, 112))] == [7, 14, 28, 56, 112]
+    for resolution, sides in ((80, [25, 30, 30, 40]), (96, [26, 32, 32, 44])):
+        layers = tiny.make_plan(resolution=resolution, schedule="octaves")
+        found = [layers[0].in_size[0], *(spec.out_size[0] for spec in layers)]
+        assert sorted(set(found))[:3] == sorted(set(sides))  # margins of 10
 
 
 @pytest.mark.parametrize("bad", [(96,), (96, 97), (8, 64), 14, (96, 160, 3)])

@@ -20,7 +20,7 @@ def main(
     samples: flags.Samples = 16,
     batch: flags.Batch = 4,
     reach: flags.count(
-        "reach", "pixels moved either way; default: 1/8 of the width, 16 at most"
+        "reach", "pixels moved either way; default: 1/8 of the shorter side, 16 at most"
     ) = None,
     image: flags.count("image", "which of the samples is shown", 0) = 0,
     row: flags.count("row", "of pixels shown; default: that of most detail", 0) = None,
