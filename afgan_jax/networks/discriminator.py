@@ -31,6 +31,7 @@ from afgan_jax.networks import (
     sizes,
 )
 from afgan_jax.signal import bandlimit, resample
+from afgan_jax.signal.backends import dispatch
 
 # name: (a block's convolution layer, the filter that halves an image)
 LOWPASS = {
@@ -148,7 +149,7 @@ class Discriminator(nn.Module):
         shape = (1, *self.size, self.img_channels)
         images = jnp.zeros(shape, jnp.float32)
         c = jnp.zeros((1, self.c_dim), jnp.float32) if self.c_dim else None
-        return dict(jax.jit(self.init)(key, images, c))
+        return dict(jax.jit(dispatch.briefly(self.init))(key, images, c))
 
     @nn.compact
     def __call__(

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from afgan_jax import errors
 from afgan_jax.networks import alias_free, protocol, stylegan2
 from afgan_jax.networks import mapping as mappings
+from afgan_jax.signal.backends import dispatch
 
 
 class Generator(nn.Module):
@@ -55,7 +56,7 @@ class Generator(nn.Module):
         )
         c = c if self.mapping.c_dim else None
         keys = dict(zip(("params", "noise"), jax.random.split(key)))
-        return dict(jax.jit(self.init)(keys, z, c))
+        return dict(jax.jit(dispatch.briefly(self.init))(keys, z, c))
 
 
 # kind of synthesis network: the function whose arguments are its settings

@@ -79,6 +79,6 @@ def test_gradient_penalty_of_an_alias_free_discriminator_is_that_of_differences(
 def test_discriminator_refuses_other_images_and_missing_labels():
     key = jax.random.key(0)
     with pytest.raises(ValueError, match=r"images are \(8, 8, 3\)"):
-        make_discriminator().init(key, jnp.zeros((4, 8, 8, 3)))
+        jax.eval_shape(make_discriminator().init, key, jnp.zeros((4, 8, 8, 3)))
     with pytest.raises(ValueError, match="c_dim=3"):
-        make_discriminator(c_dim=3).init(key, jnp.zeros((4, 16, 16, 3)))
+        jax.eval_shape(make_discriminator(c_dim=3).init, key, jnp.zeros((4, 16, 16, 3)))

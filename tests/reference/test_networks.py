@@ -74,7 +74,7 @@ def check_stylegan3(case, arrays):
         return image, state["intermediates"]["synthesis"]
 
     def image_of(name, psi, cutoff, transform, row="stylegan3_generator"):
-        ws = G.apply(variables, z, c, psi, cutoff, method="map")
+        ws = mapped(G, variables, z, c, psi, cutoff)
         image, features = render(ws, transform)
         close(official.nchw(image), arrays[f"out/{name}/img"], row, name)
         return features
@@ -127,22 +127,26 @@ def updated(G, variables, z, c, psi, cutoff):
     return G.apply(variables, z, c, psi, cutoff, update_emas=True, mutable=["buffers"])
 
 
+@functools.partial(jax.jit, static_argnums=(0, 4, 5), static_argnames="moving")
+def mapped(G, variables, z, c, psi, cutoff, *, moving=False):
+    """The ws, and the variables after it if the averages move."""
+    options = {"update_emas": True, "mutable": ["buffers"]} if moving else {}
+    return G.apply(variables, z, c, psi, cutoff, method="map", **options)
+
+
 def check_ws(G, variables, z, c, arrays):
     """Mapping and truncation, and the step of the running average."""
-    mapped = functools.partial(G.apply, variables, z, c, method="map")
     for name, tag in recorded_tags(arrays).items():
         if f"out/{name}/ws" not in arrays:
             continue
         recorded = arrays[f"out/{name}/ws"]
         if tag.kind == "ema":
-            ws, state = mapped(
-                tag.psi, tag.cutoff, update_emas=True, mutable=["buffers"]
-            )
+            ws, state = mapped(G, variables, z, c, tag.psi, tag.cutoff, moving=True)
             w_avg = state["buffers"]["mapping"]["w_avg"]
             close(w_avg, arrays[f"out/{name}/w_avg"], "ws", f"w_avg of {name}")
         else:
             official.only([tag.kind], ("psi",), "ws of")
-            ws = mapped(tag.psi, tag.cutoff)
+            ws = mapped(G, variables, z, c, tag.psi, tag.cutoff)
         close(ws[:, 0] if recorded.ndim == 2 else ws, recorded, "ws", name)
 
 
@@ -200,7 +204,7 @@ def check_stylegan2(case, arrays):
     for name, tag in tags.items():
         if f"out/{name}/img" not in arrays:
             continue
-        ws = G.apply(variables, z, c, tag.psi, tag.cutoff, method="map")
+        ws = mapped(G, variables, z, c, tag.psi, tag.cutoff)
         image, state = render(ws, noises[tag.kind])
         recorded = arrays[f"out/{name}/img"]
         close(official.nchw(image), recorded, case["kind"], name)
