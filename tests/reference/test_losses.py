@@ -197,6 +197,7 @@ def assert_gradients(grads, recorded: dict, case: dict, gain: float, outliers=1e
             assert not np.any(leaf), f"{name} has a gradient, the recorded one has none"
 
 
+@pytest.mark.slow  # half a minute: of what it puts together each part is tested above
 @pytest.mark.parametrize("case", ITERATIONS, ids=case_id)
 def test_whole_iteration_ends_in_the_recorded_state(case):
     config, key = case["config"], case["key"]

@@ -42,11 +42,15 @@ def grid(path) -> np.ndarray:
         return np.asarray(image, float)
 
 
-def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
+@pytest.mark.parametrize(
+    "preset", ["color", pytest.param("bgc", marks=pytest.mark.slow)]
+)
+def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path, preset):
     """With adaptive augmentation: the parts meet between two changes of p."""
-    smoke.train(tmp_path / "whole", settings(images, 0.064, **ADA))
+    changes = ADA | {"augment.preset": preset}
+    smoke.train(tmp_path / "whole", settings(images, 0.064, **changes))
     for kimg in (0.032, 0.064):
-        smoke.train(tmp_path / "parts", settings(images, kimg, **ADA))
+        smoke.train(tmp_path / "parts", settings(images, kimg, **changes))
     whole, parts = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "parts")
     assert_same(whole, parts, 0)
     assert whole["['augment']['p']"] != 0 and whole["['augment']['signs']"][0] > 0
