@@ -8,6 +8,7 @@ imports JAX only inside its functions.
 import contextlib
 import difflib
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -99,6 +100,18 @@ def _overview() -> str:
     return usage + "\n".join(lines)
 
 
+def _tell_warnings() -> None:
+    """Shows this package's warnings as all that the command line says.
+
+    Libraries that log set a form of their own for the whole process.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    log = logging.getLogger("afgan_jax")
+    log.addHandler(handler)
+    log.propagate = False
+
+
 def _heed_interrupts() -> None:
     """Lets Ctrl-C end the program, at the latest some seconds on.
 
@@ -127,6 +140,7 @@ def _watch(read: int) -> None:
 
 if __name__ == "__main__":
     streams.secure()
+    _tell_warnings()
     _heed_interrupts()
     code = main()
     try:

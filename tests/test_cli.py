@@ -133,6 +133,18 @@ def test_traceback_on_request(monkeypatch):
         __main__.main(["genrate"])
 
 
+def test_warnings_have_one_form_whatever_libraries_set():
+    lines = [
+        "import logging, runpy, sys",
+        "sys.argv = ['afgan_jax', '--help']",
+        "try: runpy.run_module('afgan_jax', run_name='__main__')",
+        "except SystemExit: pass",
+        "logging.basicConfig()",
+        "logging.getLogger('afgan_jax.model').warning('class %d', 3)",
+    ]
+    assert run(code="\n".join(lines)).stderr == "WARNING: class 3\n"
+
+
 def test_interrupt_is_quiet(monkeypatch, capsys):
     def interrupted():
         raise KeyboardInterrupt
