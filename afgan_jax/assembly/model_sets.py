@@ -107,7 +107,8 @@ def untrained_discriminators(
     opened = sets.open_set(
         cache_dir=(places.cache() or places.temporary()) / "sets", **data
     )
-    networks = {f"seed {s}": D.initialize(jax_settings.key(s)) for s in seeds}
+    initialize = jax.jit(D.initialize)  # compiled once, for all seeds
+    networks = {f"seed {s}": initialize(jax_settings.key(s)) for s in seeds}
     return D, opened, {name: _logits(D, v) for name, v in networks.items()}
 
 
