@@ -135,7 +135,7 @@ def _watch(read: int) -> None:
         is_interrupt = os.read(read, 1)[0] == signal.SIGINT
         if is_interrupt and signal.getsignal(signal.SIGINT) is _interrupt:
             time.sleep(5)
-            os._exit(130)
+            places.exit_at_once(130)
 
 
 if __name__ == "__main__":
@@ -148,5 +148,5 @@ if __name__ == "__main__":
     except OSError as error:
         code = code or _fail(error)
     if code:  # there may be threads and processes that would be waited for
-        os._exit(code)
+        places.exit_at_once(code)
     sys.exit(code)

@@ -17,7 +17,7 @@ from afgan_jax.data import paths as data_paths
 from afgan_jax.metrics import cache, weights
 from afgan_jax.runs import config_files, run_directory
 from afgan_jax.sources import run
-from afgan_jax.training import compilation_cache, init_from
+from afgan_jax.training import abort, compilation_cache, init_from
 
 ROOT = Path(__file__).parents[1]
 EMPTY = "is empty: name one, or leave it out"
@@ -168,3 +168,21 @@ def test_matplotlib_needs_no_home():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("drawn\n", "")
+
+
+@pytest.mark.parametrize("end", ["0", "places.exit_at_once(7)", "abort.abort('why')"])
+def test_the_temporary_folder_goes_however_a_process_ends(tmp_path, end):
+    program = f"""
+from afgan_jax import places
+from afgan_jax.training import abort
+(places.temporary() / "file").touch()
+print(places.temporary())
+{end}
+"""
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE
+    )
+    assert ended.stdout.startswith(str(tmp_path).encode())
+    assert not list(tmp_path.iterdir())
+    assert ended.returncode == {"0": 0}.get(end, abort.CODE if "abort" in end else 7)

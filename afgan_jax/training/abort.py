@@ -6,6 +6,8 @@ import os
 import threading
 import time
 
+from afgan_jax import places
+
 CODE = 134  # exit code of a process that ends because another has, or because it hangs
 READING = 5.0  # seconds for somebody to read why
 LINGER = 3.0  # seconds for the others of a job to tell their stacks too
@@ -16,7 +18,7 @@ def abort(line: str, *, stacks: bool = False) -> None:
 
     stacks: tell where each thread is, below the line.
     """
-    late = threading.Timer(READING, os._exit, [CODE])
+    late = threading.Timer(READING, places.exit_at_once, [CODE])
     late.start()
     with contextlib.suppress(OSError):
         start = "\n" if os.isatty(2) else ""  # there may be a progress bar
@@ -24,4 +26,4 @@ def abort(line: str, *, stacks: bool = False) -> None:
     if stacks:
         faulthandler.dump_traceback(2)
         time.sleep(LINGER)
-    os._exit(CODE)
+    places.exit_at_once(CODE)

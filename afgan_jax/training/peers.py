@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import jax
 from jax._src import distributed
 
-from afgan_jax import errors
+from afgan_jax import errors, places
 from afgan_jax.training import abort, meeting
 
 HEARTBEAT = 30.0  # seconds without a sign of life after which a process is lost
@@ -203,4 +203,4 @@ def _exit_alone() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
-    os._exit(1)
+    places.exit_at_once(1)
