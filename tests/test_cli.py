@@ -254,14 +254,17 @@ def test_a_seed_is_the_same_image_in_any_batch(trained, tmp_path):
         with Image.open(path) as image:
             return np.asarray(image, float)
 
-    together = generated("a", "--seeds=3-6", "--batch=4")
+    together = generated("a", "--seeds=3-6", "--batch=4", "--squares")
     apart = generated("b", "--seeds=5", "--batch=1")
     turned = generated("c", "--seeds=5", "--batch=1", "--rotate=90")
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
         "grid.png",
         *(f"seed000{seed}.png" for seed in range(3, 7)),
     ]
-    assert read(tmp_path / "a" / "grid.png").shape == (32, 32, 3)
+    shown = read(tmp_path / "a" / "grid.png")
+    assert shown.shape == (256, 256, 3)
+    enlarged = together.repeat(8, axis=0).repeat(8, axis=1)
+    np.testing.assert_array_equal(shown[128:, :128], enlarged)
     assert np.abs(together - apart).max() <= 1  # rounding to 8 bits
     assert np.abs(turned - apart).max() > 1
 

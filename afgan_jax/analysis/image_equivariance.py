@@ -18,14 +18,14 @@ from afgan_jax.metrics import samples as drawing
 from afgan_jax.metrics.sharding import BatchSharding
 from afgan_jax.model import Label, Model
 from afgan_jax.signal import pixels
-from afgan_jax.viz import grid, plot
+from afgan_jax.viz import enlarge, grid, plot
 
 Latent = Float[np.ndarray | Array, "1 L w_dim"]
 
 NAMES = {"eqt_int": "EQ-T", "eqt_frac": "EQ-T_frac", "eqr": "EQ-R"}
 ANGLES = (0, 15, 30, 45, 60, 75, 90)
 SHIFTS = (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5)
-ZOOM = 3
+DRIFT = 1.5  # pixels, the radius of the circle on which images drift
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -106,13 +106,18 @@ def choose_ws(
     return ws[chosen : chosen + 1]
 
 
-def strip(models: Mapping[str, Model], ws: Latent) -> UInt8[np.ndarray, "_H _W C"]:
-    """One w rotated and, below, shifted by fractions of a pixel, by each model."""
+def strip(
+    models: Mapping[str, Model], ws: Latent, *, squares: bool = False
+) -> UInt8[np.ndarray, "_H _W C"]:
+    """One w rotated and, below, shifted by fractions of a pixel, by each model.
+
+    squares: as in `enlarge.enlarged`, for small images.
+    """
     rows, captions = [], []
     for name, model in models.items():
         rotations = [{"rotate": math.radians(angle)} for angle in ANGLES]
         shifts = [{"translate": (s / model.unit, 0.0)} for s in SHIFTS]
-        rows += [_moved(model, ws, rotations), _moved(model, ws, shifts)]
+        rows += [_moved(model, ws, moves, squares) for moves in (rotations, shifts)]
         captions += [
             f"{name}: rotated by {', '.join(map(str, ANGLES))} degrees",
             f"{name}: shifted by {', '.join(map(str, SHIFTS))} pixels",
@@ -121,14 +126,25 @@ def strip(models: Mapping[str, Model], ws: Latent) -> UInt8[np.ndarray, "_H _W C
 
 
 def film(
-    models: Mapping[str, Model], ws: Latent, frames: int = 48
+    models: Mapping[str, Model], ws: Latent, frames: int = 48, *, squares: bool = False
 ) -> list[UInt8[np.ndarray, "_H _W C"]]:
-    """Frames of a full rotation of one w, the models side by side."""
-    rotations = [{"rotate": 2 * math.pi * i / frames} for i in range(frames)]
-    films = [_moved(model, ws, rotations) for model in models.values()]
-    gap = np.full((frames, films[0].shape[1], 6, films[0].shape[3]), 255, np.uint8)
-    parts = [part for images in films for part in (gap, images)][1:]
-    return list(np.concatenate(parts, axis=2))
+    """Frames of one w that turns once and, below, drifts on a circle, by each model."""
+    turns = [2 * math.pi * i / frames for i in range(frames)]
+    radius = DRIFT / next(iter(models.values())).unit
+    motions = {
+        "turned": [{"rotate": turn} for turn in turns],
+        f"moved on a circle of {DRIFT:g} pixels": [
+            {"translate": (radius * math.cos(turn), radius * math.sin(turn))}
+            for turn in turns
+        ],
+    }
+    names = ", ".join(models)
+    captions = [f"{names}: {motion}" for motion in motions]
+    rows = [
+        np.stack([_moved(model, ws, moves, squares) for model in models.values()], 1)
+        for moves in motions.values()
+    ]
+    return [grid.strip(images, captions, gap=4) for images in zip(*rows)]
 
 
 def table(decibels: Mapping[str, Mapping[str, float]]) -> str:
@@ -137,7 +153,8 @@ def table(decibels: Mapping[str, Mapping[str, float]]) -> str:
     return tables.aligned([["dB", *NAMES.values()], *rows])
 
 
-def _moved(model: Model, ws: Latent, motions: Sequence[dict[str, Any]]) -> np.ndarray:
+def _moved(
+    model: Model, ws: Latent, motions: Sequence[dict[str, Any]], squares: bool
+) -> np.ndarray:
     images = [model.synthesize(ws, **motion)[0] for motion in motions]
-    shown = pixels.to_uint8(np.stack(images))
-    return shown.repeat(ZOOM, axis=1).repeat(ZOOM, axis=2)
+    return enlarge.enlarged(pixels.to_uint8(np.stack(images)), squares=squares)

@@ -291,5 +291,6 @@ Translate = flag(
     "X,Y",
     "move by x (right) and y (down), in units of the shorter side",
 )
+Squares = switch("draw pixels of small images as squares, not enlarged smoothly")
 Outdir = folder("outdir", "folder for what is written")
 Out = file("out", "file for the same numbers")

@@ -1,5 +1,7 @@
 """Write images of a trained generator: seedNNNN.png each, and all of them in grid.png.
 
+In grid.png small images are enlarged.
+
 python -m afgan_jax generate --run=runs/earth --seeds=0-15 --psi=0.7 --outdir=out
 
 Nothing in a snapshot of the published program is run. A generator trained on labels
@@ -26,6 +28,7 @@ def main(
     rotate: flags.Rotate = 0.0,
     translate: flags.Translate = (0.0, 0.0),
     outdir: flags.Outdir = Path("out"),
+    squares: flags.Squares = False,
     batch: flags.Batch = 8,
 ) -> None:
     # Here, not on top: --help must not wait for JAX.
@@ -40,5 +43,6 @@ def main(
     for seed, image in zip(seeds, images, strict=True):
         grid.save_png(outdir / f"seed{seed:04d}.png", image)
     columns = math.ceil(math.sqrt(len(images)))
-    grid.save_png(outdir / "grid.png", grid.tile(images, columns))
+    shown = grid.sheet(images, columns, squares=squares)
+    grid.save_png(outdir / "grid.png", shown)
     print(f"wrote {len(images)} images and grid.png to {outdir}")

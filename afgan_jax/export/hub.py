@@ -44,7 +44,7 @@ def write(
         model, facts = load(place), files.read_header(place).facts
         label = 0 if model.c_dim else None
         images = model.images(range(SHOWN[0] * SHOWN[1]), label=label)
-        grid.save_png(place.parent / "samples.png", grid.tile(images, SHOWN[1]))
+        grid.save_png(place.parent / "samples.png", grid.sheet(images, SHOWN[1]))
         described = {"model_type": "afgan_jax", **model.settings}
         (place.parent / "config.json").write_text(
             json.dumps(described, indent=2) + "\n"

@@ -39,6 +39,7 @@ FREE_SETTINGS = (
     "discriminator.remat",
     "updates.implementation",
     "samples.batch",
+    "samples.squares",
     "metrics.names",
     "metrics.batch",
     "train.total_kimg",

@@ -9,7 +9,7 @@ import numpy as np
 from afgan_jax import jax_settings
 from afgan_jax.augment import control
 from afgan_jax.signal import pixels
-from afgan_jax.viz import grid
+from afgan_jax.viz import enlarge, grid
 
 STRENGTHS = (0.2, 0.5, 1.0)
 ROWS = 3  # where there is one strength
@@ -30,7 +30,8 @@ def write(path: Path, augment: control.Control, archive, p: Sequence[float]) -> 
 
     The blur of D's inputs in early training is left out.
     """
-    columns = int(np.clip(1280 // archive.size[1], 4, 16))
+    width = archive.size[1] * enlarge.factor(archive.size)
+    columns = int(np.clip(1280 // width, 4, 16))
     items = np.random.RandomState(0).permutation(len(archive))[:columns]
     real = np.stack([archive[int(i)][0] for i in items])
     images = jax.device_put(real.astype(np.float32)) / 127.5 - 1
@@ -39,4 +40,5 @@ def write(path: Path, augment: control.Control, archive, p: Sequence[float]) -> 
     seen = [run(key, images, jax.device_put(np.float32(x))) for key, x in zip(keys, p)]
     rows = [real, *(pixels.to_uint8(jax.device_get(images)) for images in seen)]
     captions = ["real images", *(f"what D sees at p = {x:g}" for x in p)]
-    grid.save_png(path, grid.strip(rows, captions))
+    shown = [enlarge.enlarged(row, columns=columns) for row in rows]
+    grid.save_png(path, grid.strip(shown, captions))

@@ -14,7 +14,7 @@ from afgan_jax.signal import pixels
 from afgan_jax.viz import grid
 
 
-def check(**settings: int | None) -> None:
+def check(**settings: int | bool | None) -> None:
     """Raises SettingError for a setting of Snapshots that is out of range."""
     ranges.check("samples", **settings)
 
@@ -32,8 +32,11 @@ class Snapshots:
         rows: int | None = None,
         columns: int | None = None,
         batch: int = 16,
+        squares: bool = False,
     ):
         """Grids of `rows` x `columns`, by default what a large screen shows.
+
+        Small images are enlarged, smoothly or as `squares`.
 
         Samples have the labels of `archive`, the image set, in shuffled order. They are
         drawn by over(batch), such as metrics.sharding.BatchSharding.over.
@@ -42,7 +45,7 @@ class Snapshots:
         usual = grid.grid_size(archive.size)
         rows, self._columns = rows or usual[0], columns or usual[1]
         count = rows * self._columns
-        self._folder, self._archive = folder, archive
+        self._folder, self._archive, self._squares = folder, archive, squares
         self._items = np.resize(
             np.random.RandomState(0).permutation(len(archive)), count
         )
@@ -78,5 +81,6 @@ class Snapshots:
         return self._save(name, np.concatenate(images)[: len(self._z)])
 
     def _save(self, name: str, images: np.ndarray) -> Path:
-        grid.save_png(self._folder / name, grid.tile(images, self._columns))
+        sheet = grid.sheet(images, self._columns, squares=self._squares)
+        grid.save_png(self._folder / name, sheet)
         return self._folder / name

@@ -4,6 +4,7 @@ Images are uint8 [N H W C] (`signal.pixels.to_uint8`), C = 1, 3 or 4, with
 transparency. Files are complete or absent.
 """
 
+import io
 import os
 from collections.abc import Callable, Sequence
 from numbers import Real
@@ -15,6 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from afgan_jax import errors
+from afgan_jax.viz import enlarge
 
 Bitmap = UInt8[np.ndarray, "_H _W _C"]
 Images = UInt8[np.ndarray, "_N _H _W _C"]
@@ -40,6 +42,12 @@ def tile(images: Images, columns: int) -> Bitmap:
     return cells.swapaxes(1, 2).reshape(rows * h, columns * w, c)
 
 
+def sheet(images: Images, columns: int, *, squares: bool = False) -> Bitmap:
+    """`tile` of images that are large enough to be seen; see `enlarge.enlarged`."""
+    shown = enlarge.enlarged(np.asarray(images), columns=columns, squares=squares)
+    return tile(shown, columns)
+
+
 def strip(rows: Sequence[Images], captions: Sequence[str], *, gap: int = 2) -> Bitmap:
     """Rows of images with white gaps, each under its caption, on white.
 
@@ -57,6 +65,13 @@ def strip(rows: Sequence[Images], captions: Sequence[str], *, gap: int = 2) -> B
 def save_png(path: str | os.PathLike, image: Bitmap) -> None:
     """Writes an image. An older file stays until the new one is complete."""
     write(path, lambda part: _pil(image).save(part, format="PNG"))
+
+
+def read_png(data: bytes) -> Bitmap:
+    """The image of a file that save_png wrote."""
+    with Image.open(io.BytesIO(data)) as opened:
+        image = np.asarray(opened)
+    return image if image.ndim == 3 else image[..., None]
 
 
 def save_gif(path: str | os.PathLike, frames: Sequence[Bitmap], fps: Real) -> None:

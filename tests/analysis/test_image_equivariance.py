@@ -86,18 +86,28 @@ def test_motions_are_shown_side_by_side(model):
     ws = image_equivariance.choose_ws(model, CLASSES, seeds=range(4))
     assert ws.shape == (1, model.num_ws, 8)
     both = image_equivariance.with_and_without_filters(model)
-    frames = image_equivariance.film(both, ws, frames=4)
-    width = R * image_equivariance.ZOOM
-    assert len(frames) == 4 and frames[0].shape == (width, 2 * width + 6, 3)
-    for place, each in (
-        (slice(width), model),
-        (slice(-width, None), both["filters off"]),
-    ):
-        enlarged = each.images(ws=ws)[0].repeat(3, axis=0).repeat(3, axis=1)
-        np.testing.assert_array_equal(frames[0][:, place], enlarged)
-        assert (frames[2][:, place] != enlarged).any()
+    frames = image_equivariance.film(both, ws, frames=4, squares=True)
+    size = 128
+    top, below = 14 + 4, 2 * (14 + 4) + size + 4  # captions are 14 high, gaps 4 wide
+    assert len(frames) == 4 and frames[0].shape == (below + size + 4, 2 * size + 8, 3)
+    for left, each in ((0, model), (size + 4, both["filters off"])):
+        columns = slice(left, left + size)
+        for y, motions in (
+            (top, [{"rotate": i * np.pi / 2} for i in range(4)]),
+            (below, [{"translate": xy} for xy in zip(*circle(1.5 / R))]),
+        ):
+            for frame, motion in zip(frames, motions):
+                image = each.images(ws=ws, **motion)[0]
+                shown = frame[y : y + size, columns][:: size // R, :: size // R]
+                assert np.abs(shown.astype(int) - image).max() <= 1  # rounding
+        assert (frames[0][below:] != frames[1][below:]).any()
     still = image_equivariance.strip(both, ws)
-    assert still.dtype == np.uint8 and still.shape[1] >= 7 * width
+    assert still.dtype == np.uint8 and still.shape[1] >= 7 * size
+
+
+def circle(radius):
+    """x and y of 4 points."""
+    return radius * np.array([1, 0, -1, 0]), radius * np.array([0, 1, 0, -1])
 
 
 def test_what_cannot_move_is_refused():

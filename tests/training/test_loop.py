@@ -28,6 +28,7 @@ from afgan_jax.training import loop
 
 ADA = {"augment.mode": "ada", "augment.interval": 3, "augment.adjust_kimg": 0.24}
 ADA |= {"augment.target": -0.9}  # p rises, whatever the first signs are
+SQUARES = ["--config.samples.squares=True"]  # the pixels themselves, repeated
 
 
 def assert_same(a: dict, b: dict, tolerance: float):
@@ -69,7 +70,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path, p
     assert set(stats["Loss/D/loss"]) == {"num", "mean", "std"}
     p = [json.loads(line)["Progress/augment"]["mean"] for line in lines]
     assert p[0] == 0 and p[-1] == pytest.approx(float(whole["['augment']['p']"]))
-    assert grid(tmp_path / "parts" / "fakes000000.png").shape[:2] == (2 * 16, 4 * 16)
+    assert grid(tmp_path / "parts" / "fakes000000.png").shape[:2] == (2 * 128, 4 * 128)
 
 
 def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
@@ -96,7 +97,7 @@ def test_trained_run_generates_and_is_measured(images, tmp_path, capsys):
     assert measured["samples"] == 4
     for network in ("filters on", "filters off"):
         assert set(measured[network]) == {"eqt_int", "eqt_frac", "eqr"}
-    with Image.open(tmp_path / "equivariance" / "rotation.gif") as film:
+    with Image.open(tmp_path / "equivariance" / "motion.gif") as film:
         assert film.n_frames == 2
 
 
@@ -167,9 +168,10 @@ def test_two_processes_train_like_one_and_resume(images, tmp_path):
     """
     for kimg in (0.016, 0.032):
         flags = ["--config.train.tick_kimg=0.008", f"--config.train.total_kimg={kimg}"]
+        flags += SQUARES
         for process in start_two(command(images, tmp_path / "two", *flags), devices=2):
             finish(process)
-    finish(start(command(images, tmp_path / "one"), devices=1))
+    finish(start(command(images, tmp_path / "one", *SQUARES), devices=1))
     one, two = (grid(tmp_path / n / "fakes_init.png") for n in ("one", "two"))
     assert np.abs(one - two).max() <= 1  # rounding to 8 bits
     # Summation orders differ; Adam magnifies the rounding of gradients near zero.

@@ -1,8 +1,9 @@
 """Measure how exactly images follow the input, in dB, and show it.
 
 Writes equivariance.json (dB), equivariance.png (one w turned and shifted by parts of a
-pixel) and rotation.gif, each beside the same network with its low-pass filters switched
-off: pixels repeated on the way up and dropped on the way down, as in an ordinary GAN.
+pixel) and motion.gif (turning and drifting), each beside the same network with its
+low-pass filters off: pixels repeated on the way up, dropped on the way down, as in an
+ordinary GAN.
 Classes are those of --class or --label, or else drawn as the run's set has them.
 """
 
@@ -25,6 +26,7 @@ def main(
     data: flags.Classes = None,
     class_: flags.Class = None,
     label: flags.Label = None,
+    squares: flags.Squares = False,
     outdir: flags.Outdir = Path("out"),
 ) -> None:
     from afgan_jax import analysis
@@ -43,7 +45,9 @@ def main(
     }
     report = {"samples": samples, "unit": "dB"} | decibels
     atomic.write_json(outdir / "equivariance.json", report)
-    grid.save_png(outdir / "equivariance.png", showing.strip(models, ws))
-    grid.save_gif(outdir / "rotation.gif", showing.film(models, ws, frames), fps=12.5)
+    shown = showing.strip(models, ws, squares=squares)
+    grid.save_png(outdir / "equivariance.png", shown)
+    film = showing.film(models, ws, frames, squares=squares)
+    grid.save_gif(outdir / "motion.gif", film, fps=12.5)
     print(showing.table(decibels))
-    print(f"wrote equivariance.png, equivariance.json and rotation.gif to {outdir}")
+    print(f"wrote equivariance.png, equivariance.json and motion.gif to {outdir}")
