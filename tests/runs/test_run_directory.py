@@ -451,10 +451,10 @@ def test_arrays_are_told_as_orbax_tells_them_and_nothing_is_kept(tmp_path):
         (name, *form) for name, form in told.items()
     )
     before = sys.getallocatedblocks()
-    for _ in range(50):
+    for _ in range(500):  # other threads keep some hundred objects meanwhile
         array_store.forms(stored)
     # Orbax's way of telling keeps over 50 objects an array and call.
-    assert sys.getallocatedblocks() - before < 50 * len(told)
+    assert sys.getallocatedblocks() - before < 500 * len(told)
 
 
 # Of reports on other programs, and what glob, URLs and shells give a meaning.
