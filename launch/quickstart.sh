@@ -12,8 +12,9 @@ run=runs/earth
 python -m afgan_jax train --config=earth32 --workdir=$run
 if [ ! out/equivariance.json -nt $run/stats.jsonl ]; then
   python -m afgan_jax generate --run=$run --seeds=0-47 --psi=1 --outdir=out
+  python -m afgan_jax analyze progress --run=$run --outdir=out
   python -m afgan_jax analyze equivariance --run=$run --samples=200 --outdir=out
 fi
 
-echo "look at out/grid.png, out/equivariance.png and out/rotation.gif;"
+echo "look at out/grid.png, out/progress.png, out/equivariance.png and out/motion.gif;"
 echo "the training set is in $run/reals.png"
