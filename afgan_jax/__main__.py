@@ -22,6 +22,9 @@ from afgan_jax.cli import command
 VERBS = {
     "train": ("afgan_jax.cli.train", "train a generator, or resume training it"),
     "generate": ("afgan_jax.cli.generate", "write images of a trained generator"),
+    "video": ("afgan_jax.cli.video", "write a film of latents and motions"),
+    "mix": ("afgan_jax.cli.mix", "coarse layers of some seeds, fine ones of others"),
+    "directions": ("afgan_jax.cli.directions", "find what changes images, by w alone"),
     "analyze": ("afgan_jax.cli.analyze", "measure and show equivariance, layers, D"),
     "metrics": ("afgan_jax.cli.metrics", "FID, KID, PPL, EQ-T and others of a run"),
     "spectra": ("afgan_jax.cli.spectra", "average power spectra of images"),

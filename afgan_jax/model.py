@@ -24,6 +24,7 @@ from afgan_jax.sources.source import Source, Weights
 
 Label = int | np.integer | str | Sequence[float] | np.ndarray
 _log = logging.getLogger(__name__)
+STILL = {"rotate": 0.0, "translate": (0.0, 0.0), "zoom": 1.0}
 LISTED = 20  # names of classes in an error
 FLOAT32 = {"dtype": "float32", "remat": "none"}
 
@@ -83,6 +84,10 @@ class Model:
     @property
     def z_dim(self) -> int:
         return self.network.mapping.z_dim
+
+    @property
+    def w_dim(self) -> int:
+        return self.network.mapping.w_dim
 
     @property
     def c_dim(self) -> int:
@@ -189,34 +194,61 @@ class Model:
         *,
         rotate: float = 0.0,
         translate: tuple[float, float] = (0.0, 0.0),
+        zoom: float = 1.0,
+        transform: Float[np.ndarray | Array, "N 3 3"] | None = None,
         noise: str = "const",
         batch: int = 8,
     ) -> Float[np.ndarray, "N H W C"]:
         """Images of ws in about [-1, 1], moved, computed `batch` at a time.
 
-        noise: "const" or "none", of networks that have any. Raises ValueError for a
-        motion of a network whose input cannot be moved.
+        zoom: above 1 enlarges; below, waves beyond the first layer's band fade, as
+        published. transform: a user transform of each image (`signal.affine`), in place
+        of the three. noise: "const" or "none", of networks that have any. Raises
+        ValueError for a motion of a network whose input cannot be moved.
         """
         options = {} if noise == "const" else {"noise": noise}
-        if rotate or any(translate):
-            if not self.can_move:
-                raise ValueError(
-                    f"rotate={rotate}, translate={tuple(translate)}: this is a"
-                    " StyleGAN2 generator, whose input cannot be moved: leave them out"
-                )
-            with jax_settings.transfers():
-                options["transform"] = affine.user_transform(rotate, *translate)
         ws = np.float32(jax.device_get(ws))
+        motion = {"rotate": rotate, "translate": tuple(translate), "zoom": zoom}
+        transform = self._transform(motion, transform, len(ws))
         size = min(batch, len(ws))
+
+        def part(rows, start):
+            rows = rows[start : start + batch]
+            full = np.resize(rows, (size, *rows.shape[1:]))  # one shape, compiled once
+            return jax.device_put(full)
+
         found = []
         for start in range(0, len(ws), batch):
-            part = ws[start : start + batch]
-            full = np.resize(part, (size, *part.shape[1:]))  # one shape, compiled once
-            full = jax.device_put(full)
-            images = self._synthesize(self.variables, full, **options)
-            found.append(jax.device_get(images)[: len(part)])
+            if transform is not None:
+                options["transform"] = part(transform, start)
+            images = self._synthesize(self.variables, part(ws, start), **options)
+            found.append(jax.device_get(images)[: len(ws) - start])
         shape = (0, *self.size, self.network.synthesis.img_channels)
         return np.concatenate(found) if found else np.zeros(shape, np.float32)
+
+    def _transform(
+        self, motion: dict[str, Any], given: np.ndarray | Array | None, count: int
+    ) -> Float[np.ndarray, "N 3 3"] | None:
+        """The user transform of each image, if any. Raises as synthesize does."""
+        moves = motion != STILL
+        if given is not None and moves:
+            raise ValueError("transform is given: leave out rotate, translate and zoom")
+        if given is None and not moves:
+            return None
+        if not self.can_move:
+            said = ", ".join(f"{k}={v}" for k, v in motion.items() if v != STILL[k])
+            raise ValueError(
+                f"{said or 'transform'}: this is a StyleGAN2 generator, whose input"
+                " cannot be moved: leave it out"
+            )
+        if given is None:
+            if not motion["zoom"] > 0:
+                raise errors.SettingError("zoom", motion["zoom"], "must be above 0")
+            turn, shift, zoom = motion.values()
+            with jax_settings.transfers():
+                given = affine.user_transform(turn, *shift, None if zoom == 1 else zoom)
+        given = np.float32(jax.device_get(given))
+        return np.broadcast_to(given, (count, 3, 3))
 
     def images(
         self,

@@ -260,6 +260,7 @@ def test_a_seed_is_the_same_image_in_any_batch(trained, tmp_path):
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
         "grid.png",
         *(f"seed000{seed}.png" for seed in range(3, 7)),
+        "ws.npz",
     ]
     shown = read(tmp_path / "a" / "grid.png")
     assert shown.shape == (256, 256, 3)

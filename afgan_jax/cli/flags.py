@@ -224,6 +224,28 @@ def vector(text: str) -> tuple[float, float]:
     return found
 
 
+def rows_and_columns(text: str) -> tuple[int, int]:
+    """The two numbers of "2x3"."""
+    rows, cross, columns = text.partition("x")
+    is_pair = cross and rows.isdecimal() and columns.isdecimal()
+    if not is_pair or not (0 < int(rows) <= 64 and 0 < int(columns) <= 64):
+        raise ValueError("must be ROWSxCOLUMNS such as 2x3, each up to 64")
+    return int(rows), int(columns)
+
+
+def pushes(text: str) -> dict[str, float]:
+    """The amounts of "pca0=2,3=-1" by name or number."""
+    found = {}
+    for part in text.split(","):
+        name, equals, amount = part.strip().partition("=")
+        if not (name and equals and math.isfinite(_float(amount))):
+            raise ValueError(
+                f"must be NAME=NUMBER, such as pca0=2, at {part.strip()!r}"
+            )
+        found[name] = float(amount)
+    return found
+
+
 def numbers(text: str) -> list[float]:
     """The numbers of "0.5,1,..."."""
     found = list(map(_float, text.split(",")))
@@ -273,6 +295,9 @@ Classes = text("data", "set of the classes; default: the run's", "SET")
 Images = text("images", "in place of --run: images of any origin", "SET")
 Most = count("max-images", "only so many of --images, chosen by --seed")
 Seeds = flag("seeds", tuple[int, ...], ranges, "RANGE", "such as 0-15 or 1,3,5-7")
+OptionalSeeds = flag(
+    "seeds", tuple[int, ...] | None, ranges, "RANGE", "such as 0-15 or 1,3,5-7"
+)
 Samples = count("samples", "how many images are generated")
 Batch = count("batch", "images at a time")
 Psi = number("psi", "truncation: 1 none, 0 the average image")
@@ -290,6 +315,30 @@ Translate = flag(
     vector,
     "X,Y",
     "move by x (right) and y (down), in units of the shorter side",
+)
+Drift = flag(
+    "drift", tuple[float, float], vector, "X,Y", "move by so much in all, at even speed"
+)
+Layers = text(
+    "layers", "rows of ws: numbers, layers or ranges, such as 0-2,L5", "A-B,..."
+)
+Ws = text("ws", "in place of --seeds: .npz of ws", "FILE")
+DirectionsFile = text("directions", "that `directions` wrote, for --push", "FILE")
+Push = flag(
+    "push",
+    dict[str, float] | None,
+    pushes,
+    "NAME=X,...",
+    "move w along directions, by standard deviations",
+)
+Zoom = number("zoom", "enlarge the image so many times", least=0.001)
+Grid = flag("grid", tuple[int, int], rows_and_columns, "ROWSxCOLUMNS", "images at once")
+Tiles = flag(
+    "tiles",
+    tuple[int, int],
+    rows_and_columns,
+    "ROWSxCOLUMNS",
+    "see beyond the frame: so many canvases",
 )
 Squares = switch("draw pixels of small images as squares, not enlarged smoothly")
 Outdir = folder("outdir", "folder for what is written")

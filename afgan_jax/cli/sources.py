@@ -3,6 +3,7 @@
 import sys
 
 from afgan_jax import errors
+from afgan_jax.cli import flags
 
 HOW = "pass --data=SET with labels, or --class=N or --label=NUMBERS for all images"
 
@@ -96,3 +97,13 @@ def batches(real: tuple, run, step, samples, data, class_, label, batch: int):
     model = load(run, step)
     classes = labels(model, class_, label, data)
     return spectra.drawn(model, samples, labels=classes, batch=batch)
+
+
+def pushes(model, directions: str | None, amounts: dict[str, float]):
+    """(the Directions of --directions, the amounts of --push by number)."""
+    from afgan_jax.edit import directions as known
+
+    if directions is None:
+        raise ValueError("--push goes along --directions=FILE: pass that as well")
+    found = known.read(flags.expanded(directions), model)
+    return found, {found.number(name): amount for name, amount in amounts.items()}

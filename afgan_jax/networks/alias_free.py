@@ -115,6 +115,10 @@ class Synthesis(layered.Layered):
     def input_ws(self) -> int:
         return int(fourier_input.INPUTS[self.input])
 
+    @property
+    def layers_of_ws(self) -> tuple[tuple[str, ...], ...]:
+        return (("input",),) * self.input_ws + tuple((s.name,) for s in self.layers)
+
     @nn.compact
     def __call__(
         self, ws, transform=None, update_emas: bool = False, noise: str = "const"

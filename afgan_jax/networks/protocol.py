@@ -60,6 +60,10 @@ class SynthesisNetwork(Protocol):
     training_options: dict[str, Any]
     rgb_bias: tuple[str, ...]
 
+    @property
+    def layers_of_ws(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the layers that each row of ws goes to; of `input_ws`, "input"."""
+
     def rows(self) -> list[dict]:
         """The layers for JSON, each with "name", "rate", "size" and "dtype"."""
 

@@ -155,6 +155,17 @@ class Synthesis(layered.Layered):
     def input_ws(self) -> int:
         return int(fourier_input.INPUTS.get(self.input, False))
 
+    @property
+    def layers_of_ws(self) -> tuple[tuple[str, ...], ...]:
+        rows, shared = [("input",)] * self.input_ws, ()
+        for spec in self.layers:
+            if spec.is_rgb:
+                shared = (spec.name,)
+            else:
+                rows.append((spec.name, *shared))
+                shared = ()
+        return (*rows, shared or (self.layers[-1].name,))
+
     @nn.compact
     def __call__(
         self, ws, transform=None, update_emas: bool = False, noise: str = "const"

@@ -55,14 +55,22 @@ def compose(*matrices: Float[Array, "*#batch 3 3"]) -> Matrix:
 
 
 def user_transform(
-    theta: ArrayLike = 0.0, tx: ArrayLike = 0.0, ty: ArrayLike = 0.0
+    theta: ArrayLike = 0.0,
+    tx: ArrayLike = 0.0,
+    ty: ArrayLike = 0.0,
+    zoom: ArrayLike | None = None,
 ) -> Matrix:
     """User transform for an image rotated by theta, then moved right tx, down ty.
 
-    The inverse of the motion [[cos, sin, tx], [-sin, cos, ty], [0, 0, 1]].
+    The inverse of the motion [[cos, sin, tx], [-sin, cos, ty], [0, 0, 1]]; zoom: of
+    this times scaling(zoom, zoom), which enlarges the image first.
     """
     tx, ty = _floats(tx, ty)
-    return compose(rotation(theta), translation(-tx, -ty))
+    moved = compose(rotation(theta), translation(-tx, -ty))
+    if zoom is None:
+        return moved
+    (zoom,) = _floats(zoom)
+    return compose(scaling(1 / zoom, 1 / zoom), moved)
 
 
 def _floats(*values):

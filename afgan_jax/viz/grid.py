@@ -1,4 +1,4 @@
-"""Grids and strips of images, PNG and GIF files.
+"""Grids and strips of images, PNG files.
 
 Images are uint8 [N H W C] (`signal.pixels.to_uint8`), C = 1, 3 or 4, with
 transparency. Files are complete or absent.
@@ -7,7 +7,6 @@ transparency. Files are complete or absent.
 import io
 import os
 from collections.abc import Callable, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -72,18 +71,6 @@ def read_png(data: bytes) -> Bitmap:
     with Image.open(io.BytesIO(data)) as opened:
         image = np.asarray(opened)
     return image if image.ndim == 3 else image[..., None]
-
-
-def save_gif(path: str | os.PathLike, frames: Sequence[Bitmap], fps: Real) -> None:
-    """Writes an endless animation. GIF counts in 1/100 s: fps is rounded to 100/n."""
-    if not 0 < fps <= 50:
-        raise ValueError(
-            f"fps={fps} must be above 0 and at most 50, as GIF players show"
-        )
-    first, *others = (_pil(on_white(frame)) for frame in frames)
-    options = {"save_all": True, "append_images": others, "loop": 0}
-    options["duration"] = 10 * max(round(100 / fps), 2)
-    write(path, lambda part: first.save(part, format="GIF", **options))
 
 
 def on_white(images: UInt8[np.ndarray, "*_N _H _W C"]) -> np.ndarray:

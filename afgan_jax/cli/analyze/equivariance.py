@@ -32,7 +32,7 @@ def main(
     from afgan_jax import analysis
     from afgan_jax.analysis import image_equivariance as showing
     from afgan_jax.runs import atomic
-    from afgan_jax.viz import grid
+    from afgan_jax.viz import grid, video
 
     model = sources.load(run, step)
     models = showing.with_and_without_filters(model)
@@ -48,6 +48,6 @@ def main(
     shown = showing.strip(models, ws, squares=squares)
     grid.save_png(outdir / "equivariance.png", shown)
     film = showing.film(models, ws, frames, squares=squares)
-    grid.save_gif(outdir / "motion.gif", film, fps=12.5)
+    video.save(outdir / "motion.gif", iter(film), len(film), 12.5)
     print(showing.table(decibels))
     print(f"wrote equivariance.png, equivariance.json and motion.gif to {outdir}")

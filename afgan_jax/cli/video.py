@@ -1,0 +1,101 @@
+"""Write a film of a generator: latents that change, images that turn and drift.
+
+python -m afgan_jax video --run=runs/earth --seeds=0-7 --turns=1 --out=out/turn.mp4
+python -m afgan_jax video --run=runs/earth --walk=noise --grid=2x3 --out=out/noise.mp4
+python -m afgan_jax video --run=runs/earth --track=track.yaml --beside --out=out/t.mp4
+
+--walk: spline and linear go through the seeds in w, slerp in z; circle and noise wander
+in z, from one seed each. --track is a file of keyframes, which afgan_jax/edit/track.py
+describes. .mp4 needs ffmpeg, on PATH or from the package imageio-ffmpeg; without it an
+.avif is written, and a line says so.
+"""
+
+import dataclasses
+import math
+from pathlib import Path
+
+from afgan_jax.cli import flags
+
+
+def main(
+    run: flags.Run,
+    *,
+    step: flags.Step = None,
+    seeds: flags.OptionalSeeds = None,
+    ws: flags.Ws = None,
+    track: flags.text("track", "or keyframes: a YAML file", "FILE") = None,
+    walk: flags.text(
+        "walk", "spline, linear, slerp, circle or noise", "WALK"
+    ) = "spline",
+    loop: flags.switch("end where it begins") = True,
+    seconds: flags.number(
+        "seconds", "from seed to seed, default: 2; of a circle or noise in all: 8", 0.01
+    ) = None,
+    fps: flags.number("fps", "frames per second", 0.1) = 30.0,
+    grid: flags.Grid = (1, 1),
+    psi: flags.Psi = 1.0,
+    class_: flags.Class = None,
+    label: flags.Label = None,
+    rotate: flags.Rotate = 0.0,
+    turns: flags.number("turns", "in all, counterclockwise") = 0.0,
+    drift: flags.Drift = (0.0, 0.0),
+    circle: flags.number("circle", "move on a circle of this radius") = 0.0,
+    zoom: flags.Zoom = 1.0,
+    directions: flags.DirectionsFile = None,
+    push: flags.Push = None,
+    anchor: flags.switch("keep w from moving the image") = False,
+    beside: flags.switch("show it beside the same without low-pass filters") = False,
+    frames: flags.folder("frames", "for each frame as a PNG") = None,
+    squares: flags.Squares = False,
+    batch: flags.Batch = 8,
+    out: flags.file("out", "video: .mp4, .avif, .webp or .gif") = Path("out/video.mp4"),
+) -> None:
+    import tqdm
+
+    from afgan_jax.analysis import image_equivariance
+    from afgan_jax.cli import sources
+    from afgan_jax.edit import film as films
+    from afgan_jax.edit import motions, w_files
+    from afgan_jax.edit import track as tracks
+    from afgan_jax.viz import video
+
+    if sum(given is not None for given in (seeds, ws, track)) > 1:
+        raise ValueError("--seeds, --ws and --track exclude each other: pass one")
+    path, why = video.placed(out)
+    model = sources.load(run, step)
+    if track is not None:
+        film = tracks.read(flags.expanded(track), model)
+    else:
+        film = films.of_seeds(
+            model,
+            seeds,
+            walk=walk,
+            ws=None if ws is None else w_files.read(flags.expanded(ws), model),
+            loop=loop,
+            seconds=seconds,
+            size=grid,
+            label=None if ws else sources.label(model, class_, label),
+            psi=psi,
+        )
+    if rotate or turns or any(drift) or circle or zoom != 1:
+        if film.motion is not None:
+            raise ValueError("--track has motions: leave out those of the flags")
+        steady = motions.steady(turns, drift, circle, math.radians(rotate), zoom)
+        film = dataclasses.replace(film, motion=steady)
+    if push:
+        film = films.swinging(film, *sources.pushes(model, directions, push))
+    if anchor:
+        film = films.anchored(model, film)
+    models = {"": model}
+    if beside:
+        models = image_equivariance.with_and_without_filters(model)
+    count = max(round(film.seconds * fps), 1)
+    drawn = films.frames(models, film, count, batch=batch, squares=squares)
+    shown = tqdm.tqdm(
+        films.kept(drawn, frames), total=count, unit="frame", disable=None
+    )
+    if why:
+        print(why)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    video.save(path, iter(shown), count, fps)
+    print(f"wrote {count} frames, {film.seconds:g} s, to {path}")
