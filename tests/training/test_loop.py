@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -181,10 +180,10 @@ def test_two_processes_train_like_one_and_resume(images, tmp_path):
 
 
 @pytest.mark.slow
-def test_resumed_on_other_devices_or_processes_it_is_the_same(images, tmp_path):
+def test_resumed_on_other_processes_it_is_the_same(images, tmp_path):
     """4 steps here and 4 there against 8 on one device, with ADA between changes of p.
 
-    From and to 2 devices the worst difference was 7e-8: single roundings.
+    Of two processes, which are two devices; the worst difference was 7e-8: roundings.
     """
 
     def steps(name: str, count: int, on: str) -> dict:
@@ -192,20 +191,18 @@ def test_resumed_on_other_devices_or_processes_it_is_the_same(images, tmp_path):
         options = ADA | {"train.total_kimg": 0.008 * count, "checkpoints.keep": 1}
         flags = [f"--config.{key}={value}" for key, value in options.items()]
         line = command(images, folder, *flags)
-        two = start_two(line) if on == "two processes" else [start(line, int(on[0]))]
+        two = [start(line, 1)] if on == "1 device" else start_two(line)
         for process in two:
             finish(process)
         return checkpoint(folder)
 
     whole = steps("whole", 8, "1 device")
     assert whole["['augment']['p']"] > 0 and whole["['augment']['signs']"][1] > 0
-    half = steps("to 2 devices", 4, "1 device")
+    half = steps("to two", 4, "1 device")
     assert half["['augment']['p']"] > 0 and half["['augment']['signs']"][1] > 0
-    shutil.copytree(tmp_path / "to 2 devices", tmp_path / "to two processes")
-    for on in ("2 devices", "two processes"):
-        assert_same(whole, steps(f"to {on}", 8, on), 1e-5)
-        assert_same(half, steps(f"from {on}", 4, on), 1e-5)
-        assert_same(whole, steps(f"from {on}", 8, "1 device"), 1e-5)
+    assert_same(whole, steps("to two", 8, "two processes"), 1e-5)
+    assert_same(half, steps("from two", 4, "two processes"), 1e-5)
+    assert_same(whole, steps("from two", 8, "1 device"), 1e-5)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Every row of the ladder and some ablations through the command line.
+"""Rows of the ladder and some ablations through the command line.
 
 Planned, trained for two ticks of a step each, shown and measured: as small as they go.
 """
@@ -24,8 +24,9 @@ def train(arg: str, images, workdir, *flags: str) -> int:
     return main(["train", config, f"--workdir={workdir}", *overrides, *flags])
 
 
-@pytest.mark.parametrize("row", "abcdefghtr")
-def test_a_row_is_planned_trained_shown_and_measured(row, images, tmp_path, capsys):
+# What the code tells apart: skips and noise or none, waves, margins, bands, radial.
+@pytest.mark.parametrize("row", "abdefhr")
+def test_a_row_is_planned_and_trained(row, images, tmp_path, capsys):
     run = tmp_path / "run"
     assert train(f"{row}:small", images, run) == 0
     assert run_directory.Run.open(run).checkpoints.steps() == [1, 2]
@@ -39,7 +40,11 @@ def test_a_row_is_planned_trained_shown_and_measured(row, images, tmp_path, caps
     table = capsys.readouterr().out.splitlines()
     names = [line.split()[0] for line in table[1 : len(plan) + 1]]
     assert names == [layer["name"] for layer in plan]
+    if row in "abfr":
+        check_shown_and_measured(row, run, tmp_path, capsys)
 
+
+def check_shown_and_measured(row, run, tmp_path, capsys):
     moving = ["--rotate=10", "--translate=0.25,0"]
     shown = ["generate", f"--run={run}", f"--outdir={tmp_path}", "--seeds=0"]
     assert main(shown) == 0 and (tmp_path / "seed0000.png").exists()
@@ -68,9 +73,6 @@ ABLATIONS = [
     "r:lanczos,fixed,capacity=2",
     "r:gaussian,inflexible",
     "t:n=4,m=4,stopband=1.5,margin=12",
-    "t:m=1,stopband=3.1",
-    "t:p4",
-    "h:critical=3,n=8",
     "e:lanczos,noise",
 ]
 
