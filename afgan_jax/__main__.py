@@ -25,6 +25,7 @@ VERBS = {
     "video": ("afgan_jax.cli.video", "write a film of latents and motions"),
     "mix": ("afgan_jax.cli.mix", "coarse layers of some seeds, fine ones of others"),
     "directions": ("afgan_jax.cli.directions", "find what changes images, by w alone"),
+    "project": ("afgan_jax.cli.project", "find the w of images, and their motion"),
     "analyze": ("afgan_jax.cli.analyze", "measure and show equivariance, layers, D"),
     "metrics": ("afgan_jax.cli.metrics", "FID, KID, PPL, EQ-T and others of a run"),
     "spectra": ("afgan_jax.cli.spectra", "average power spectra of images"),

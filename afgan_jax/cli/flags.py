@@ -341,5 +341,6 @@ Tiles = flag(
     "see beyond the frame: so many canvases",
 )
 Squares = switch("draw pixels of small images as squares, not enlarged smoothly")
+Weights = names("weights", "files of the networks: inception=FILE,vgg16=FILE,...")
 Outdir = folder("outdir", "folder for what is written")
 Out = file("out", "file for the same numbers")

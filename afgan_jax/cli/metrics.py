@@ -19,7 +19,6 @@ from afgan_jax.cli import flags
 
 DEFAULT = ("eqt1k_int", "eqt1k_frac", "eqr1k")
 Names = flags.names("metrics", "their names")
-Weights = flags.names("weights", "files of the networks: inception=FILE,vgg16=FILE,...")
 Prepare = flags.switch("only fetch the weights")
 Plot = flags.file("plot", "figure of the single images' dB, of eqt and eqr")
 
@@ -33,7 +32,7 @@ def main(
     metrics: Names = DEFAULT,
     class_: flags.Class = None,
     label: flags.Label = None,
-    weights: Weights = (),
+    weights: flags.Weights = (),
     prepare: Prepare = False,
     batch: flags.Batch = 16,
     out: flags.Out = None,

@@ -11,6 +11,7 @@ import numpy as np
 from afgan_jax import errors
 from afgan_jax.export import staging
 from afgan_jax.interop import model_file
+from afgan_jax.model import Model
 from afgan_jax.sources import find as sources
 from afgan_jax.sources import source
 
@@ -50,6 +51,18 @@ def write_source(
     settings = {name: found.settings[name] for name in sections}
     with staging.staged(out) as place:
         place.write_bytes(model_file.encode(settings, tree, facts))
+        return _check(place, tree)
+
+
+def write_model(model: Model, out: Path, facts: dict[str, Any]) -> str:
+    """Writes a model as it is in memory, with facts of its origin; see `write`."""
+    _check_name(out)
+    tree = {"G_ema": jax.tree.map(np.asarray, model.variables)}
+    names = model.class_names
+    facts = facts | {"layers": model.layers}
+    facts |= {"class_names": list(names)} if names else {}
+    with staging.staged(out) as place:
+        place.write_bytes(model_file.encode({"generator": model.settings}, tree, facts))
         return _check(place, tree)
 
 

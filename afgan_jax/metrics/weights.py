@@ -93,6 +93,13 @@ def locate(name: str, path: str | os.PathLike | None = None) -> pathlib.Path:
     return found
 
 
+def is_here(name: str) -> bool:
+    """Whether `locate` finds the file without being given one."""
+    place = _place(name)
+    named = os.environ.get(_variable(name))
+    return bool(named) or (place is not None and place.is_file())
+
+
 def prepare(name: str) -> pathlib.Path:
     """The file of weights `name`, fetched into the cache unless it exists.
 

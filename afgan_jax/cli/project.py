@@ -1,0 +1,71 @@
+"""Find the ws of images, and how each is turned and moved.
+
+python -m afgan_jax project face.png --run=runs/mine --outdir=out
+python -m afgan_jax project photos --run=runs/mine --space=w --steps=500
+
+An image, or a folder of them, each cut to the largest centred part of the model's
+proportions. Writes NAME.npz (w, rotate in radians, translate; for --ws of other verbs),
+NAME.png, and projection.png: the images, and below what was found. What is there is not
+searched again. Distances are those of pixels at several scales, and of LPIPS too if the
+weights of its networks are there. --tune also tunes a copy of the generator to each
+image (PTI) and writes it as NAME.safetensors.
+"""
+
+import functools
+from pathlib import Path
+
+from afgan_jax.cli import flags
+
+
+def main(
+    images: flags.positional("IMAGES", Path),
+    /,
+    run: flags.Run,
+    *,
+    step: flags.Step = None,
+    space: flags.text("space", "w: one for all layers; w+: one each", "w|w+") = "w+",
+    steps: flags.count("steps", "of the last descent") = 300,
+    move: flags.switch("find how the image is turned and moved") = True,
+    tune: flags.count("tune", "steps of tuning a copy of the generator") = None,
+    class_: flags.Class = None,
+    label: flags.Label = None,
+    weights: flags.Weights = (),
+    squares: flags.Squares = False,
+    outdir: flags.Outdir = Path("out"),
+) -> None:
+    import tqdm
+
+    from afgan_jax.assembly import projecting
+    from afgan_jax.cli import sources
+    from afgan_jax.viz import grid
+
+    model = sources.load(run, step)
+    embed = projecting.lpips(weights)
+    if embed is None:
+        print("distances of pixels alone: LPIPS has no weights here (--weights)")
+    projecting_to = projecting.Projecting(
+        model,
+        outdir,
+        space=space,
+        steps=steps,
+        move=move and model.can_move,
+        label=sources.label(model, class_, label),
+        tune=tune,
+        embed=embed,
+    )
+    pairs = []
+    for path in projecting.names(flags.expanded(images)):
+        with tqdm.tqdm(unit="step", disable=None, leave=False) as bar:
+            told = functools.partial(_show, bar, Path(path).name)
+            found = projecting_to.project(path, told)
+        pairs.append(found.pair)
+        print(found, flush=True)
+    shown = projecting.strip(pairs, squares=squares)
+    grid.save_png(outdir / "projection.png", shown)
+    print(f"wrote .npz and .png files and projection.png to {outdir}")
+
+
+def _show(bar, name: str, stage: str, done: int, total: int, loss: float) -> None:
+    bar.set_description(f"{name}: {stage}, loss {loss:.3g}", refresh=False)
+    bar.total, bar.n = total, done
+    bar.refresh()
