@@ -85,20 +85,34 @@ def earth(resolution: int) -> dict:
     }
 
 
-def small_r(resolution: int, **sizes) -> dict:
-    """R, smaller: narrow, with shorter filters and averages and a narrower margin."""
-    settings = {
-        "resolution": resolution,
-        "channel_base": 1536,
+def small(resolution: int, num_layers: int, **channels: tuple[int, int]) -> dict:
+    """R, T and StyleGAN2 (A), smaller, by these names; channels: base and most of each.
+
+    T and R have short filters and averages and a narrow margin.
+    """
+
+    def of(name: str, **synthesis) -> dict:
+        base, most = channels[name]
+        sizes = {
+            "resolution": resolution,
+            "channel_base": base,
+            "channel_max": most,
+        }
+        mapping = {"z_dim": 64, "w_dim": 64}
+        return {"generator": {"mapping": mapping, "synthesis": sizes | synthesis}}
+
+    alias_free = {
+        "num_layers": num_layers,
         "num_critical": 1,
         "margin": 5,
         "filter_size": 4,
-        "conv_kernel": 1,
-        "radial": True,
         "magnitude_ema_beta": average(EARTH_BATCH, 1.0),
     }
-    mapping = {"z_dim": 64, "w_dim": 64}
-    return {"generator": {"mapping": mapping, "synthesis": settings | sizes}}
+    return {
+        "r": of("r", **alias_free, conv_kernel=1, radial=True),
+        "t": of("t", **alias_free),
+        "a": of("a", kind="stylegan2"),
+    }
 
 
 def merged(config: dict, *changes: dict) -> dict:

@@ -2,18 +2,21 @@
 
 python -m afgan_jax train --config=earth32 --workdir=runs/earth32
 
-About 47 images/s on 2 CPU cores: 11 minutes. Unlike the published setting it has half
-the layers, filters of 4 taps per factor instead of 6 (a third of the time, some dB
-worse), a narrower margin and running averages as short as the training.
+`:r` (default), `:t` or `:a`, StyleGAN2. About 47 images/s on 2 CPU cores: 11 minutes.
+Unlike the published setting, R and T have half the layers, filters of 4 taps per factor
+instead of 6 (a third of the time, some dB worse), a narrower margin and running
+averages as short as the training.
 """
 
 from . import base
 
+SIZES = base.small(32, num_layers=7, r=(1536, 56), t=(768, 40), a=(1024, 48))
 
-def get_config():
+
+def get_config(arg=None):
     return base.make(
         base.earth(32),
-        base.small_r(32, num_layers=7, channel_max=56),
+        base.choose("earth32.py", SIZES, arg),
         {
             "losses": {"r1_gamma": 0.3},
             "samples": {"columns": 12},

@@ -47,7 +47,8 @@ LENGTHS = {
     "ffhq1024.py": (32, 25000, 0.002, 10),
     "metfaces1024.py": (32, 5000, 0.002, 10),
 }
-DEMOS = ("earth32.py", "earth64.py", "earth64.py:t", "smoke.py", "ablation.py:g:small")
+DEMOS = ("earth32.py", "earth32.py:t", "earth32.py:a", "earth64.py", "earth64.py:t")
+DEMOS += ("earth64.py:a", "smoke.py", "ablation.py:g:small")
 
 
 def count(tree) -> int:
