@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import queue
+import shutil
 import signal
 import statistics
 import subprocess
@@ -98,8 +99,12 @@ def main() -> int:
 
     with futures.ThreadPoolExecutor(given.cores) as pool:
         running = [pool.submit(one, *what) for what in wanted if what not in have]
-        for done in futures.as_completed(running):
-            done.result()
+        try:
+            for done in futures.as_completed(running):
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if (FLOOR, 0) not in have:
         write(results, {"name": FLOOR, "seed": 0, "kimg": 0, **floor(given.config)})
     print(table(rows(results)))
@@ -148,6 +153,7 @@ def trial(given, name: str, seed: int, core: int) -> dict:
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
 
+    shutil.rmtree(folder, ignore_errors=True)  # a part of another time
     with log.open("w") as out:
         process = started(
             "train",
@@ -157,7 +163,9 @@ def trial(given, name: str, seed: int, core: int) -> dict:
             f"--config.train.seed={seed}",
             "--config.train.total_kimg=1000000",
         )
-        while process.poll() is None and processor_s(process) < 60 * given.minutes:
+        while processor_s(process) < 60 * given.minutes:
+            if process.poll() is not None:
+                raise SystemExit(f"{name} ended with {process.returncode}: see {log}")
             time.sleep(1)
         process.send_signal(signal.SIGTERM)
         codes = [process.wait()]

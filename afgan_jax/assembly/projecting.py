@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from afgan_jax.runs import atomic
 from afgan_jax.signal import pixels
 from afgan_jax.viz import enlarge, grid
 
-names = single.names
+FOUND, STRIP = ".found.png", "projection.png"
+LINE, MOST = 16, 64  # images in a row of the strip, and in all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +35,8 @@ class Found:
 
     def __str__(self) -> str:
         x, y = self.translate
-        turned = f"turned by {np.degrees(self.rotate):z.1f} degrees"
-        moved = f"{turned}, moved by {x:z.3f}, {y:z.3f}"
-        return f"{self.name}: PSNR {self.psnr:.1f} dB, {moved}"
+        moved = f"--rotate={np.degrees(self.rotate):z.2f} --translate={x:z.4f},{y:z.4f}"
+        return f"{self.name}: PSNR {self.psnr:.1f} dB, with {moved}"
 
 
 def lpips(given: Iterable[str]) -> projection.Embed | None:
@@ -65,27 +65,33 @@ class Projecting:
         *,
         tune: int | None = None,
         embed: projection.Embed | None = None,
+        batch: int = 4,
         **settings: Any,
     ):
         """tune: steps of tuning, None for none; settings: of projection.Projector."""
         self._model, self._outdir = model, outdir
-        self._projector = projection.Projector(model, embed=embed, **settings)
+        options = {"embed": embed, "batch": batch}
+        self._projector = projection.Projector(model, **options, **settings)
         self._tuner = None
         if tune is not None:
-            self._tuner = projection.Tuner(model, steps=tune, embed=embed)
+            self._tuner = projection.Tuner(
+                model, steps=tune, label=settings.get("label"), embed=embed
+            )
         plain = {k: np.asarray(v).tolist() for k, v in settings.items()}
         told = {"source": model.source, "tune": tune, "lpips": embed is not None}
         self._said = json.dumps(told | plain)
 
-    def project(self, path: str, told: projection.Told | None = None) -> Found:
+    def project(
+        self, path: str, name: str, told: projection.Told | None = None
+    ) -> Found:
         """Projects the image of a file, unless the folder has that already.
 
-        Raises ValueError for a file that is no image.
+        name: begins the names of its files. Raises ValueError for what is no image.
         """
         model, channels = self._model, self._model.network.synthesis.img_channels
         target = single.read(path, model.size, channels)
-        stem = self._outdir / Path(path).stem
-        found = _there(stem.with_suffix(".npz"), self._said, target)
+        kept = self._outdir / f"{name}.npz"
+        found = _there(kept, name, self._said, target)
         if found is not None:
             return found
         goal = np.float32(target)[None] / 127.5 - 1
@@ -94,11 +100,10 @@ class Projecting:
         if self._tuner is not None:
             result = self._tuner.tuned(result, told)
             facts = {"origin": f"{model.source}, tuned to {Path(path).name}"}
-            model_file.write_model(
-                result.model, stem.with_suffix(".safetensors"), facts
-            )
+            out = self._outdir / f"{name}.safetensors"
+            model_file.write_model(result.model, out, facts)
         image = pixels.to_uint8(result.image)
-        grid.save_png(stem.with_suffix(".png"), image[0])
+        grid.save_png(self._outdir / f"{name}{FOUND}", image[0])
         arrays = {
             "w": result.ws,
             "rotate": result.rotate,
@@ -108,11 +113,29 @@ class Projecting:
             "pair": np.stack([target, image[0]]),
             "settings": self._said,
         }
-        atomic.write_arrays(stem.with_suffix(".npz"), arrays)
-        return _there(stem.with_suffix(".npz"), self._said, target)
+        atomic.write_arrays(kept, arrays)
+        return _there(kept, name, self._said, target)
 
 
-def _there(file: Path, said: str, target: np.ndarray) -> Found | None:
+def names(paths: Sequence[str], outdir: Path) -> dict[str, str]:
+    """How the files of each image begin: its own name, without the ending if it can.
+
+    Raises ValueError if one of the images would be written over.
+    """
+    stems = [Path(path).stem.lower() for path in paths]
+    chosen = {
+        path: Path(path).stem if stems.count(stem) == 1 else Path(path).name
+        for path, stem in zip(paths, stems)
+    }
+    made = {f"{name}{FOUND}".lower() for name in chosen.values()} | {STRIP}
+    for path in paths:
+        is_there = Path(path).resolve().parent == outdir.resolve()
+        if is_there and Path(path).name.lower() in made:
+            raise ValueError(f"{path} would be written over: name another --outdir")
+    return chosen
+
+
+def _there(file: Path, name: str, said: str, target) -> Found | None:
     """The projection of a file, if it is one of this image by these settings."""
     if not file.exists():
         return None
@@ -125,13 +148,16 @@ def _there(file: Path, said: str, target: np.ndarray) -> Found | None:
         return None
     moved = tuple(float(x) for x in found["translate"])
     numbers = float(found["psnr"]), float(found["rotate"]), moved
-    return Found(file.stem, *numbers, found["pair"])
+    return Found(name, *numbers, found["pair"])
 
 
 def strip(
-    pairs: list[UInt8[np.ndarray, "2 H W C"]], *, squares: bool = False
+    pairs: Sequence[UInt8[np.ndarray, "2 H W C"]], *, squares: bool = False
 ) -> UInt8[np.ndarray, "_H _W _C"]:
-    """The images in a row, and below what was found of each."""
-    rows = np.stack(pairs, axis=1)
-    shown = [enlarge.enlarged(row, columns=len(pairs), squares=squares) for row in rows]
-    return grid.strip(shown, ["images", "found"])
+    """Rows of the first images, and below each what was found of them."""
+    rows, captions = [], []
+    for start in range(0, min(len(pairs), MOST), LINE):
+        both = np.stack(pairs[start : start + LINE], axis=1)
+        rows += [enlarge.enlarged(r, columns=LINE, squares=squares) for r in both]
+        captions += ["images", "found"]
+    return grid.strip(rows, captions)

@@ -200,6 +200,19 @@ def check_writable(name: str, path: str | os.PathLike) -> None:
         raise ValueError(f"--{name}={path} {error}") from error
 
 
+def check_alone(flag: str, **others: Any) -> None:
+    """Raises ValueError if others are given, that --flag has no use for.
+
+    others: None or False of what is not given.
+    """
+    for name, value in others.items():
+        if value is not None and value is not False:
+            said = name.rstrip("_")
+            raise ValueError(
+                f"--{said} does not go with --{flag}: leave one of them out"
+            )
+
+
 def ranges(text: str) -> tuple[int, ...]:
     """The numbers that "0-15" or "1,3,5-7" names, each once, in that order."""
     found = {}

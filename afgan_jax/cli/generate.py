@@ -21,7 +21,7 @@ def main(
     run: flags.Run,
     *,
     step: flags.Step = None,
-    seeds: flags.Seeds = tuple(range(16)),
+    seeds: flags.OptionalSeeds = None,
     ws: flags.Ws = None,
     psi: flags.Psi = 1.0,
     class_: flags.Class = None,
@@ -45,11 +45,16 @@ def main(
     from afgan_jax.viz import grid
 
     model = sources.load(run, step)
+    own = outdir / "ws.npz"
     if ws is None:
+        seeds = range(16) if seeds is None else seeds
         chosen = sources.label(model, class_, label)
         drawn = jax.device_get(model.ws(seeds, label=chosen, psi=psi))
         names = [f"seed{seed:04d}.png" for seed in seeds]
     else:
+        flags.check_alone("ws", seeds=seeds, class_=class_, label=label, psi=psi != 1)
+        if push and own.exists() and own.samefile(flags.expanded(ws)):
+            raise ValueError(f"--ws={ws} would be replaced: name another --outdir")
         drawn = w_files.read(flags.expanded(ws), model)
         names = [f"w{i:04d}.png" for i in range(len(drawn))]
     if push:
@@ -63,5 +68,5 @@ def main(
     columns = math.ceil(math.sqrt(len(images)))
     shown = grid.sheet(images, columns, squares=squares)
     grid.save_png(outdir / "grid.png", shown)
-    atomic.write_arrays(outdir / "ws.npz", {"w": drawn})
+    atomic.write_arrays(own, {"w": drawn})
     print(f"wrote {len(images)} images, grid.png and ws.npz to {outdir}")

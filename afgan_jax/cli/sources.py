@@ -106,4 +106,8 @@ def pushes(model, directions: str | None, amounts: dict[str, float]):
     if directions is None:
         raise ValueError("--push goes along --directions=FILE: pass that as well")
     found = known.read(flags.expanded(directions), model)
-    return found, {found.number(name): amount for name, amount in amounts.items()}
+    pushed = {}
+    for name, amount in amounts.items():
+        number = found.number(name)
+        pushed[number] = pushed.get(number, 0.0) + amount
+    return found, pushed

@@ -59,8 +59,12 @@ def main(
     from afgan_jax.edit import track as tracks
     from afgan_jax.viz import video
 
-    if sum(given is not None for given in (seeds, ws, track)) > 1:
-        raise ValueError("--seeds, --ws and --track exclude each other: pass one")
+    drawn = {"psi": psi != 1, "class_": class_, "label": label}
+    if ws is not None:
+        flags.check_alone("ws", seeds=seeds, track=track, **drawn)
+    if track is not None:
+        timed = {"walk": walk != "spline", "no-loop": not loop, "seconds": seconds}
+        flags.check_alone("track", seeds=seeds, grid=grid != (1, 1), **timed, **drawn)
     path, why = video.placed(out)
     model = sources.load(run, step)
     if track is not None:

@@ -15,7 +15,8 @@ def read(
 ) -> UInt8[np.ndarray, "H W C"]:
     """The largest centred part of the proportions of `size` (H, W), upright.
 
-    Transparent pixels are white. Raises ValueError for what is no image.
+    Transparent pixels are white, if the network has no transparency. Raises ValueError
+    for what is no image.
     """
     with errors.accessing(path), open(path, "rb") as file:
         try:

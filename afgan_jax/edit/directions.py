@@ -49,10 +49,10 @@ class Directions:
     def number(self, which: int | str) -> int:
         """The number of a direction, by its name or itself."""
         text = str(which)
-        if text in self.names:
-            return self.names.index(text)
         if text.isdecimal() and int(text) < len(self.names):
             return int(text)
+        if text in self.names:
+            return self.names.index(text)
         known = f"0 to {len(self.names) - 1}, or {', '.join(self.names)}"
         raise errors.SettingError("direction", which, f"is unknown: use {known}")
 
@@ -96,6 +96,10 @@ def find(
     if method not in METHODS:
         known = ", ".join(METHODS)
         raise errors.SettingError("method", method, f"is unknown: use one of {known}")
+    odd = [x for x in names if x.isdecimal() or list(names).count(x) > 1]
+    if odd:
+        why = "must be other than numbers, and different from each other"
+        raise errors.SettingError("names", ",".join(names), why)
     if rows is None:
         rows = range(model.network.synthesis.input_ws, model.num_ws)
     z = np.random.RandomState(seed).randn(SAMPLES, model.z_dim).astype(np.float32)

@@ -1,8 +1,8 @@
 """The latent of an image: ws, and how the image is turned and moved, by descent.
 
 Descent from the centre does not find a turn of half a radian: several starts over
-angles and shifts go some way in w, at low detail first, the best of them further, and
-the best of those to the end, in W (one w for all layers) or W+ (one each). The distance
+angles and shifts go some way in w, the best of them further, and the best of those to
+the end, in W (one w for all layers) or W+ (one each). The distance
 is that of a pyramid of pixels, of LPIPS as well where its weights are given.
 
 Sources: Karras et al. 2020 (StyleGAN2), App. D; Abdal et al. 2019 (W+); Alaluf et al.
@@ -12,7 +12,7 @@ Sources: Karras et al. 2020 (StyleGAN2), App. D; Abdal et al. 2019 (W+); Alaluf 
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -80,11 +80,13 @@ class Projector:
         label: Label | None = None,
         move: bool | None = None,
         embed: Embed | None = None,
+        batch: int = 4,
     ):
         """steps: of the last descent. label: of the mean w, where descents begin.
 
         move: whether the transform is searched, in place of what w makes of it; None:
-        if the model's input can be moved. embed: LPIPS, a further distance.
+        if the model's input can be moved. embed: LPIPS, a further distance. batch:
+        candidates at a time.
         Raises SettingError for what the model cannot do.
         """
         if space not in SPACES:
@@ -99,7 +101,7 @@ class Projector:
                 "move", move, "cannot be: StyleGAN2's input is fixed"
             )
         self.model, self.space, self.steps = model, space, steps
-        self._move, self._embed = move, embed
+        self._move, self._embed, self._batch = move, embed, batch
         z = np.random.RandomState(0).randn(SAMPLES, model.z_dim).astype(np.float32)
         w = jax.device_get(model.ws(z=z, label=label)[:, -1])
         self._mean = w.mean(axis=0)
@@ -172,26 +174,41 @@ class Projector:
         far = jnp.mean(found["w"] ** 2, axis=(1, 2))
         return distance(images, goal, self._embed) + REGULARITY * far
 
+    def _slices(self, found) -> Iterator[tuple[dict[str, Array], int]]:
+        """Candidates so many at a time, and how many they are without repetition."""
+        total = len(found["w"])
+        size = min(self._batch, total)
+        for start in range(0, total, size):
+            part = {k: leaf[start : start + size] for k, leaf in found.items()}
+            full = {k: np.resize(v, (size, *v.shape[1:])) for k, v in part.items()}
+            yield jax.device_put(full), len(part["w"])
+
     def _best(self, found, goal, count: int) -> dict[str, np.ndarray]:
         """The candidates of smallest loss."""
-        drawn = jax.device_put(found)
-        losses = jax.device_get(self._losses(self.model.variables, drawn, goal))
-        order = np.argsort(losses)[:count]
+        losses = [
+            jax.device_get(self._losses(self.model.variables, part, goal))[:own]
+            for part, own in self._slices(found)
+        ]
+        order = np.argsort(np.concatenate(losses))[:count]
         return {name: leaf[order] for name, leaf in found.items()}
 
     def _run(self, stage: str, found, goal, steps: int, told: Told | None):
-        """(candidates after so many steps, losses of the best at each)."""
-        found = jax.device_put(found)
-        state, losses = _optimizer(steps).init(found), []
-        for done in range(0, steps, CHUNK):
-            count = min(CHUNK, steps - done)
-            (found, state), values = self._descent(
-                self.model.variables, (found, state), goal, count=count, steps=steps
-            )
-            losses.append(jax.device_get(values))
-            if told is not None:
-                told(stage, done + count, steps, float(losses[-1][-1]))
-        return jax.device_get(found), np.concatenate(losses)
+        """(candidates after so many steps, losses of the best of the last slice)."""
+        slices, moved = list(self._slices(found)), []
+        for number, (part, own) in enumerate(slices):
+            state, losses = _optimizer(steps).init(part), []
+            for done in range(0, steps, CHUNK):
+                count = min(CHUNK, steps - done)
+                (part, state), values = self._descent(
+                    self.model.variables, (part, state), goal, count=count, steps=steps
+                )
+                losses.append(jax.device_get(values))
+                if told is not None:
+                    at, of = number * steps + done + count, len(slices) * steps
+                    told(stage, at, of, float(losses[-1][-1]))
+            moved.append({k: v[:own] for k, v in jax.device_get(part).items()})
+        found = {k: np.concatenate([part[k] for part in moved]) for k in found}
+        return found, np.concatenate(losses)
 
     def _descend(self, variables, carry, goal, *, count: int, steps: int):
         optimizer = _optimizer(steps)
@@ -212,7 +229,9 @@ class Projector:
 
 def _optimizer(steps: int) -> optax.GradientTransformation:
     warmup = max(steps // 20, 1)
-    return optax.adam(optax.warmup_cosine_decay_schedule(0.0, RATE, warmup, steps))
+    return optax.adam(
+        optax.warmup_cosine_decay_schedule(0.0, RATE, warmup, max(steps, 2))
+    )
 
 
 def distance(
@@ -246,8 +265,17 @@ def _halved(images):
 class Tuner:
     """Tunes a copy of a model's weights to images (PTI); compiled once for all."""
 
-    def __init__(self, model: Model, *, steps: int = 200, embed: Embed | None = None):
+    def __init__(
+        self,
+        model: Model,
+        *,
+        steps: int = 200,
+        label: Label | None = None,
+        embed: Embed | None = None,
+    ):
+        """label: of the other w, whose images are held."""
         self._model, self._steps, self._embed = model, steps, embed
+        self._c = model.c(label, 1)
         self._optimizer = optax.adam(TUNE_RATE)
         self._update = jax.jit(self._step)
 
@@ -265,6 +293,7 @@ class Tuner:
                 moves = affine.user_transform(found.rotate, *found.translate)
             goal["transform"] = moves[None]
         goal["ws"] = jax.device_put(found.ws)
+        goal["c"] = None if self._c is None else jax.device_put(self._c)
         synthesis, losses = self._model.variables["params"]["synthesis"], []
         state, random = self._optimizer.init(synthesis), np.random.RandomState(0)
         for done in range(self._steps):
@@ -295,8 +324,7 @@ class Tuner:
         motion = {"transform": goal["transform"]} if "transform" in goal else {}
         images = model.apply(new, ws, method="synthesize", **motion)
         near = distance(images, goal, self._embed)[0]
-        c = jnp.zeros((1, model.c_dim)) if model.c_dim else None
-        way = model.apply(variables, z, c, method="map") - ws
+        way = model.apply(variables, z, goal["c"], method="map") - ws
         other = ws + way * (OFF * jnp.linalg.norm(ws) / jnp.linalg.norm(way))
         before = model.apply(variables, other, method="synthesize")
         after = model.apply(new, other, method="synthesize")

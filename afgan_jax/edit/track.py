@@ -14,6 +14,7 @@ hold. If no keyframe has one, w follows a spline and motions are linear. w files
 found beside the track.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,6 +93,8 @@ def _checked(given: Any, known: Mapping[str, Any], where: str) -> dict[str, Any]
         kind = known[name]
         if kind is float and type(value) is int:
             value = float(value)
+        if kind is float and isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{where}: {name}: {value} must be finite")
         is_bool = isinstance(value, bool) and kind is not bool
         if is_bool or not isinstance(value, kind):
             said = getattr(kind, "__name__", "str or int")
@@ -130,6 +133,8 @@ def _ws(key: Mapping, model: Model, path: Path) -> np.ndarray:
         if len(ws) != 1:
             raise ValueError(f"{path}: {key['w']} holds {len(ws)} ws: give a file of 1")
         return ws
+    if model.c_dim and "class" not in key:
+        raise ValueError(f"{path}, at {key['time']:g} s: class is missing")
     found = model.ws(
         [key["seed"]],
         label=key.get("class"),

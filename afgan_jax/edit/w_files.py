@@ -47,6 +47,8 @@ def fitted(ws: np.ndarray, model: Model, where: object = "w") -> Ws:
     shape = (model.num_ws, model.w_dim)
     if ws.ndim == 2:  # of one image, or one for all layers of each
         ws = ws[None] if ws.shape == shape else ws[:, None]
+    if not len(ws):
+        raise ValueError(f"{where} holds no ws")
     if ws.ndim != 3 or ws.shape[2] != shape[1] or ws.shape[1] not in (1, shape[0]):
         known = f"[{shape[0]} {shape[1]}], or [N {shape[0]} {shape[1]}]"
         raise ValueError(

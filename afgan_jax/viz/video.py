@@ -1,4 +1,4 @@
-"""Video files, written a frame at a time: their length takes no memory."""
+"""Video files, written a frame at a time: their length takes no memory, but of GIF."""
 
 import os
 import shutil
@@ -32,6 +32,10 @@ def placed(path: Path) -> tuple[Path, str]:
     """
     if path.suffix not in SUFFIXES:
         raise ValueError(f"{path} is no video's name: it must end in {_known()}")
+    if path.suffix == ".avif" and not features.check("avif"):
+        raise ValueError(
+            f"{path} cannot be: this Pillow has no AVIF; use .webp or .mp4"
+        )
     if path.suffix != ".mp4" or ffmpeg() is not None:
         return path, ""
     other = path.with_suffix(".avif" if features.check("avif") else ".webp")
@@ -67,7 +71,8 @@ def save(
     if path.suffix == ".mp4":
         grid.write(path, lambda part: _with_ffmpeg(part, coloured, fps))
         return
-    ends = np.rint(np.arange(count + 1) * 1000 / fps).astype(int)
+    unit = 10 if path.suffix == ".gif" else 1  # milliseconds
+    ends = unit * np.rint(np.arange(count + 1) * 1000 / fps / unit).astype(int)
     options = {"save_all": True, "duration": np.diff(ends).tolist(), "loop": 0}
     options |= OF_PILLOW[path.suffix]
     film = _Frames(coloured, count)

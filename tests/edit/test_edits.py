@@ -240,6 +240,9 @@ def test_verbs_give_their_ws_to_each_other(run, model, tmp_path, capsys):
     along = directions.read(out / "directions.npz", model)
     np.testing.assert_allclose(moved, along.pushed(ws, {0: 2, 1: -1}), atol=1e-6)
     assert {"w0000.png", "w0001.png", "grid.png"} <= {p.name for p in out.iterdir()}
+    again = [*flags[:2], f"--ws={out / 'ws.npz'}", flags[3], *pushed]
+    assert __main__.main(again) == 2  # and does not push twice
+    assert "ws.npz would be replaced" in capsys.readouterr().err
     film = ["video", f"--run={run}", f"--ws={out / 'mix.npz'}", "--fps=4", *pushed]
     film += [f"--out={out / 'a.webp'}", f"--frames={out / 'frames'}", "--turns=1"]
     assert __main__.main(film) == 0
@@ -259,7 +262,14 @@ def test_verbs_give_their_ws_to_each_other(run, model, tmp_path, capsys):
             ["directions", "--method=ica"],
             "--method=ica is unknown: use one of sefa, pca",
         ),
-        (["video", "--ws=a.npz", "--seeds=1"], "--seeds, --ws and --track exclude"),
+        (["video", "--ws=a.npz", "--seeds=1"], "--seeds does not go with --ws"),
+        (
+            ["video", "--track=a.yaml", "--no-loop"],
+            "--no-loop does not go with --track",
+        ),
+        (["generate", "--ws=a.npz", "--psi=0.5"], "--psi does not go with --ws"),
+        (["directions", "--names=1,0"], "--names=1,0 must be other than numbers"),
+        (["directions", "--names=a,a"], "and different from each other"),
         (["video", "--out=a.avi"], "a.avi is no video's name: it must end in .mp4"),
         (["video", "--fps=300", "--out=a.webp"], "--fps=300.0 must be above 0 and at"),
         (["video", "--walk=run"], "--walk=run must be one of spline"),
@@ -270,7 +280,8 @@ def test_what_verbs_cannot_do_is_one_line(
     run, tmp_path, monkeypatch, capsys, command, why
 ):
     monkeypatch.chdir(tmp_path)
-    labelled = [] if "--ws=no.npz" in command else ["--class=0"]
+    is_labelled = not any(word.startswith(("--ws", "--track")) for word in command)
+    labelled = ["--class=0"] if is_labelled else []
     assert __main__.main([*command, f"--run={run}", *labelled]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and why in line

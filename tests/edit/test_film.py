@@ -180,6 +180,8 @@ KEY = {"time": 0.0, "seed": 1, "class": 0}
         ({"keys": [KEY | {"seed": "x"}]}, "seed: 'x' must be of kind int"),
         ({"keys": [KEY | {"psi": True}]}, "psi: True must be of kind float"),
         ({"keys": [KEY]}, "length is missing: when the loop begins again"),
+        ({"keys": [KEY], "length": float("inf")}, "length: inf must be finite"),
+        ({"keys": [{"time": 0, "seed": 1}], "length": 1}, "at 0 s: class is missing"),
         ({"keys": [KEY], "length": 0}, "length 0 must be above 0"),
         ({"keys": [KEY, KEY], "length": 2}, "must begin with 0 and rise"),
         ({"keys": [{"seed": 1}], "length": 2}, "keyframe 1: time is missing"),
@@ -225,6 +227,7 @@ def test_ws_of_files_fit_the_model(model, tmp_path):
         (lambda f: f.write(b""), "is no .npz, or it is damaged"),
         (lambda f: np.savez(f, w=np.zeros((1, 6, 7))), "[1, 6, 7] do not fit"),
         (lambda f: np.savez(f, w=np.full((1, 6, 8), np.nan)), "not finite"),
+        (lambda f: np.savez(f, w=np.zeros((0, 6, 8))), "holds no ws"),
         (lambda f: np.savez(f, w=np.array([print], object)), "damaged"),
     ],
 )

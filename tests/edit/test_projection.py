@@ -8,6 +8,7 @@ from PIL import Image
 import afgan_jax
 from afgan_jax import __main__, errors
 from afgan_jax import model as models
+from afgan_jax.assembly import projecting
 from afgan_jax.data import single
 from afgan_jax.edit import projection, w_files
 
@@ -74,7 +75,7 @@ def test_a_tuned_copy_is_nearer_and_the_model_stays(model, projector):
     target = moved(model, projector, 4) * 0.5 + 0.2
     found = projector.project(target)
     before = np.array(model.synthesize(found.ws))
-    tuned = projection.Tuner(model, steps=30).tuned(found)
+    tuned = projection.Tuner(model, steps=30, label=1).tuned(found)
     assert tuned.psnr > found.psnr + 1 and len(tuned.losses) == 30
     np.testing.assert_array_equal(model.synthesize(found.ws), before)
     assert (tuned.model.synthesize(found.ws) != before).any()
@@ -147,15 +148,16 @@ def test_images_of_a_folder_are_projected_once(
     assert project(run, *flags) == 0
     said = capsys.readouterr().out
     assert "distances of pixels alone" in said
-    assert "a: PSNR " in said and "b: PSNR " in said and "turned by" in said
-    names = {f"{n}.{kind}" for n in "ab" for kind in ("npz", "png", "safetensors")}
+    assert "a: PSNR " in said and "b: PSNR " in said and "with --rotate=" in said
+    kinds = ("npz", "found.png", "safetensors")
+    names = {f"{n}.{kind}" for n in "ab" for kind in kinds}
     assert {path.name for path in out.iterdir()} == names | {"projection.png"}
     ws = w_files.read(out / "a.npz", model)
     tuned = afgan_jax.load(out / "a.safetensors")
     with np.load(out / "a.npz") as found:
         motion = {"rotate": float(found["rotate"])}
         motion["translate"] = tuple(found["translate"])
-    with Image.open(out / "a.png") as shown:
+    with Image.open(out / "a.found.png") as shown:
         drawn = tuned.images(ws=ws, **motion)[0].astype(int)
         assert np.abs(drawn - np.asarray(shown)).max() <= 1  # rounding
 
@@ -167,6 +169,38 @@ def test_images_of_a_folder_are_projected_once(
         assert project(run, *flags) == 0
         with pytest.raises(AssertionError, match="again"):
             project(run, *flags, "--space=w")
+
+
+def test_a_bad_image_of_a_folder_stops_no_other(run, tmp_path, capsys):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    (photos / "a.png").write_bytes(b"no image")
+    Image.new("RGB", (R, R), "red").save(photos / "b.1.png")
+    assert project(run, photos, f"--outdir={out}", "--no-move") == 2
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning.startswith("WARNING: left out: ") and "a.png" in warning
+    assert error == "error: 1 of 2 are no images that can be read"
+    assert {p.name for p in out.iterdir()} == {
+        "b.1.npz",
+        "b.1.found.png",
+        "projection.png",
+    }
+
+
+def test_every_image_has_files_of_its_own(tmp_path):
+    found = projecting.names(["x/a.jpg", "x/A.png", "x/img.001.png"], tmp_path)
+    assert list(found.values()) == ["a.jpg", "A.png", "img.001"]
+    for name in ("projection.png", "b.found.png"):
+        (tmp_path / name).touch()
+        paths = [str(tmp_path / name), str(tmp_path / "b.png")]
+        with pytest.raises(ValueError, match="would be written over"):
+            projecting.names(paths, tmp_path)
+
+
+def test_many_images_are_shown_in_rows():
+    pair = np.zeros((2, 128, 128, 3), np.uint8)
+    shown = projecting.strip([pair] * 70)
+    assert shown.shape == (8 * (14 + 2 + 128 + 2), 16 * 130, 3)
 
 
 def test_what_is_no_image_is_one_line(run, tmp_path, capsys):

@@ -44,6 +44,17 @@ def test_pillow_writes_every_frame_once(suffix, channels, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
+def test_a_gif_lasts_as_long_as_it_should(tmp_path):
+    """It counts in hundredths of a second."""
+    video.save(tmp_path / "a.gif", frames(), FRAMES, 30)
+    with Image.open(tmp_path / "a.gif") as opened:
+        lasts = []
+        for i in range(FRAMES):
+            opened.seek(i)
+            lasts.append(opened.info["duration"])
+    assert sum(lasts) == pytest.approx(1000 * FRAMES / 30, abs=10)
+
+
 def test_an_mp4_has_every_frame_at_its_size_and_rate(tmp_path):
     path = tmp_path / "a.mp4"
     assert video.placed(path) == (path, ""), (
@@ -73,6 +84,8 @@ def test_without_ffmpeg_another_file_is_named_and_why(tmp_path, monkeypatch):
     assert path == tmp_path / "a.avif"
     assert why.startswith(".mp4 needs ffmpeg") and str(path) in why
     monkeypatch.setattr(video.features, "check", lambda name: False)
+    with pytest.raises(ValueError, match="this Pillow has no AVIF"):
+        video.placed(tmp_path / "a.avif")
     assert video.placed(tmp_path / "a.mp4")[0] == tmp_path / "a.webp"
 
 
