@@ -26,6 +26,7 @@ VERBS = {
     "mix": ("afgan_jax.cli.mix", "coarse layers of some seeds, fine ones of others"),
     "directions": ("afgan_jax.cli.directions", "find what changes images, by w alone"),
     "project": ("afgan_jax.cli.project", "find the w of images, and their motion"),
+    "view": ("afgan_jax.cli.view", "show models in a browser, under your hand"),
     "analyze": ("afgan_jax.cli.analyze", "measure and show equivariance, layers, D"),
     "metrics": ("afgan_jax.cli.metrics", "FID, KID, PPL, EQ-T and others of a run"),
     "spectra": ("afgan_jax.cli.spectra", "average power spectra of images"),

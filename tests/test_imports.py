@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EVERYTHING = {"signal", "networks", "augment", "training", "data", "metrics"}
 EVERYTHING |= {"analysis", "bench", "viz", "runs", "interop", "sources", "export"}
-EVERYTHING |= {"edit", "errors", "model"}
+EVERYTHING |= {"edit", "errors", "explore", "model"}
 EVERYTHING |= {
     "image_size",
     "ranges",
@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "networks": {"errors", "image_size", "ranges", "signal"},
     "augment": {"errors", "ranges", "signal"},
     "viz": {"errors", "signal"},
+    "explore": PROCESS | {"analysis", "edit", "errors", "model", "signal"},
     "edit": PROCESS | {"errors", "model", "signal", "viz"},
     "metrics": PROCESS | {"errors", "signal", "interop"},
     "analysis": PROCESS | {"errors", "signal", "networks", "metrics", "model", "viz"},

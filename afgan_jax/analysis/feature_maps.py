@@ -35,6 +35,10 @@ def intermediates(
 ) -> Mapping[str, Any]:
     """What the layers of the synthesis network return and sow, by name."""
     ws = G.apply(variables, z, c, method="map")
+    return _intermediates(G, variables, ws, transform)
+
+
+def _intermediates(G, variables, ws, transform) -> Mapping[str, Any]:
     motion = {} if transform is None else {"transform": transform}
     options = motion | {"method": "synthesize", "capture_intermediates": True}
     _, state = G.apply(variables, ws, **options)
@@ -54,9 +58,19 @@ def in_network(G: generator.Generator) -> Callable:
 
 def by_name(G: generator.Generator) -> Callable:
     """{name: map} of all modules of a synthesis network."""
+    of = of_ws(G)
 
     def maps(variables, z, c, transform=None):
-        found = intermediates(G, variables, z, c, transform)
+        return of(variables, G.apply(variables, z, c, method="map"), transform)
+
+    return maps
+
+
+def of_ws(G: generator.Generator) -> Callable:
+    """As `by_name`, a function of (variables, ws, transform)."""
+
+    def maps(variables, ws, transform=None):
+        found = _intermediates(G, variables, ws, transform)
         calls = flax.traverse_util.flatten_dict(found)
         return {
             "/".join(path): half_precision.cast(found[0], "float32")

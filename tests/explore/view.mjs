@@ -1,0 +1,117 @@
+// Uses `afgan_jax view` as a person does: node view.mjs URL SERVER_PID SHOTS
+// Prints what was seen as JSON; SHOTS is a folder of screenshots.
+import { chromium } from "playwright-core";
+
+const [url, pid, shots] = process.argv.slice(2);
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu"],
+});
+const page = await browser.newPage({ viewport: { width: 1000, height: 900 } });
+const errors = [];
+page.on("pageerror", (error) => errors.push(String(error)));
+page.on("console", (m) => m.type() === "error" && errors.push(m.text()));
+await page.goto(url);
+const pixels = () =>
+  page.evaluate(() => {
+    const canvas = document.querySelector(".afgan canvas");
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return `${canvas.width}x${canvas.height}:` +
+      data.reduce((sum, value, i) => (sum * 31 + value * (i + 1)) % 1000003, 0);
+  });
+const waitFor = async (test) => {
+  for (let i = 0; i < 1500; i++) {
+    if (await test()) return true;
+    await page.waitForTimeout(20);
+  }
+  return false;
+};
+const changed = async (action) => { // whether another picture is shown after it
+  const before = await pixels();
+  await action();
+  return waitFor(async () => (await pixels()) !== before);
+};
+const field = (name) => page.locator(`.afgan [name="${name}"]`);
+const slide = (name, value) => field(name).fill(String(value));
+const canvas = page.locator(".afgan canvas");
+
+const seen = { first: await waitFor(async () => !(await pixels()).startsWith("1x1")) };
+seen.address = page.url();
+seen.same = await pixels();
+const box = await canvas.boundingBox();
+seen.drag = await changed(async () => {
+  await page.mouse.move(box.x + 200, box.y + 200);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 120, box.y + 160, { steps: 5 });
+  await page.mouse.up();
+});
+seen.seed = await changed(async () => {
+  await slide("seed", 7);
+  await field("seed").press("Enter");
+});
+seen.keys = await changed(async () => {
+  await canvas.focus();
+  await page.keyboard.press("ArrowRight");
+});
+for (const [name, value] of [["psi", 1.2], ["rotate", 30], ["tx", 0.1], ["zoom", 1.5]]) {
+  seen[name] = await changed(() => slide(name, value));
+}
+seen.untransform = await changed(() => field("untransform").check());
+await page.screenshot({ path: `${shots}/moved.png` });
+seen.back = await changed(() => page.getByText("as it was").click());
+seen.mixed = await changed(() => field("mix").selectOption({ index: 2 }));
+seen.layer = await changed(() => field("layer").selectOption({ index: 3 }));
+await page.screenshot({ path: `${shots}/layer.png` });
+seen.channel = await changed(() => field("channel").selectOption("1"));
+seen.spectrum = await changed(() => field("kind").selectOption("spectrum"));
+seen.beta = await changed(() => slide("beta", 0));
+await page.screenshot({ path: `${shots}/spectrum.png` });
+await field("layer").selectOption("");
+await field("kind").selectOption("image");
+await field("channel").selectOption("-1");
+seen.both = await changed(() => field("filters").selectOption("both"));
+await page.screenshot({ path: `${shots}/both.png` });
+await field("filters").selectOption("on");
+const [download] = await Promise.all([
+  page.waitForEvent("download"), page.getByText("save as PNG").click()]);
+seen.saved = download.suggestedFilename();
+seen.model = await changed(() => field("model").selectOption({ index: 1 }));
+seen.still = await field("rotate").isDisabled(); // the other cannot move
+await field("model").selectOption({ index: 0 });
+
+// Frames per second while it is dragged.
+await page.evaluate(() => {
+  globalThis.trips = [];
+  document.querySelector(".afgan").addEventListener("frame", (event) =>
+    globalThis.trips.push([performance.now(), event.detail.trip, event.detail.ms]));
+});
+await page.mouse.move(box.x + 160, box.y + 160);
+await page.mouse.down();
+const end = Date.now() + 2000;
+for (let i = 0; Date.now() < end; i++) {
+  await page.mouse.move(box.x + 160 + 90 * Math.sin(i / 40), box.y + 160 + 90 * Math.cos(i / 31));
+  await page.waitForTimeout(4);
+}
+await page.mouse.up();
+const trips = await page.evaluate(() => globalThis.trips);
+seen.frames_per_second = 1000 * (trips.length - 1) / (trips.at(-1)[0] - trips[0][0]);
+
+// What a screen reader says; a narrow window.
+seen.labels = await page.evaluate(() =>
+  [...document.querySelectorAll(".afgan input, .afgan select, .afgan button, canvas")]
+    .filter((x) => !(x.labels?.[0]?.textContent.trim() || x.textContent.trim()
+      || x.getAttribute("aria-label"))).map((x) => x.outerHTML));
+await page.setViewportSize({ width: 400, height: 900 });
+seen.narrow = await page.evaluate(() => document.documentElement.scrollWidth);
+await page.screenshot({ path: `${shots}/narrow.png`, fullPage: true });
+
+// The server stands still, and goes on; then it is gone.
+const told = (text) => waitFor(async () =>
+  (await page.locator(".afgan .error").textContent()).includes(text));
+await waitFor(async () => !(await pixels()).startsWith("1x1"));
+process.kill(Number(pid), "SIGKILL");
+await slide("psi", 0.3);
+seen.gone = await told("still running?");
+seen.errors = errors.filter((text) => !text.includes("ERR_CONNECTION"));
+await browser.close();
+console.log(JSON.stringify(seen));
