@@ -88,3 +88,14 @@ for name in ("earth64", "earth64:t", "ffhqu256:r", "ablation:g:small", "metfaces
 """
     done = python(site, tmp_path, "-c", code)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_the_code_reads_is_in_a_wheel(site):
+    read = [
+        path.relative_to(ROOT)
+        for path in (ROOT / "afgan_jax").rglob("*")
+        if path.suffix in (".css", ".html", ".js", ".json", ".txt", ".safetensors")
+    ]
+    assert len(read) >= 5
+    for path in read:
+        assert (site / path).read_bytes() == (ROOT / path).read_bytes(), path
