@@ -71,6 +71,7 @@ def test_in_w_all_layers_share_one(model):
     assert result.losses[-1] < result.losses[0]
 
 
+@pytest.mark.slow
 def test_a_tuned_copy_is_nearer_and_the_model_stays(model, projector):
     target = moved(model, projector, 4) * 0.5 + 0.2
     found = projector.project(target)
@@ -132,6 +133,7 @@ def project(run, *flags):
     return __main__.main([str(word) for word in line])
 
 
+@pytest.mark.slow
 def test_images_of_a_folder_are_projected_once(
     run, model, tmp_path, monkeypatch, capsys
 ):
