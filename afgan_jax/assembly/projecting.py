@@ -36,7 +36,7 @@ class Found:
     def __str__(self) -> str:
         x, y = self.translate
         moved = f"--rotate={np.degrees(self.rotate):z.2f} --translate={x:z.4f},{y:z.4f}"
-        return f"{self.name}: PSNR {self.psnr:.1f} dB, with {moved}"
+        return f"{self.name}: PSNR {self.psnr:z.1f} dB, with {moved}"
 
 
 def lpips(given: Iterable[str]) -> projection.Embed | None:

@@ -145,7 +145,9 @@ def preview(
     with run_directory.Run.create_or_open(workdir, settings, assembled.SCHEMA) as run:
         path = run.path / "augment.png"
         if jax.process_index() == 0:
-            previews.write(path, augment, archive, previews.strengths(augment, p))
+            strengths = previews.strengths(augment, p)
+            squares = settings["samples"]["squares"]
+            previews.write(path, augment, archive, strengths, squares=squares)
     return path
 
 

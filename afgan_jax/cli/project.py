@@ -82,6 +82,6 @@ def main(
 
 
 def _show(bar, name: str, stage: str, done: int, total: int, loss: float) -> None:
-    bar.set_description(f"{name}: {stage}, loss {loss:.3g}", refresh=False)
+    bar.set_description(f"{name}: {stage}, loss {loss:z.3g}", refresh=False)
     bar.total, bar.n = total, done
     bar.refresh()

@@ -25,10 +25,18 @@ def strengths(augment: control.Control, p: float | None) -> tuple[float, ...]:
     return (augment.p if p is None else p,) * ROWS
 
 
-def write(path: Path, augment: control.Control, archive, p: Sequence[float]) -> None:
+def write(
+    path: Path,
+    augment: control.Control,
+    archive,
+    p: Sequence[float],
+    *,
+    squares: bool = False,
+) -> None:
     """Write a row of the set's images and, below, one row augmented at each p.
 
-    The blur of D's inputs in early training is left out.
+    The blur of D's inputs in early training is left out. squares: how small images are
+    enlarged.
     """
     width = archive.size[1] * enlarge.factor(archive.size)
     columns = int(np.clip(1280 // width, 4, 16))
@@ -40,5 +48,5 @@ def write(path: Path, augment: control.Control, archive, p: Sequence[float]) -> 
     seen = [run(key, images, jax.device_put(np.float32(x))) for key, x in zip(keys, p)]
     rows = [real, *(pixels.to_uint8(jax.device_get(images)) for images in seen)]
     captions = ["real images", *(f"what D sees at p = {x:g}" for x in p)]
-    shown = [enlarge.enlarged(row, columns=columns) for row in rows]
+    shown = [enlarge.enlarged(row, columns=columns, squares=squares) for row in rows]
     grid.save_png(path, grid.strip(shown, captions))

@@ -14,7 +14,7 @@ from afgan_jax.training import preview
 from afgan_jax.viz import grid
 
 SMOKE = str(pathlib.Path(__file__).parents[2] / "configs" / "smoke.py")
-COUNT, SIZE, GAP = 16, 16, 2
+COUNT, SIZE, GAP, ZOOM = 10, 16, 2, 8
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,7 @@ def command(images, workdir, *flags):
         f"--config={SMOKE}",
         f"--workdir={workdir}",
         f"--config.data.path={images}",
+        "--config.samples.squares=True",
     ]
     return ["train", *given, *flags]
 
@@ -39,12 +40,13 @@ def rows_of(path):
     """The four rows of images of a preview, captions left out."""
     with Image.open(path) as file:
         image = np.asarray(file)
-    step = grid.CAPTION_HEIGHT + SIZE + 2 * GAP
-    assert image.shape[0] == 4 * step and image.shape[1] >= COUNT * (SIZE + GAP)
+    shown = SIZE * ZOOM
+    step = grid.CAPTION_HEIGHT + shown + 2 * GAP
+    assert image.shape[0] == 4 * step and image.shape[1] >= COUNT * (shown + GAP)
     starts = [i * step + grid.CAPTION_HEIGHT + GAP for i in range(4)]
-    rows = [image[start : start + SIZE, : COUNT * (SIZE + GAP)] for start in starts]
-    cells = np.stack(rows).reshape(4, SIZE, COUNT, SIZE + GAP, 3)
-    return cells[:, :, :, :SIZE].astype(int).swapaxes(1, 2)
+    rows = [image[start : start + shown, : COUNT * (shown + GAP)] for start in starts]
+    cells = np.stack(rows).reshape(4, shown, COUNT, shown + GAP, 3)
+    return cells[:, ::ZOOM, :, :shown:ZOOM].astype(int).swapaxes(1, 2)
 
 
 def test_preview_shows_images_above_what_D_sees_of_them(images, tmp_path, capsys):
