@@ -1,6 +1,7 @@
 """Imports point down: who may import whom, and which library belongs where."""
 
 import ast
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -167,3 +168,16 @@ def test_every_source_file_reaches_a_clone():
     )
     # 0: some are ignored; 1: none; more: git failed
     assert ignored.returncode == 1, ignored.stdout + ignored.stderr
+
+
+def test_lint_is_the_same_beside_a_users_own_folders(tmp_path):
+    """The quickstart makes runs/, others data/: names of folders of tests too."""
+    for name in ("pyproject.toml", "tests/test_model.py", "tests/launch/test_slurm.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    command = ["ruff", "check", "--no-cache", "."]
+    for folder in (None, "runs", "data", "out", "viz"):
+        if folder is not None:
+            (tmp_path / folder).mkdir()
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
