@@ -50,37 +50,25 @@ def main(
     batch: flags.Batch = 8,
     out: flags.file("out", "video: .mp4, .avif, .webp or .gif") = Path("out/video.mp4"),
 ) -> None:
-    import tqdm
-
     from afgan_jax.analysis import image_equivariance
     from afgan_jax.cli import sources
     from afgan_jax.edit import film as films
-    from afgan_jax.edit import motions, w_files
-    from afgan_jax.edit import track as tracks
+    from afgan_jax.edit import motions
     from afgan_jax.viz import video
 
-    drawn = {"psi": psi != 1, "class_": class_, "label": label}
+    of_seeds = {"psi": psi != 1, "class_": class_, "label": label}
     if ws is not None:
-        flags.check_alone("ws", seeds=seeds, track=track, **drawn)
+        flags.check_alone("ws", seeds=seeds, track=track, **of_seeds)
     if track is not None:
         timed = {"walk": walk != "spline", "no-loop": not loop, "seconds": seconds}
-        flags.check_alone("track", seeds=seeds, grid=grid != (1, 1), **timed, **drawn)
-    path, why = video.placed(out)
+        timed |= {"seeds": seeds, "grid": grid != (1, 1)}
+        flags.check_alone("track", **timed, **of_seeds)
+    place = video.placed(out)
     model = sources.load(run, step)
-    if track is not None:
-        film = tracks.read(flags.expanded(track), model)
-    else:
-        film = films.of_seeds(
-            model,
-            seeds,
-            walk=walk,
-            ws=None if ws is None else w_files.read(flags.expanded(ws), model),
-            loop=loop,
-            seconds=seconds,
-            size=grid,
-            label=None if ws else sources.label(model, class_, label),
-            psi=psi,
-        )
+    options = {"walk": walk, "loop": loop, "seconds": seconds, "size": grid, "psi": psi}
+    if ws is None and track is None:
+        options["label"] = sources.label(model, class_, label)
+    film = _film(model, seeds, ws, track, options)
     if rotate or turns or any(drift) or circle or zoom != 1:
         if film.motion is not None:
             raise ValueError("--track has motions: leave out those of the flags")
@@ -95,11 +83,32 @@ def main(
         models = image_equivariance.with_and_without_filters(model)
     count = max(round(film.seconds * fps), 1)
     drawn = films.frames(models, film, count, batch=batch, squares=squares)
-    shown = tqdm.tqdm(
-        films.kept(drawn, frames), total=count, unit="frame", disable=None
-    )
+    _write(place, films.kept(drawn, frames), count, fps)
+
+
+def _film(model, seeds, ws, track, options):
+    """The Film of --track, or of --seeds or --ws."""
+    from afgan_jax.edit import film as films
+    from afgan_jax.edit import track as tracks
+    from afgan_jax.edit import w_files
+
+    if track is not None:
+        return tracks.read(flags.expanded(track), model)
+    if ws is not None:
+        options = options | {"ws": w_files.read(flags.expanded(ws), model)}
+    return films.of_seeds(model, seeds, **options)
+
+
+def _write(place, frames, count: int, fps: float) -> None:
+    """Writes the frames where video.placed says, with a progress bar."""
+    import tqdm
+
+    from afgan_jax.viz import video
+
+    path, why = place
     if why:
         print(why)
+    shown = tqdm.tqdm(frames, total=count, unit="frame", disable=None)
     path.parent.mkdir(parents=True, exist_ok=True)
     video.save(path, iter(shown), count, fps)
-    print(f"wrote {count} frames, {film.seconds:g} s, to {path}")
+    print(f"wrote {count} frames, {count / fps:g} s, to {path}")
