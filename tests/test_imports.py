@@ -85,6 +85,8 @@ ONLY_IN = {
     "onnx": ("export.onnx_writer",),
     "onnxruntime": ("export.reader",),
     "torch": ("export.pytorch_reader",),
+    "anywidget": ("explore.widget",),
+    "traitlets": ("explore.widget",),
 }
 
 

@@ -74,6 +74,29 @@ def equivariance(
     return Equivariance(metric.measure_network(network, over, **options))
 
 
+def of_motion(
+    model: Model,
+    ws: Latent,
+    *,
+    rotate: float = 0.0,
+    translate: tuple[float, float] = (0.0, 0.0),
+) -> dict[str, float]:
+    """EQ-T_frac of this one shift, and EQ-R of this one turn, of the image of ws.
+
+    By the names of `NAMES`; without those that are no motion, or that leave nothing of
+    the image to compare. Raises ValueError for a model whose input cannot be moved.
+    """
+    check_moves(model)
+    amounts = {"eqt_frac": [translate]} if any(translate) else {}
+    amounts |= {"eqr": [rotate]} if rotate else {}
+
+    def render(numbers, transforms):
+        return model.synthesize(np.repeat(ws, len(numbers), 0), transform=transforms)
+
+    sums = metric.sample_errors(render, amounts, batch_size=1) if amounts else {}
+    return {NAMES[k]: metric.psnr(v) for k, v in sums.items() if v[0, 1]}
+
+
 def check_moves(model: Model) -> None:
     """Raises ValueError if the model's input cannot be moved."""
     if not model.can_move:

@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
-from afgan_jax import jax_settings
+from afgan_jax import errors, jax_settings
 from afgan_jax.analysis import feature_maps
+from afgan_jax.analysis import image_equivariance as showing
 from afgan_jax.explore import views
 from afgan_jax.model import Model
 from afgan_jax.signal import affine, pixels
@@ -29,14 +30,15 @@ class Frame(NamedTuple):
     """A picture, and what a page is told of it."""
 
     picture: Picture
-    header: dict[str, Any]
+    said: dict[str, Any]
 
 
 class Renderer:
-    """Draws one picture at a time, whoever asks."""
+    """Draws one picture at a time, whoever asks. `held`: see View."""
 
     def __init__(self, model: Model):
         self.model = model
+        self.held: Float[np.ndarray, "1 L w_dim"] | None = None
         self._one = threading.Lock()
         self._models = {"on": model}
         self._w = functools.lru_cache(KEPT)(self._w_of)
@@ -45,23 +47,53 @@ class Renderer:
     def draw(self, view: views.View) -> Picture:
         """The picture of a view."""
         with self._one:
-            names = ("on", "off") if view.filters == "both" else (view.filters,)
-            drawn = [self._draw(name, view) for name in names]
+            drawn = [self._draw(name, view) for name in _networks(view)]
         gap = np.full((len(drawn[0]), 2, 3), 255, np.uint8)
         parts = [part for picture in drawn for part in (gap, picture)][1:]
         return np.concatenate(parts, axis=1)
 
     def timed(self, view: views.View) -> Frame:
-        """The picture of a view, its size and how many milliseconds it took."""
+        """The picture of a view, its size, how many milliseconds it took, and EQ."""
         begun = time.perf_counter()
         picture = self.draw(view)
         took = 1e3 * (time.perf_counter() - begun)
         height, width, _ = picture.shape
-        return Frame(picture, {"w": width, "h": height, "ms": round(took, 2)})
+        said = {"w": width, "h": height, "ms": round(took, 2)}
+        if view.equivariance:
+            said["decibels"] = self.decibels(view)
+        return Frame(picture, said)
+
+    def decibels(self, view: views.View) -> dict[str, dict[str, float]]:
+        """{filters: {kind: dB}} of the view's shift and of its turn, zoom aside."""
+        motion = {"rotate": math.radians(view.rotate), "translate": (view.tx, view.ty)}
+        ws = self.ws(view)
+        with self._one:
+            return {
+                name: showing.of_motion(self._model(name), ws, **motion)
+                for name in _networks(view)
+            }
+
+    def about(self) -> dict[str, Any]:
+        """What a page needs to know of the model, for JSON."""
+        model = self.model
+        classes = [str(i) for i in range(model.c_dim)]
+        for i, name in enumerate(model.class_names or ()):
+            classes[i] += f" {name}"
+        return {
+            "source": model.source,
+            "size": list(model.size),
+            "layers": views.layers(model),
+            "rows": [names[0] for names in model.network.synthesis.layers_of_ws],
+            "classes": classes,
+            "can_move": model.can_move,
+            "held": self.held is not None,
+        }
 
     def ws(self, view: views.View) -> Float[np.ndarray, "1 L w_dim"]:
         """The ws of a view."""
-        ws = self._at(view.x, view.y, view)
+        if view.held and self.held is None:
+            raise errors.SettingError("held", True, "cannot be: no ws were given")
+        ws = self.held.copy() if view.held else self._at(view.x, view.y, view)
         if view.mix:
             rows = list(view.mix)
             ws[:, rows] = self._at(view.mix_x, view.mix_y, view)[:, rows]
@@ -131,6 +163,10 @@ class Renderer:
         return maps
 
 
+def _networks(view: views.View) -> tuple[str, ...]:
+    return ("on", "off") if view.filters == "both" else (view.filters,)
+
+
 def _channels(values: Float[np.ndarray, "H W C"], channel: int) -> np.ndarray:
     """[H W 3] of one channel, or of the first three; RGBA without its transparency."""
     count = values.shape[2]
@@ -163,18 +199,3 @@ def _undone(picture: Picture, transform: np.ndarray, unit: int) -> Picture:
         Image.Resampling.BICUBIC,
     )
     return np.asarray(image)
-
-
-def about(model: Model) -> dict[str, Any]:
-    """What a page needs to know of a model, for JSON."""
-    classes = [str(i) for i in range(model.c_dim)]
-    for i, name in enumerate(model.class_names or ()):
-        classes[i] += f" {name}"
-    return {
-        "source": model.source,
-        "size": list(model.size),
-        "layers": views.layers(model),
-        "rows": [names[0] for names in model.network.synthesis.layers_of_ws],
-        "classes": classes,
-        "can_move": model.can_move,
-    }

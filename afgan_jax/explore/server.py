@@ -13,14 +13,12 @@ import json
 import secrets
 import socketserver
 import sys
-import threading
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import resources
-from typing import Any
 
 from afgan_jax import errors
-from afgan_jax.explore import renderer, views
+from afgan_jax.explore import answers
 
 HOST = "127.0.0.1"
 NAMES = {"127.0.0.1", "localhost", "::1"}
@@ -41,38 +39,22 @@ HEADERS = {
 
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    """Serves models by name; `url` has the token.
-
-    load(name) makes the Renderer of a model when it is first asked for.
-    """
+    """Serves models; `url` has the token."""
 
     daemon_threads = True
 
     def __init__(
         self,
-        names: list[str],
-        load: Callable[[str], renderer.Renderer],
+        shown: answers.Shown,
         port: int = 0,
         token: str | None = None,
     ):
         super().__init__((HOST, port), Handler)
-        self.names, self.token = names, token or secrets.token_urlsafe(24)
-        self._load, self._loaded = load, {}
-        self._loading = threading.Lock()
+        self.shown, self.token = shown, token or secrets.token_urlsafe(24)
 
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.server_port}/#token={self.token}"
-
-    def renderer(self, name: str) -> renderer.Renderer:
-        """Raises SettingError for a name that is none of the models'."""
-        if name not in self.names:
-            why = f"is unknown: use one of {', '.join(self.names)}"
-            raise errors.SettingError("model", name, why)
-        with self._loading:
-            if name not in self._loaded:
-                self._loaded[name] = self._load(name)
-            return self._loaded[name]
 
     def handle_error(self, request, client_address) -> None:
         """A browser that goes away while it is answered is no error."""
@@ -102,16 +84,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self._refuse(
                 403, "the token is wrong: open the URL that was printed"
             )
-        act = {"/models": self._models, "/about": self._about, "/frame": self._frame}
-        if url.path not in act:
+        asked = url.path.removeprefix("/")
+        if asked not in answers.ASKED:
             return self._refuse(404, "there is nothing here")
         try:
             query = dict(
                 urllib.parse.parse_qsl(url.query, strict_parsing=bool(url.query))
             )
-            act[url.path](query)
+            found = answers.answer(self.server.shown, asked, query)
         except (ValueError, OSError) as error:
-            self._refuse(400, errors.in_one_line(error))
+            return self._refuse(400, errors.in_one_line(error))
+        said = json.dumps(found.said)
+        if not found.content:
+            return self._answer(200, said.encode(), "application/json")
+        kind = "application/octet-stream"
+        self._answer(200, found.content, kind, {"X-Said": said})
 
     def _is_of_this_machine(self) -> bool:
         host = self.headers.get("Host", "")
@@ -124,29 +111,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         # Bytes: compare_digest refuses text that is not ASCII.
         said = self.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         return hmac.compare_digest(said, f"token {self.server.token}".encode())
-
-    def _models(self, query: Mapping[str, str]) -> None:
-        self._json({"models": self.server.names})
-
-    def _about(self, query: Mapping[str, str]) -> None:
-        drawing = self.server.renderer(query.get("model", ""))
-        self._json(renderer.about(drawing.model))
-
-    def _frame(self, query: dict[str, str]) -> None:
-        drawing = self.server.renderer(query.pop("model", ""))
-        seq = query.pop("seq", "0")
-        if not seq.isdecimal():
-            raise errors.SettingError("seq", seq, "must be a whole number")
-        view = views.of(query, drawing.model)
-        found = drawing.timed(view)
-        header = {"seq": int(seq), **found.header}
-        kind = "application/octet-stream"
-        self._answer(
-            200, found.picture.tobytes(), kind, {"X-Frame": json.dumps(header)}
-        )
-
-    def _json(self, content: Any) -> None:
-        self._answer(200, json.dumps(content).encode(), "application/json")
 
     def _refuse(self, status: int, why: str) -> None:
         self._answer(status, json.dumps({"error": why}).encode(), "application/json")

@@ -11,6 +11,7 @@ from afgan_jax.model import Model
 
 FILTERS = ("on", "off", "both")
 KINDS = ("image", "spectrum")
+ENCODINGS = ("raw", "jpeg")
 FURTHEST = 1e6  # of a lattice of seeds, in seeds
 
 
@@ -23,6 +24,9 @@ class View:
     channel: -1 for the first three as colours. kind: the map, or its power spectrum in
     dB, with a Kaiser window of this beta. filters: on, off, or both side by side.
     untransform: undoes the motion in the picture, so that what is left of it is error.
+    held: ws are those that were given in place of the lattice's, with their psi, cutoff
+    and label. equivariance: the dB of this motion are measured. encoding: of the
+    picture, as it is sent.
     """
 
     x: float = 0.0
@@ -43,6 +47,9 @@ class View:
     beta: float = 8.0
     filters: str = "on"
     untransform: bool = False
+    held: bool = False
+    equivariance: bool = False
+    encoding: str = "raw"
 
 
 # number: (least, most)
@@ -81,6 +88,9 @@ def of(given: Mapping[str, Any], model: Model) -> View:
     if view.filters != "on" and not model.can_move:
         why = "cannot be: StyleGAN2 has no filters to switch off"
         raise errors.SettingError("filters", view.filters, why)
+    if view.equivariance and not model.can_move:
+        why = "cannot be: StyleGAN2 does not move"
+        raise errors.SettingError("equivariance", True, why)
     return view
 
 
@@ -107,9 +117,10 @@ def _read(name: str, value: Any, model: Model) -> Any:
         return int(_number(name, value, 0, model.c_dim - 1))
     if name == "mix":
         return tuple(rows.chosen(model, value)) if value else ()
-    if name == "untransform":
+    if name in ("untransform", "held", "equivariance"):
         return _one_of(name, str(value).lower(), ("true", "false", "1", "0")) in "true1"
-    known = {"filters": FILTERS, "kind": KINDS, "layer": ("", *layers(model))}
+    known = {"filters": FILTERS, "kind": KINDS, "encoding": ENCODINGS}
+    known["layer"] = ("", *layers(model))
     return _one_of(name, value, known[name])
 
 

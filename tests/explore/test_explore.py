@@ -12,7 +12,7 @@ import tiny
 import afgan_jax
 from afgan_jax import __main__, errors
 from afgan_jax import model as models
-from afgan_jax.explore import renderer, server, views
+from afgan_jax.explore import answers, renderer, server, views
 from afgan_jax.signal import pixels
 
 R = 16
@@ -122,7 +122,7 @@ def test_what_cannot_move_is_drawn_and_not_moved(fixed):
     close(drawing.draw(view(fixed, x=2, psi=1)), fixed.images([2])[0])
     maps = drawing.draw(view(fixed, layer="b8/conv0"))
     assert maps.shape == (8, 8, 3)
-    about = renderer.about(fixed)
+    about = renderer.Renderer(fixed).about()
     assert about["can_move"] is False and "input" not in about["layers"]
     for given in ({"rotate": 1}, {"filters": "off"}):
         with pytest.raises(errors.SettingError, match="cannot be: StyleGAN2"):
@@ -166,7 +166,7 @@ def test_what_no_view_can_be_is_refused(model, given, why):
 @pytest.fixture(scope="module")
 def served(drawing, fixed):
     kinds = {"moving": drawing, "../fixed": renderer.Renderer(fixed)}
-    with server.Server(list(kinds), kinds.__getitem__) as serving:
+    with server.Server(answers.Shown(kinds, kinds.__getitem__)) as serving:
         thread = threading.Thread(target=serving.serve_forever, daemon=True)
         thread.start()
         yield serving
@@ -196,7 +196,7 @@ FRAME = "/frame?model=moving&seq=7&x=3&label=1&psi=1"
 def test_a_frame_is_the_picture_and_what_is_said_of_it(served, model):
     status, headers, content = get(served, FRAME)
     assert status == 200
-    said = json.loads(headers["X-Frame"])
+    said = json.loads(headers["X-Said"])
     assert (said["seq"], said["w"], said["h"]) == (7, R, R) and said["ms"] > 0
     picture = np.frombuffer(content, np.uint8).reshape(R, R, 3)
     close(picture, model.images([3], label=1)[0])

@@ -1,8 +1,17 @@
-// Uses `afgan_jax view` as a person does: node view.mjs URL SERVER_PID SHOTS
-// Prints what was seen as JSON; SHOTS is a folder of screenshots.
+// Uses `afgan_jax view` as a person does: node view.mjs URL SHOTS
+// Prints what was seen as JSON, at the end of standard output; SHOTS is a folder of
+// screenshots. Asks on a line of its own for what it cannot do, and is told URL or "".
 import { chromium } from "playwright-core";
 
-const [url, pid, shots] = process.argv.slice(2);
+import { once } from "node:events";
+import readline from "node:readline";
+
+const [url, shots] = process.argv.slice(2);
+const lines = readline.createInterface({ input: process.stdin });
+const ask = async (what) => {
+  console.log(what);
+  return (await once(lines, "line"))[0];
+};
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-gpu"],
@@ -15,6 +24,7 @@ await page.goto(url);
 const pixels = () =>
   page.evaluate(() => {
     const canvas = document.querySelector(".afgan canvas");
+    if (!canvas) return "1x1";
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     return `${canvas.width}x${canvas.height}:` +
       data.reduce((sum, value, i) => (sum * 31 + value * (i + 1)) % 1000003, 0);
@@ -57,6 +67,11 @@ for (const [name, value] of [["psi", 1.2], ["rotate", 30], ["tx", 0.1], ["zoom",
   seen[name] = await changed(() => slide(name, value));
 }
 seen.untransform = await changed(() => field("untransform").check());
+const decibels = page.locator(".afgan .decibels");
+await field("equivariance").check();
+await waitFor(async () => (await decibels.textContent()).includes("dB"));
+seen.decibels = await decibels.textContent();
+await field("equivariance").uncheck();
 await page.screenshot({ path: `${shots}/moved.png` });
 seen.back = await changed(() => page.getByText("as it was").click());
 seen.mixed = await changed(() => field("mix").selectOption({ index: 2 }));
@@ -71,13 +86,20 @@ await field("kind").selectOption("image");
 await field("channel").selectOption("-1");
 seen.both = await changed(() => field("filters").selectOption("both"));
 await page.screenshot({ path: `${shots}/both.png` });
-await field("filters").selectOption("on");
+seen.one = await changed(() => field("filters").selectOption("on"));
 const [download] = await Promise.all([
   page.waitForEvent("download"), page.getByText("save as PNG").click()]);
 seen.saved = download.suggestedFilename();
+const [w] = await Promise.all([
+  page.waitForEvent("download"), page.getByText("save w").click()]);
+await w.saveAs(`${shots}/${w.suggestedFilename()}`);
+const raw = await pixels();
+seen.jpeg = await changed(() => field("compressed").check());
+seen.raw = await changed(() => field("compressed").uncheck()) && raw === await pixels();
 seen.model = await changed(() => field("model").selectOption({ index: 1 }));
 seen.still = await field("rotate").isDisabled(); // the other cannot move
 await field("model").selectOption({ index: 0 });
+seen.returned = await waitFor(async () => !(await field("rotate").isDisabled()));
 
 // Frames per second while it is dragged.
 await page.evaluate(() => {
@@ -105,13 +127,25 @@ await page.setViewportSize({ width: 400, height: 900 });
 seen.narrow = await page.evaluate(() => document.documentElement.scrollWidth);
 await page.screenshot({ path: `${shots}/narrow.png`, fullPage: true });
 
-// The server stands still, and goes on; then it is gone.
-const told = (text) => waitFor(async () =>
-  (await page.locator(".afgan .error").textContent()).includes(text));
-await waitFor(async () => !(await pixels()).startsWith("1x1"));
-process.kill(Number(pid), "SIGKILL");
+// The server is killed, and comes back; once more, with another token.
+const told = (test) => waitFor(async () =>
+  test(await page.locator(".afgan .error").textContent()));
+await field("seed").fill("7");
+await field("seed").press("Enter");
+await page.waitForTimeout(500);
+const kept = await pixels();
+await ask("kill");
 await slide("psi", 0.3);
-seen.gone = await told("still running?");
+seen.gone = await told((text) => text.includes("still running?"));
+await slide("psi", 0.7);
+await ask("start");
+seen.again = await told((text) => text === "") && kept === await pixels();
+await ask("kill");
+await page.goto(await ask("start with another token"));
+seen.anew = await told((text) => text === "") && kept === await pixels();
+await page.reload();
+seen.reloaded = await waitFor(async () => kept === await pixels());
 seen.errors = errors.filter((text) => !text.includes("ERR_CONNECTION"));
 await browser.close();
+lines.close();
 console.log(JSON.stringify(seen));
