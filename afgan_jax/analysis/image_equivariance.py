@@ -111,14 +111,14 @@ def with_and_without_filters(model: Model) -> dict[str, Model]:
 
 def choose_ws(
     model: Model,
-    labels: Int[np.ndarray, "M"] | Float[np.ndarray, "M c_dim"],
+    labels: Int[np.ndarray, "M"] | Float[np.ndarray, "M c_dim"] | None = None,
     *,
     seeds: Sequence[int] = tuple(range(32)),
     psi: float = 0.7,
 ) -> Latent:
     """ws of the seed whose image shows motion well, by its contrast of colours.
 
-    Seed i has label i, modulo their number.
+    Seed i has label i, modulo their number; without labels, None.
     """
     c = labels[np.asarray(seeds) % len(labels)] if model.c_dim else None
     ws = jax.device_get(model.ws(seeds, label=c, psi=psi))

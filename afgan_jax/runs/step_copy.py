@@ -24,6 +24,7 @@ from afgan_jax.runs.bucket import Refused
 from afgan_jax.runs.bucket_lock import BucketLock
 
 BEST = "checkpoints/best.json"  # names the steps of one run
+STAGED = ".copy-"  # begins the names of folders with what is not complete
 
 
 def copy(source: str, step: int | None, out: str) -> tuple[int, int]:
@@ -116,7 +117,7 @@ def _staged(
     home = target.folder.parent
     with errors.accessing(home):
         home.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=".copy-", dir=home)
+        folder = tempfile.TemporaryDirectory(prefix=STAGED, dir=home)
     with folder as name:
         staged = Path(name) / target.folder.name
         yield location.Location(staged)

@@ -1,5 +1,6 @@
 """Video files, written a frame at a time: their length takes no memory, but of GIF."""
 
+import base64
 import os
 import shutil
 import subprocess
@@ -82,6 +83,18 @@ def save(
             film.save(file, **options)
 
     grid.write(path, write)
+
+
+def as_html(path: str | os.PathLike) -> str:
+    """HTML that shows the video in itself, for notebooks: it needs no file."""
+    path = Path(path)
+    data = base64.b64encode(path.read_bytes()).decode()
+    if path.suffix == ".mp4":
+        source = f"data:video/mp4;base64,{data}"
+        return (
+            f'<video src="{source}" controls loop autoplay muted playsinline></video>'
+        )
+    return f'<img src="data:image/{path.suffix[1:]};base64,{data}" alt="{path.name}">'
 
 
 def _with_ffmpeg(path: Path, frames: Iterator[Frame], fps: float) -> None:

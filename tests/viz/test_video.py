@@ -133,3 +133,15 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
     command = [sys.executable, "-c", program]
     told = subprocess.run(command, cwd=root, capture_output=True, check=True)
     assert float(told.stdout) < 100
+
+
+def test_a_notebook_gets_the_video_itself(tmp_path):
+    path = tmp_path / "a.webp"
+    path.write_bytes(b"RIFF")
+    assert video.as_html(path) == (
+        '<img src="data:image/webp;base64,UklGRg==" alt="a.webp">'
+    )
+    other = path.rename(tmp_path / "a.mp4")
+    assert video.as_html(other).startswith(
+        '<video src="data:video/mp4;base64,UklGRg==" controls loop'
+    )
