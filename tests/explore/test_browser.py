@@ -15,7 +15,7 @@ from afgan_jax.runs import run_directory  # noqa: F401, made before the server s
 
 
 class Serving:
-    """`view` of these models on one port; `answer` is what the browser's script asks."""
+    """`view` of these models, always on the same port."""
 
     def __init__(self, *models):
         self.port = free_address().rpartition(":")[2]
