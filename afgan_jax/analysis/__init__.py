@@ -5,7 +5,9 @@
 
 `equivariance`, `layers`, `layer_equivariance` and `texture_sticking` take a Model,
 `shift_consistency` a discriminator. `spectra` is a module of functions of images,
-`ladder` one for the rows of the paper. Figures are matplotlib's, or images as bytes.
+`ladder` one for the rows of the paper. `plane` and `following` measure networks of
+other kinds on images that move, `autoencoder` compares two of them. Figures are
+matplotlib's, or images as bytes.
 """
 
 import importlib
@@ -17,7 +19,7 @@ _PUBLIC = {
     "texture_sticking": "sticking",
     "shift_consistency": "discriminator",
 }
-_MODULES = ("ladder", "spectra")
+_MODULES = ("autoencoder", "following", "ladder", "plane", "spectra")
 __all__ = [*_PUBLIC, *_MODULES]
 
 
