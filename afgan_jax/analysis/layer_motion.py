@@ -111,18 +111,26 @@ def leaking(
 
 
 def look_up(
-    maps: Maps, points: Float[Array, "P 2"], rate: float
+    maps: Maps,
+    points: Float[Array, "P 2"],
+    rate: float,
+    h: Float[np.ndarray, "2 k"] | None = None,
 ) -> Float[Array, "N P C"]:
-    """Low-pass filtered maps at points (x, y), in shorter sides from the centre."""
+    """Low-pass filtered maps at points (x, y), in shorter sides from the centre.
+
+    h: a filter of `radial_filter`, None for that of this module. What it reads beyond
+    the border is undefined.
+    """
     height, width = maps.shape[1:3]
     centre = jnp.float32([width - 1, height - 1]) / 2
-    grid, table = _FILTER
+    grid, table = _FILTER if h is None else h
+    radius = round(float(grid[-1]))
 
     def at(point):
         x, y = point * rate + centre
         cols, rows = (
             jnp.floor(v).astype(jnp.int32)
-            + jnp.arange(1 - RADIUS, RADIUS + 1, dtype=jnp.int32)
+            + jnp.arange(1 - radius, radius + 1, dtype=jnp.int32)
             for v in (x, y)
         )
         offsets = (rows[:, None].astype(y.dtype) - y, cols[None].astype(x.dtype) - x)
@@ -202,14 +210,20 @@ def _span(layer: Layer) -> float:
     return (length / 2 - margin / 2 - RADIUS - 1) / layer.rate
 
 
-def _radial_filter():
-    """h(r) as a table, r in samples: jinc of cutoff 1/4 under a Kaiser window."""
-    r = np.linspace(0, RADIUS, 6001)
-    attenuation = filters.kaiser_attenuation(2 * RADIUS, 0.25, 1.0)
+def radial_filter(
+    radius: int, cutoff: float, half_width: float
+) -> Float[np.ndarray, "2 k"]:
+    """h(r) as a table of r and h: jinc under a Kaiser window, cut at r = radius.
+
+    r in samples, cutoff and half width of the transition band in cycles per sample. The
+    scale is free: `look_up` divides by the sum.
+    """
+    r = np.linspace(0, radius, 1000 * radius + 1)
+    attenuation = filters.kaiser_attenuation(2 * radius, half_width, 1.0)
     beta = filters.kaiser_beta(attenuation)
-    window = special.i0(beta * np.sqrt(1 - (r / RADIUS) ** 2)) / special.i0(beta)
-    jinc = special.j1(np.pi * r[1:] / 2) / (4 * r[1:])
-    return r, np.append(np.pi / 16, jinc) * window
+    window = special.i0(beta * np.sqrt(1 - (r / radius) ** 2)) / special.i0(beta)
+    jinc = cutoff * special.j1(2 * np.pi * cutoff * r[1:]) / r[1:]
+    return np.float32([r, np.append(np.pi * cutoff**2, jinc) * window])
 
 
-_FILTER = np.float32(_radial_filter())
+_FILTER = radial_filter(RADIUS, 0.25, 0.25)
