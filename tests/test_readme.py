@@ -20,7 +20,7 @@ from afgan_jax.cli import command
 from afgan_jax.runs import config
 
 ROOT = pathlib.Path(__file__).parents[1]
-FOLDERS = ("configs", "launch", "afgan_jax", "tests")
+FOLDERS = ("configs", "launch", "notebooks", "afgan_jax", "tests")
 READMES = [ROOT / "README.md"]
 READMES += sorted(p for f in FOLDERS for p in (ROOT / f).rglob("README.md"))
 each_readme = pytest.mark.parametrize(

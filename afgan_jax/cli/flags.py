@@ -285,7 +285,7 @@ class Configuration:
         return self.spec
 
 
-_RUN = "run, RUN@STEP, model file or published snapshot (.pkl)"
+_RUN = "run, RUN@STEP, model file, published snapshot (.pkl) or earth64"
 Run = flag("run", str, _filled, "SOURCE", _RUN)
 OptionalRun = flag("run", str | None, _filled, "SOURCE", _RUN)
 Step = count("step", "checkpoint of the run; default: newest", least=0)

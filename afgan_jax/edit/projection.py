@@ -81,12 +81,13 @@ class Projector:
         move: bool | None = None,
         embed: Embed | None = None,
         batch: int = 4,
+        angles: int = ANGLES,
     ):
         """steps: of the last descent. label: of the mean w, where descents begin.
 
         move: whether the transform is searched, in place of what w makes of it; None:
         if the model's input can be moved. embed: LPIPS, a further distance. batch:
-        candidates at a time.
+        candidates at a time. angles: at which descents begin, each at 5 shifts.
         Raises SettingError for what the model cannot do.
         """
         if space not in SPACES:
@@ -101,7 +102,10 @@ class Projector:
                 "move", move, "cannot be: StyleGAN2's input is fixed"
             )
         self.model, self.space, self.steps = model, space, steps
+        if angles < 1:
+            raise errors.SettingError("angles", angles, "must be 1 or more")
         self._move, self._embed, self._batch = move, embed, batch
+        self._angles = angles
         z = np.random.RandomState(0).randn(SAMPLES, model.z_dim).astype(np.float32)
         w = jax.device_get(model.ws(z=z, label=label)[:, -1])
         self._mean = w.mean(axis=0)
@@ -147,7 +151,7 @@ class Projector:
         """w at the mean, at several angles and shifts."""
         places = [(0.0, (0.0, 0.0))]
         if self._move:
-            angles = 2 * np.pi * np.arange(ANGLES) / ANGLES
+            angles = 2 * np.pi * np.arange(self._angles) / self._angles
             shifts = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]
             places = list(itertools.product(angles, shifts))
         shift = np.float32([shift for _, shift in places]) * REACH / SHIFT_RATE

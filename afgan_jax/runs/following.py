@@ -15,18 +15,18 @@ def following(
 ) -> Iterator[None]:
     """Calls told(history) from a thread when the run has new statistics or pictures.
 
-    And once more when the block has ended. What `told` raises ends nothing: it is said
+    And always when the block has ended. What `told` raises ends nothing: it is said
     in a line, once.
     """
     ended, seen, complaints = threading.Event(), [], set()
 
-    def look() -> None:
+    def look(always: bool = False) -> None:
         try:
             found = history.of(run)
         except (ValueError, OSError):
             return  # it has not begun
         state = len(found.stats), len(found.pictures)
-        if state in seen[-1:]:
+        if state in seen[-1:] and not always:
             return
         seen.append(state)
         try:
@@ -48,4 +48,4 @@ def following(
     finally:
         ended.set()
         watching.join()
-        look()
+        look(always=True)

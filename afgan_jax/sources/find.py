@@ -10,7 +10,7 @@ from afgan_jax import places
 from afgan_jax.interop import model_file as files
 from afgan_jax.interop import model_hub
 from afgan_jax.runs import bucket
-from afgan_jax.sources import model_file, run, snapshot, source
+from afgan_jax.sources import boxed, model_file, run, snapshot, source
 
 ALL = tuple(source.PARTS)
 IN_FILES = {files.SUFFIX: model_file, ".pkl": snapshot}
@@ -20,6 +20,7 @@ EXPORTS = (".jax", ".onnx")  # whose weights are part of a program
 def find(text: str | os.PathLike, parts: Sequence[str] = ("G_ema",)) -> source.Source:
     """Those of `parts` that RUN, RUN@STEP, a model file or a published snapshot has.
 
+    Models that come with the package have names of their own: boxed.names().
     Files may be in a bucket, as gs://BUCKET/FOLDER/FILE; a folder with a model card is
     its model file. A model on Hugging Face is hf://OWNER/NAME[@REVISION].
     Raises ValueError if there is no such source, it has none of these parts, or this
@@ -30,6 +31,9 @@ def find(text: str | os.PathLike, parts: Sequence[str] = ("G_ema",)) -> source.S
     named = places.named(text)
     if places.is_url(named):
         return _in_bucket(named, parts)
+    if within := boxed.path(named):
+        found = model_file.find(within, parts)
+        return dataclasses.replace(found, name=named)
     path = Path(named)
     if (path / model_hub.MODEL).is_file() and not (path / "checkpoints").exists():
         path /= model_hub.MODEL
