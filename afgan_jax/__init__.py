@@ -10,13 +10,14 @@ import importlib
 
 _PUBLIC = {"load": "afgan_jax.model", "Model": "afgan_jax.model"}
 _PUBLIC |= {"train": "afgan_jax.assembly.training"}
-__all__ = [*_PUBLIC, "analysis"]
+_MODULES = ("analysis", "viz")
+__all__ = [*_PUBLIC, *_MODULES]
 
 
 def __getattr__(name: str):
     # JAX is imported when a name is first used, not by `import afgan_jax`.
-    if name == "analysis":
-        return importlib.import_module("afgan_jax.analysis")
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

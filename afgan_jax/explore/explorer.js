@@ -17,6 +17,7 @@ const STYLE = `
 .afgan .controls { flex: 1 1 280px; max-width: 420px; }
 .afgan label { display: grid; grid-template-columns: 7.5em 1fr 5em; gap: 8px;
   align-items: center; margin: 3px 0; }
+.afgan label[hidden] { display: none; }
 .afgan fieldset { border: 1px solid #ccc; margin: 0 0 8px; padding: 4px 10px; }
 .afgan input[type=range], .afgan select { width: 100%; min-width: 0; }
 .afgan input[type=number] { width: 100%; min-width: 0; box-sizing: border-box; }

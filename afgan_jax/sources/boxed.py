@@ -1,11 +1,11 @@
-"""Models that come with the package, by name; see boxed/README.md."""
+"""Models that come with the package, by name; see box/README.md."""
 
 import os
 from pathlib import Path
 
 from afgan_jax.interop.model_file import SUFFIX
 
-FOLDER = Path(__file__).parent / "boxed"
+FOLDER = Path(__file__).parent / "box"
 
 
 def names() -> list[str]:

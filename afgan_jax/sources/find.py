@@ -32,8 +32,7 @@ def find(text: str | os.PathLike, parts: Sequence[str] = ("G_ema",)) -> source.S
     if places.is_url(named):
         return _in_bucket(named, parts)
     if within := boxed.path(named):
-        found = model_file.find(within, parts)
-        return dataclasses.replace(found, name=named)
+        return _called(named, model_file.find(within, parts))
     path = Path(named)
     if (path / model_hub.MODEL).is_file() and not (path / "checkpoints").exists():
         path /= model_hub.MODEL
@@ -57,9 +56,13 @@ def _in_bucket(url: str, parts: Sequence[str]) -> source.Source:
     folder.mkdir(exist_ok=True)
     path = folder / url.rpartition("/")[2]
     path.write_bytes(data)
-    found = kind.find(path, parts)
+    return _called(url, kind.find(path, parts))
+
+
+def _called(name: str, found: source.Source) -> source.Source:
+    """The source by the name that a person has for it."""
 
     def read(abstract: dict) -> source.Weights:
-        return found.read(abstract)._replace(name=url)
+        return found.read(abstract)._replace(name=name)
 
-    return dataclasses.replace(found, name=url, read=read)
+    return dataclasses.replace(found, name=name, read=read)

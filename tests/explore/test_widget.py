@@ -83,9 +83,8 @@ def kernel(run):
         started = Kernel(client)
         started.run(
             "import json, numpy as np, afgan_jax\n"
-            "from afgan_jax import viz\n"
             f"model = afgan_jax.load({str(run)!r})\n"
-            "explorer = viz.Explorer({'tiny': model}, psi=1, label=1)\n"
+            "explorer = afgan_jax.viz.Explorer({'tiny': model}, psi=1, label=1)\n"
             "display(explorer)"
         )
         yield started

@@ -119,6 +119,7 @@ const trips = await page.evaluate(() => globalThis.trips);
 seen.frames_per_second = 1000 * (trips.length - 1) / (trips.at(-1)[0] - trips[0][0]);
 
 // What a screen reader says; a narrow window.
+seen.hidden = !(await field("held").isVisible()); // no w was given
 seen.labels = await page.evaluate(() =>
   [...document.querySelectorAll(".afgan input, .afgan select, .afgan button, canvas")]
     .filter((x) => !(x.labels?.[0]?.textContent.trim() || x.textContent.trim()
