@@ -69,6 +69,7 @@ export async function mount(el, transport) {
   async function want() {
     if (busy) { waiting = true; return; }
     busy = true;
+    root.setAttribute("aria-busy", "true");
     clearTimeout(later);
     do {
       waiting = false;
@@ -83,6 +84,7 @@ export async function mount(el, transport) {
       }
     } while (waiting);
     busy = false;
+    root.setAttribute("aria-busy", "false");
   }
 
   async function show({ said, bytes }, sent) {

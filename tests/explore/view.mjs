@@ -36,7 +36,10 @@ const waitFor = async (test) => {
   }
   return false;
 };
+const atRest = () => waitFor(async () => // no picture is being asked for
+  (await page.locator(".afgan").getAttribute("aria-busy")) === "false");
 const changed = async (action) => { // whether another picture is shown after it
+  await atRest();
   const before = await pixels();
   await action();
   return waitFor(async () => (await pixels()) !== before);
@@ -93,6 +96,7 @@ seen.saved = download.suggestedFilename();
 const [w] = await Promise.all([
   page.waitForEvent("download"), page.getByText("save w").click()]);
 await w.saveAs(`${shots}/${w.suggestedFilename()}`);
+await atRest();
 const raw = await pixels();
 seen.jpeg = await changed(() => field("compressed").check());
 seen.raw = await changed(() => field("compressed").uncheck()) && raw === await pixels();
@@ -133,7 +137,7 @@ const told = (test) => waitFor(async () =>
   test(await page.locator(".afgan .error").textContent()));
 await field("seed").fill("7");
 await field("seed").press("Enter");
-await page.waitForTimeout(500);
+await atRest();
 const kept = await pixels();
 await ask("kill");
 await slide("psi", 0.3);
