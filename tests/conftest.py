@@ -8,11 +8,13 @@ from afgan_jax import xla_flags
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Most of the session is spent compiling programs that run once: less optimisation makes
-# it twice as fast. Results change by rounding only.
+# it twice as fast. Results change by rounding only. Several sessions share the cores.
 FLAGS = xla_flags.known(
     [
         "--xla_backend_optimization_level=0",
         "--xla_cpu_use_fusion_emitters=0",
+        "--xla_cpu_parallel_codegen_split_count=1",
+        "--xla_cpu_multi_thread_eigen=false",
         "--xla_force_host_platform_device_count=8",  # for tests of sharding
     ]
 )
@@ -32,6 +34,7 @@ def pytest_configure(config):
     cache = config.cache.mkdir("xla-" + os.environ.get("PYTEST_XDIST_WORKER", "alone"))
     jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+    gc.set_threshold(100_000, 50, 100)  # tracing makes many objects that stay
 
 
 @pytest.fixture
