@@ -11,6 +11,7 @@ from PIL import Image
 from afgan_jax import __main__
 from afgan_jax.data import archive
 from afgan_jax.runs import run_directory
+from afgan_jax.viz import grid
 
 R = 32  # fewer pixels need no layers at lower rates, which stick
 
@@ -61,7 +62,9 @@ def test_spectra_of_an_archive_and_a_run_become_figures(
     sizes["d"] = sizes["a"]  # flat: no contours
     for name, size in sizes.items():
         with Image.open(tmp_path / f"{name}.png") as image:
-            assert image.size == size
+            assert image.width == size[0]
+            told, rest = divmod(image.height - size[1], grid.CAPTION_HEIGHT)
+            assert told > 0 == rest  # lines of the command
     files = (tmp_path / "b.png").read_bytes(), (tmp_path / "c.png").read_bytes()
     assert files[0] != files[1]  # the second spectrum is drawn
 
@@ -111,7 +114,9 @@ def test_sticking_is_shown_and_scored_with_filters_and_without(trained, tmp_path
     with Image.open(tmp_path / "sticking.png") as image:
         drawn = np.asarray(image).astype(int)
     # Captions of 14 pixels, each above two images 32 wide, 5 high, enlarged 8 times.
+    drawn, command = np.split(drawn, [2 * (14 + 4 + 40 + 4)])
     assert drawn.shape == (2 * (14 + 4 + 40 + 4), 2 * (256 + 4), 3)
+    assert len(command) and not len(command) % 14 and command.min() < 128
     on, off = drawn[18:58], drawn[80:120]
     assert (on[::8, :256] != off[::8, :256]).any()
     moving, drifting = on[::8, :256:8], on[::8, 260:516:8]

@@ -10,12 +10,14 @@ import functools
 import inspect
 import io
 import re
+import shlex
 from collections.abc import Callable
 
 import tyro
 
 from afgan_jax import errors
 from afgan_jax.cli import flags
+from afgan_jax.viz import captions
 
 
 def run(module, verb: str, argv: list[str]) -> int:
@@ -27,7 +29,8 @@ def run(module, verb: str, argv: list[str]) -> int:
     if call is None:
         return 0
     try:
-        return call() or 0
+        with captions.of(shlex.join(["python", "-m", "afgan_jax", verb, *argv])):
+            return call() or 0
     except errors.SettingError as error:
         flag = _flag(error.name, inspect.signature(call.func).parameters)
         value = flags.spelled(error.value)

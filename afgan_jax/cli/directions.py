@@ -52,7 +52,7 @@ def main(
     )
     outdir.mkdir(parents=True, exist_ok=True)
     atomic.write_arrays(outdir / "directions.npz", found.arrays)
-    grid.save_png(outdir / "directions.png", strip)
+    grid.save_figure(outdir / "directions.png", strip)
     for name, share in zip(found.names, found.strengths):
         print(f"{name}: {share:.1%}")
     print(f"wrote directions.npz and directions.png to {outdir}")

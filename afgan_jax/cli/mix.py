@@ -61,7 +61,7 @@ def main(
         translate=translate,
     )
     outdir.mkdir(parents=True, exist_ok=True)
-    grid.save_png(outdir / "mix.png", table)
+    grid.save_figure(outdir / "mix.png", table)
     cells = mixing.mixed(*ws, fine)
     atomic.write_arrays(outdir / "mix.npz", {"w": cells.reshape(-1, *cells.shape[2:])})
     said = ", ".join(names[row] for row in fine)

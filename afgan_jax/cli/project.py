@@ -75,7 +75,7 @@ def main(
         print(found, flush=True)
     if pairs:
         shown = projecting.strip(pairs, squares=squares)
-        grid.save_png(outdir / projecting.STRIP, shown)
+        grid.save_figure(outdir / projecting.STRIP, shown)
         print(f"wrote .npz and .png files and {projecting.STRIP} to {outdir}")
     if bad:
         raise ValueError(f"{len(bad)} of {len(paths)} are no images that can be read")

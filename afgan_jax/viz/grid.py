@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from afgan_jax import errors
-from afgan_jax.viz import enlarge
+from afgan_jax.viz import captions, enlarge
 
 Bitmap = UInt8[np.ndarray, "_H _W _C"]
 Images = UInt8[np.ndarray, "_N _H _W _C"]
@@ -56,14 +56,23 @@ def strip(rows: Sequence[Images], captions: Sequence[str], *, gap: int = 2) -> B
     for images, caption in zip(rows, captions, strict=True):
         lines += [_caption(caption), _line(np.asarray(images), gap)]
     width = max(line.shape[1] for line in lines)
-    margins = [((0, gap), (0, width - line.shape[1]), (0, 0)) for line in lines]
-    padded = [np.pad(a, m, constant_values=255) for a, m in zip(lines, margins)]
-    return np.concatenate(padded)
+    return np.concatenate([_widened(line, width, below=gap) for line in lines])
 
 
 def save_png(path: str | os.PathLike, image: Bitmap) -> None:
     """Writes an image. An older file stays until the new one is complete."""
     write(path, lambda part: _pil(image).save(part, format="PNG"))
+
+
+def save_figure(path: str | os.PathLike, image: Bitmap) -> None:
+    """`save_png` of an image for people, with the command that drew it below."""
+    told = [_caption(line) for line in captions.lines(max(image.shape[1] // 6, 50))]
+    if not told:
+        return save_png(path, image)
+    rows = [on_white(np.asarray(image)), *told]
+    width = max(row.shape[1] for row in rows)
+    padded = [_widened(row, width) for row in rows]
+    save_png(path, np.concatenate(padded))
 
 
 def read_png(data: bytes) -> Bitmap:
@@ -91,6 +100,12 @@ def write(path: str | os.PathLike, save: Callable[[Path], Any]) -> None:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _widened(image: Bitmap, width: int, *, below: int = 0) -> Bitmap:
+    """The image with white on its right, and some rows of it below."""
+    margins = ((0, below), (0, width - image.shape[1]), (0, 0))
+    return np.pad(image, margins, constant_values=255)
 
 
 def _caption(text: str) -> Bitmap:

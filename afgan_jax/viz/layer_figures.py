@@ -1,7 +1,7 @@
 """Figures of the layers of an alias-free generator, from `analysis.layer_report`.
 
 Frequencies are in cycles per shorter side, gains and powers in dB. Inputs and
-upsampling are blue, outputs and downsampling red.
+upsampling are blue, outputs and downsampling orange.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,15 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from afgan_jax.viz import grid, plot
+from afgan_jax.viz import grid, plot, style
 
-UP, DOWN, OUT = "tab:blue", "tab:red", "tab:green"
+UP, DOWN, OUT = style.COLOURS[:3]
 AXIS = "cycles in the shorter side"
 LOWEST = -120.0  # dB
 SHOWN = 112  # pixels of a feature map's height
 
 
+@plot.styled
 def staircase(rows: Sequence[Mapping]) -> plot.Figure:
     """Cutoffs, stopbands and Nyquist frequencies of the layers, as steps."""
     figure, (axis,) = plot.panels(1, 1, (4.0 + 0.5 * len(rows), 4.2))
@@ -52,6 +53,7 @@ STAIRS = {
 }
 
 
+@plot.styled
 def filter_bank(rows: Sequence[Mapping]) -> plot.Figure:
     """Impulse and frequency responses of layers with filters, two layers to a row."""
     figure, axes = plot.panels(2 * len(rows), 4, (3.6, 2.2))
@@ -113,6 +115,7 @@ def _legend(axes) -> tuple[list, list]:
     return list(found.values()), list(found)
 
 
+@plot.styled
 def spectra(rows: Sequence[Mapping]) -> plot.Figure:
     """Spectra before, inside and after each nonlinearity, three layers to a row."""
     figure, axes = plot.panels(len(rows), 3, (4.2, 2.8), sharey=True)
@@ -149,6 +152,7 @@ def _title(row: Mapping) -> str:
     return f"{row['name']}: {row['removed']:z.0f} dB removed beyond the stopband"
 
 
+@plot.styled
 def waves(
     found: Mapping,
     maps: Float[np.ndarray, "waves H W"],
@@ -173,8 +177,7 @@ def waves(
     limit = 1.4 * found["cutoff"]  # room for the legend
     axis.set(xlim=(-limit, limit), ylim=(limit, -limit))  # downwards, as in images
     axis.set_title(f"{len(x)} waves")
-    axis.legend(loc="upper right", fontsize="small")
-    axis.grid(True, alpha=0.3)
+    axis.legend(loc="upper right")
     panels = right.subplots(2, count, squeeze=False)
     for line, values, name in zip(panels, (maps, mixed), ("wave", "channel")):
         for axis, number, image in zip(line, channels, values):

@@ -1,5 +1,9 @@
-"""Figures of numbers, and their PNG files. The one module that imports matplotlib."""
+"""Figures of numbers, and their PNG files. The one module that imports matplotlib.
 
+All have the style of viz.style, which leaves matplotlib's own as it is.
+"""
+
+import io
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -9,15 +13,20 @@ import matplotlib
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from PIL import Image
 
-from afgan_jax.viz import grid
+from afgan_jax.viz import grid, style
 
 matplotlib.use("agg")  # needs no display
+
+CYCLE = {"axes.prop_cycle": matplotlib.cycler(color=style.COLOURS)}
+styled = matplotlib.rc_context(style.SETTINGS | CYCLE)  # a decorator of what draws
 
 Points = Sequence[tuple[float, float]]
 Curve = tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]
 
 
+@styled
 def log_panels(
     panels: Mapping[str, Points],
     guides: Mapping[str, Points],
@@ -45,6 +54,7 @@ def log_panels(
     return figure
 
 
+@styled
 def curve_panels(
     panels: Mapping[str, Mapping[str, Curve]],
     *,
@@ -65,6 +75,7 @@ def curve_panels(
     return figure
 
 
+@styled
 def decibels(
     of_images: Mapping[str, Float[np.ndarray, " n"]], results: Mapping[str, float]
 ) -> Figure:
@@ -84,13 +95,14 @@ def decibels(
         if math.isfinite(low) and math.isfinite(high):
             label = f"95 %, {low:z.1f} to {high:z.1f}"
             axis.axvspan(low, high, color="black", alpha=0.2, lw=0, label=label)
-        axis.legend(fontsize="small")
+        axis.legend()
         left = len(values) - len(finite)
         axis.set_title(name + (f", {left} not finite" if left else ""))
         axis.set_xlabel("dB")
     return figure
 
 
+@styled
 def heatmap(
     values: Float[np.ndarray, "H W"],
     rows: Float[np.ndarray, " H"],
@@ -121,6 +133,7 @@ def heatmap(
     return figure
 
 
+@styled
 def layers(
     names: Sequence[str],
     curves: Mapping[str, Sequence[float | None]],
@@ -131,10 +144,10 @@ def layers(
 ) -> Figure:
     """A curve over the layers for each name; None leaves a gap. `guides` are dashed."""
     figure, (axis,) = panels(1, 1, (2 + 0.6 * len(names), 4.0))
-    for style, group in (("o-", curves), ("k--", guides)):
+    for look, group in (("o-", curves), ("k--", guides)):
         for i, (name, values) in enumerate(group.items()):
             y = np.array(values, float)  # None becomes NaN
-            axis.plot(range(len(names)), y, style, label=name, alpha=1 / (1 + i / 2))
+            axis.plot(range(len(names)), y, look, label=name, alpha=1 / (1 + i / 2))
     axis.set_xticks(range(len(names)), names, rotation=60, ha="right")
     axis.set_ylabel(ylabel)
     axis.set_title(title)
@@ -142,6 +155,7 @@ def layers(
     return figure
 
 
+@styled
 def mark_panels(
     panels: Mapping[str, Mapping[str, Mapping[str, float | None]]],
     *,
@@ -160,11 +174,13 @@ def mark_panels(
     return figure
 
 
+@styled
 def blank(size: tuple[float, float]) -> Figure:
     """An empty figure of this size in inches, with room for labels."""
-    return Figure(figsize=size, layout="constrained")
+    return Figure(figsize=size)
 
 
+@styled
 def panels(
     count: int, columns: int, size: tuple[float, float], **options
 ) -> tuple[Figure, list]:
@@ -177,8 +193,6 @@ def panels(
     wide, high = columns * size[0], rows * size[1] + 0.5
     figure = blank((wide, high))
     axes = figure.subplots(rows, columns, squeeze=False, **options).ravel()
-    for axis in axes[:count]:
-        axis.grid(True, alpha=0.3)
     for axis in axes[count:]:
         axis.set_axis_off()
     return figure, list(axes[:count])
@@ -188,7 +202,10 @@ def save(path: str | os.PathLike, figure: Figure, *, dpi: int = 100) -> Path:
     """Writes a PNG, and returns its path. An older file stays until it is complete."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    grid.write(path, lambda part: figure.savefig(part, format="png", dpi=dpi))
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi)
+    with Image.open(drawn) as opened:
+        grid.save_figure(path, np.asarray(opened.convert("RGB")))
     return path
 
 

@@ -79,7 +79,9 @@ def check(source, tmp_path, capsys):
     assert "wrote progress.png and curves.png" in capsys.readouterr().out
     with Image.open(folder / "progress.png") as opened:
         shown = np.asarray(opened)
-    assert shown.shape == (2 * (14 + 2 + 128 + 2), 4 * 130, 3)
+    height = 2 * (14 + 2 + 128 + 2)
+    assert shown[:height].shape == (height, 4 * 130, 3)
+    assert len(shown) > height and not (len(shown) - height) % 14  # the command
     assert (folder / "curves.png").exists()
 
 

@@ -46,7 +46,7 @@ def main(
     report = {"samples": samples, "unit": "dB"} | decibels
     atomic.write_json(outdir / "equivariance.json", report)
     shown = showing.strip(models, ws, squares=squares)
-    grid.save_png(outdir / "equivariance.png", shown)
+    grid.save_figure(outdir / "equivariance.png", shown)
     film = showing.film(models, ws, frames, squares=squares)
     video.save(outdir / "motion.gif", iter(film), len(film), 12.5)
     print(showing.table(decibels))

@@ -65,7 +65,7 @@ def save_part(outdir: Path, name: str, drawn) -> None:
         print(inside.filter_table(drawn.numbers))
     atomic.write_json(outdir / f"{name}.json", drawn.numbers)
     figure = drawn.figure()
-    save = plot.save if isinstance(figure, plot.Figure) else grid.save_png
+    save = plot.save if isinstance(figure, plot.Figure) else grid.save_figure
     save(outdir / f"{name}.png", figure)
     if drawn.arrays is not None:
         atomic.write_arrays(outdir / f"{name}.npz", drawn.arrays)

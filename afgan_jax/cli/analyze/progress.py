@@ -25,5 +25,5 @@ def main(run: flags.Run, *, outdir: flags.Outdir = Path("out")) -> None:
         for kimg in progress.shown(list(found.pictures))
     }
     columns = found.config["samples"]["columns"] or grid.grid_size(size)[1]
-    grid.save_png(outdir / "progress.png", progress.strip(sheets, size, columns))
+    grid.save_figure(outdir / "progress.png", progress.strip(sheets, size, columns))
     print(f"wrote progress.png and curves.png to {outdir}")

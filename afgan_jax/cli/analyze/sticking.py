@@ -53,7 +53,7 @@ def main(
         films[f"{name}, score {found.score:z.3f}"] = film
         report[name] = {"score": found.score} | found._asdict()
     atomic.write_json(outdir / "sticking.json", report)
-    grid.save_png(outdir / "sticking.png", showing.strip(films))
+    grid.save_figure(outdir / "sticking.png", showing.strip(films))
     for name in models:
         print(name, *(f"{key} {value:z.4f}" for key, value in report[name].items()))
     print(f"wrote sticking.png and sticking.json to {outdir}")
