@@ -72,7 +72,7 @@ def test_with_a_margin_images_move_by_whole_pixels_exactly(arg):
     assert error_of_a_whole_pixel(arg) < 3e-5
 
 
-def decibels(arg, samples=32):
+def decibels(arg, samples=16):
     """EQ-T of images of 64 pixels, as contrasty as photographs are (0.4)."""
     sizes = {"resolution": 64, "z_dim": 16, "w_dim": 16, "channel_base": 1024}
     G, variables = row(arg, **sizes, channel_max=32)
@@ -97,7 +97,7 @@ def decibels(arg, samples=32):
 
 @pytest.mark.slow
 def test_every_step_from_d_to_t_makes_translation_more_exact():
-    """At initialisation, dB of 64 samples: 21.1, 23.4, 32.1, 63.9, 68.5."""
+    """At initialisation, dB of 16 samples: 20.3, 23.3, 31.0, 61.3, 70.4."""
     found = np.array([decibels(arg) for arg in "defgt"])
     assert (np.diff(found) > (1, 4, 15, 2)).all(), found
 
