@@ -36,7 +36,7 @@ def test_results_go_to_the_run_the_file_and_the_terminal(trained, tmp_path, caps
     plot = tmp_path / "new" / "plot.png"
     found = measured(tmp_path, *flags, f"--plot={plot}")
     with Image.open(plot) as image:
-        assert image.size == (800, 360)
+        assert image.width == 800 and image.height > 360  # the command below
     assert measured(tmp_path, *flags) == found
     assert found["eqt8_int"] > 25  # untrained, with its filters: measured 40
     lines = (trained / "metric-eqt8_int.jsonl").read_text().splitlines()

@@ -69,11 +69,9 @@ def check_shown_and_measured(row, run, tmp_path, capsys):
 
 
 ABLATIONS = [
-    "t:noise,mixing,path",
+    "t:noise,mixing,path,n=4,m=4,stopband=1.5,margin=12",
     "r:lanczos,fixed,capacity=2",
     "r:gaussian,inflexible",
-    "t:n=4,m=4,stopband=1.5,margin=12",
-    "e:lanczos,noise",
 ]
 
 
