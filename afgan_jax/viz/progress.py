@@ -11,8 +11,9 @@ ROWS, COLUMNS = 8, 10  # of a strip, at most
 CURVES = {  # panel: {label: statistic}
     "losses": {"G": "Loss/G/loss", "D": "Loss/D/loss"},
     "D's output": {"real": "Loss/scores/real", "generated": "Loss/scores/fake"},
-    "images per second": {"": "Timing/images_per_sec"},
+    "speed": {"": "Timing/images_per_sec"},
 }
+UNITS = {"losses": "nats", "D's output": "logits", "speed": "images per second"}
 
 
 def shown(kimgs: Sequence[int | None]) -> list[int | None]:
@@ -43,6 +44,7 @@ def strip(
     return grid.strip(rows, said)
 
 
+@plot.styled
 def curves(
     stats: Sequence[Mapping], metrics: Mapping[str, Sequence[tuple[float, float]]]
 ) -> plot.Figure:
@@ -60,7 +62,7 @@ def curves(
         if len(lines) > 1:
             axis.legend()
         axis.set_title(title)
-        axis.set_xlabel("kimg")
+        axis.set(xlabel="kimg", ylabel=UNITS.get(title, ""))
     return figure
 
 
