@@ -109,7 +109,7 @@ def _widened(image: Bitmap, width: int, *, below: int = 0) -> Bitmap:
 
 
 def _caption(text: str) -> Bitmap:
-    font = ImageFont.load_default(12)
+    font = ImageFont.load_default(11)
     width = int(np.ceil(font.getlength(text))) + 4
     image = Image.new("RGB", (width, CAPTION_HEIGHT), "white")
     ImageDraw.Draw(image).text((2, -2), text, fill="black", font=font)
