@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tiny
+from PIL import Image
 
 import afgan_jax
 from afgan_jax import __main__, analysis
@@ -43,11 +44,14 @@ def test_the_batch_changes_nothing(model):
             assert found.decibels[kind] == pytest.approx(whole.decibels[kind], abs=0.01)
 
 
-def test_verbs_and_functions_agree(run, model, tmp_path):
+def test_verbs_and_functions_agree(run, model, tmp_path, capsys):
     expected = analysis.equivariance(model, 5, labels=CLASSES).decibels
     flags = f"--run={run}", f"--outdir={tmp_path}", "--frames=2", "--seed=0"
     verb = ["analyze", "equivariance", *flags, "--samples=5", "--batch=2"]
     assert __main__.main(verb) == 0
+    assert "filters off" in capsys.readouterr().out
+    with Image.open(tmp_path / "motion.gif") as film:
+        assert film.n_frames == 2
     report = json.loads((tmp_path / "equivariance.json").read_text())
     names = dict(zip(("eqt5_int", "eqt5_frac", "eqr5"), NUMBERS))
     out = tmp_path / "metrics.json"
