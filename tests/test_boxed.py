@@ -37,6 +37,7 @@ def test_it_is_small_and_its_card_says_what_it_says_of_itself(name):
         assert f"--config.generator.synthesis.{flag}={shape[flag]}" in card
 
 
+@pytest.mark.slow
 def test_it_is_loaded_by_name_and_follows_motions(name):
     model = afgan_jax.load(name)
     assert model.source == name

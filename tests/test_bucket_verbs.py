@@ -15,6 +15,7 @@ pytestmark = pytest.mark.filterwarnings(buckets.LEFT_OPEN)
 SIZES = {"resolution": 16, "num_layers": 4}
 
 
+@pytest.mark.slow
 def test_a_model_in_a_bucket_is_the_one_in_a_folder(folder_url, tmp_path):
     tiny.save_run(tmp_path / "run", "nowhere.zip", **SIZES)
     tiny.save_run(folder_url, "nowhere.zip", **SIZES)
@@ -27,6 +28,7 @@ def test_a_model_in_a_bucket_is_the_one_in_a_folder(folder_url, tmp_path):
         afgan_jax.load(f"{folder_url}@4")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_copied_out_of_a_bucket_is_a_run(folder_url, tmp_path):
     tiny.save_run(folder_url, "nowhere.zip", **SIZES)
     bucket, copy = Bucket(folder_url), tmp_path / "copy"

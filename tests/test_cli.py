@@ -244,6 +244,7 @@ def trained(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_seed_is_the_same_image_in_any_batch(trained, tmp_path):
     def generated(name, *flags):
         flags += (f"--run={trained}", f"--outdir={tmp_path / name}", "--class=1")

@@ -48,6 +48,7 @@ def test_results_go_to_the_run_the_file_and_the_terminal(trained, tmp_path, caps
     assert f"eqt8_int {found['eqt8_int']:.4f}" in out and "images/s" in out
 
 
+@pytest.mark.slow
 def test_images_are_compared_without_a_generator(
     image_set, trained, tmp_path, monkeypatch
 ):

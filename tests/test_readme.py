@@ -310,5 +310,6 @@ def test_python_of_the_readme_runs(earth_run):
     assert (names["moved"] != still).any() and (names["ordinary"] != still).any()
 
 
+@pytest.mark.slow
 def test_python_of_the_analysis_readme_runs(earth_run):
     run_snippet(ROOT / "afgan_jax" / "analysis" / "README.md")

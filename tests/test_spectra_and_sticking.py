@@ -34,6 +34,7 @@ def done(*arguments):
     assert __main__.main([str(word) for word in arguments]) == 0
 
 
+@pytest.mark.slow
 def test_spectra_of_an_archive_and_a_run_become_figures(
     noise, trained, tmp_path, capsys
 ):
@@ -101,6 +102,7 @@ def test_bad_input_to_spectra_is_one_line(words, message, capsys, tmp_path):
     assert message in error and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_sticking_is_shown_and_scored_with_filters_and_without(trained, tmp_path):
     flags = "--samples=3", "--batch=2", "--frames=5", "--image=1", "--drift=1"
     done("analyze", "sticking", f"--run={trained}", f"--outdir={tmp_path}", *flags)

@@ -53,34 +53,27 @@ def main(
     from afgan_jax.analysis import image_equivariance
     from afgan_jax.cli import sources
     from afgan_jax.edit import film as films
-    from afgan_jax.edit import motions
     from afgan_jax.viz import video
 
-    of_seeds = {"psi": psi != 1, "class_": class_, "label": label}
+    of_seeds = {"seeds": seeds, "psi": psi != 1, "class_": class_, "label": label}
     if ws is not None:
-        flags.check_alone("ws", seeds=seeds, track=track, **of_seeds)
+        flags.check_alone("ws", track=track, **of_seeds)
     if track is not None:
         timed = {"walk": walk != "spline", "no-loop": not loop, "seconds": seconds}
-        timed |= {"seeds": seeds, "grid": grid != (1, 1)}
-        flags.check_alone("track", **timed, **of_seeds)
+        flags.check_alone("track", **timed, grid=grid != (1, 1), **of_seeds)
     place = video.placed(out)
     model = sources.load(run, step)
     options = {"walk": walk, "loop": loop, "seconds": seconds, "size": grid, "psi": psi}
     if ws is None and track is None:
         options["label"] = sources.label(model, class_, label)
     film = _film(model, seeds, ws, track, options)
-    if rotate or turns or any(drift) or circle or zoom != 1:
-        if film.motion is not None:
-            raise ValueError("--track has motions: leave out those of the flags")
-        steady = motions.steady(turns, drift, circle, math.radians(rotate), zoom)
-        film = dataclasses.replace(film, motion=steady)
+    film = _moving(film, turns, drift, circle, math.radians(rotate), zoom)
     if push:
         film = films.swinging(film, *sources.pushes(model, directions, push))
     if anchor:
         film = films.anchored(model, film)
-    models = {"": model}
-    if beside:
-        models = image_equivariance.with_and_without_filters(model)
+    twins = image_equivariance.with_and_without_filters
+    models = twins(model) if beside else {"": model}
     count = max(round(film.seconds * fps), 1)
     drawn = films.frames(models, film, count, batch=batch, squares=squares)
     _write(place, films.kept(drawn, frames), count, fps)
@@ -97,6 +90,18 @@ def _film(model, seeds, ws, track, options):
     if ws is not None:
         options = options | {"ws": w_files.read(flags.expanded(ws), model)}
     return films.of_seeds(model, seeds, **options)
+
+
+def _moving(film, turns, drift, circle, angle, zoom):
+    """The Film with the motion of the flags, if they have one."""
+    from afgan_jax.edit import motions
+
+    if not (angle or turns or any(drift) or circle or zoom != 1):
+        return film
+    if film.motion is not None:
+        raise ValueError("--track has motions: leave out those of the flags")
+    steady = motions.steady(turns, drift, circle, angle, zoom)
+    return dataclasses.replace(film, motion=steady)
 
 
 def _write(place, frames, count: int, fps: float) -> None:

@@ -35,6 +35,7 @@ def model(run):
 CLASSES = np.eye(2, dtype=np.float32)[[0, 1, 1, 0, 1, 1]]
 
 
+@pytest.mark.slow
 def test_the_batch_changes_nothing(model):
     whole = analysis.equivariance(model, 9, labels=CLASSES, batch=8)
     assert set(whole.decibels) == set(NUMBERS)
@@ -44,6 +45,7 @@ def test_the_batch_changes_nothing(model):
             assert found.decibels[kind] == pytest.approx(whole.decibels[kind], abs=0.01)
 
 
+@pytest.mark.slow
 def test_verbs_and_functions_agree(run, model, tmp_path, capsys):
     expected = analysis.equivariance(model, 5, labels=CLASSES).decibels
     flags = f"--run={run}", f"--outdir={tmp_path}", "--frames=2", "--seed=0"

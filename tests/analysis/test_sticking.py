@@ -67,6 +67,7 @@ def test_moving_against_the_input_neither_stays_nor_follows():
     assert found.stays < 0.15 and found.follows < 0.1  # what is left is chance
 
 
+@pytest.mark.slow
 def test_an_untrained_generator_sticks_without_its_filters():
     settings = {"resolution": 32, "z_dim": 8, "w_dim": 8, "num_layers": 6}
     settings |= {"channel_base": 512, "channel_max": 16}
@@ -87,6 +88,7 @@ def test_an_untrained_generator_sticks_without_its_filters():
     assert found["none"].score > 0.4
 
 
+@pytest.mark.slow
 def test_a_film_is_a_row_that_follows_the_motion():
     settings = {"resolution": 32, "z_dim": 8, "w_dim": 8, "num_layers": 6}
     model = models.untrained(

@@ -70,6 +70,7 @@ def penalty(images, augment):
     return jnp.sum(jnp.square(jax.grad(seen)(images)))
 
 
+@pytest.mark.slow
 def test_second_derivative_is_that_of_differences(float64):
     jax.clear_caches()  # of constants that earlier tests have traced in float32
     augment = augmentation("bgc")
@@ -82,6 +83,7 @@ def test_second_derivative_is_that_of_differences(float64):
     assert slope == pytest.approx(difference, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_eight_devices_augment_as_one_and_do_not_talk():
     x = images_of((8, 24, 24, 3))
     augment = augmentation("bgcfnc")

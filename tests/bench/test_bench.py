@@ -49,6 +49,7 @@ def test_every_part_is_timed_against_plain_xla(tmp_path, capsys):
     assert lines[-1] == f"images are read {times} as they are trained on"
 
 
+@pytest.mark.slow
 def test_synthesis_and_data_are_timed(tmp_path, capsys):
     images = np.zeros((8, 16, 16, 3), np.uint8)
     path = archive.write_archive(tmp_path / "black.zip", images)

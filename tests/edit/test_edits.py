@@ -218,6 +218,7 @@ def test_what_ends_at_the_frame_is_refused(settings, why):
         mosaic.images(model, np.zeros((1, model.num_ws, 8), np.float32), (2, 2))
 
 
+@pytest.mark.slow
 def test_verbs_give_their_ws_to_each_other(run, model, tmp_path, capsys):
     def done(*command):
         assert __main__.main([*command, f"--run={run}", "--class=1"]) == 0

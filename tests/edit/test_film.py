@@ -31,6 +31,7 @@ def drawn(model, film_, count, **options):
     return np.stack(list(frames)).astype(int)[:, ::8, ::8]
 
 
+@pytest.mark.slow
 def test_seeds_are_passed_at_their_times_and_turned(model):
     found = film.of_seeds(model, [3, 5], label=1, psi=0.5, seconds=1.5)
     assert found.seconds == 3 and found.loop

@@ -47,6 +47,7 @@ def moved(model, projector, seed, **motion):
     return np.clip(model.synthesize(ws, **motion), -1, 1)
 
 
+@pytest.mark.slow
 def test_a_turn_and_a_shift_are_found(model, projector):
     target = moved(model, projector, 3, rotate=0.5, translate=(0.15, -0.1))
     told = []
@@ -82,6 +83,7 @@ def test_a_tuned_copy_is_nearer_and_the_model_stays(model, projector):
     assert (tuned.model.synthesize(found.ws) != before).any()
 
 
+@pytest.mark.slow
 def test_lpips_is_a_further_distance(model):
     """An embedding that sees colour alone."""
 
@@ -173,6 +175,7 @@ def test_images_of_a_folder_are_projected_once(
             project(run, *flags, "--space=w")
 
 
+@pytest.mark.slow
 def test_a_bad_image_of_a_folder_stops_no_other(run, tmp_path, capsys):
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()

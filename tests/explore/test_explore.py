@@ -117,6 +117,7 @@ def test_a_wave_is_two_points_of_the_spectrum():
     assert (wide[11:14] > 200).all() and wide[16] < 128  # a window: wide, without leaks
 
 
+@pytest.mark.slow
 def test_what_cannot_move_is_drawn_and_not_moved(fixed):
     drawing = renderer.Renderer(fixed)
     close(drawing.draw(view(fixed, x=2, psi=1)), fixed.images([2])[0])
@@ -129,6 +130,7 @@ def test_what_cannot_move_is_drawn_and_not_moved(fixed):
             view(fixed, **given)
 
 
+@pytest.mark.slow
 def test_other_channels_are_shown_as_colours():
     for channels in (1, 4):
         sections = tiny.sections(

@@ -38,6 +38,7 @@ def network(config):
     return generator.make_generator(**config["generator"])
 
 
+@pytest.mark.slow
 def test_the_average_lies_between(tmp_path, capsys):
     run, first, second = saved(tmp_path / "run")
     out = tmp_path / "average.safetensors"

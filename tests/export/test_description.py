@@ -22,6 +22,7 @@ def exports(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_inspect_shows_a_file_of_jax(exports, capsys, tmp_path):
     file, out = exports / "g.jax", tmp_path / "report.json"
     assert main(["inspect", str(file), f"--out={out}"]) == 0

@@ -25,7 +25,9 @@ KINDS = {
     "A": {"kind": "stylegan2", "resolution": 16},
     "no labels": {"resolution": 16, "num_layers": 4, "num_critical": 1, "c_dim": 0},
 }
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("R", "p4", "no labels")]
+SLOW = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("A", "R", "p4", "no labels")
+]
 
 
 def exported(run, out, *flags):
@@ -33,7 +35,7 @@ def exported(run, out, *flags):
     return out
 
 
-@pytest.mark.parametrize("kind", ["T", "A", *SLOW])
+@pytest.mark.parametrize("kind", ["T", *SLOW])
 def test_a_file_draws_the_images_of_its_run(kind, tmp_path, capsys):
     run = tiny.save_run(tmp_path / "run", "nowhere.zip", **KINDS[kind])
     file = exported(run, tmp_path / "a.jax", "--weights=beside", "--filters=banded")

@@ -160,6 +160,7 @@ def test_distances_are_those_of_the_images_as_bytes(nets):
 UNCHANGED = ["fid21_full", "kid21_full", "pr213_full", "is21", "eqt21_frac", "eqr21"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNCHANGED)
 def test_devices_and_batches_change_nothing(nets, name):
     expected = registry.parse(name).find(subject_of()).values

@@ -39,12 +39,14 @@ def equivariance_of(kinds, samples=8, **settings):
     return {kind: equivariance.psnr(found) for kind, found in sums.items()}
 
 
+@pytest.mark.slow
 def test_t_follows_translation_but_not_rotation():
     psnr = equivariance_of(("eqt_int", "eqr"))
     assert psnr["eqt_int"] > 50
     assert psnr["eqr"] < 20
 
 
+@pytest.mark.slow
 def test_r_follows_translation_and_rotation():
     psnr = equivariance_of(("eqt_int", "eqr"), **R)
     assert psnr["eqt_int"] > 65
@@ -96,6 +98,7 @@ def test_labels_change_the_image_and_their_scale_does_not():
     np.testing.assert_allclose(mapped(2 * z, c), ws, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_image_of_a_call_is_the_synthesis_of_its_ws():
     G, variables = small()
     z, c = latents()

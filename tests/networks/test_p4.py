@@ -139,6 +139,7 @@ def quarter_turn(x):
     return np.rot90(x, axes=(1, 2))
 
 
+@pytest.mark.slow
 def test_images_of_p4_turn_exactly(exact):
     """As do all maps, each direction becoming the next; rounding alone is left."""
     unmoved, turned = unmoved_and_turned(symmetry="p4")

@@ -64,6 +64,7 @@ def test_impossible_shapes_are_refused(bad):
         image_size.size_of(bad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", ["t", "r"])
 def test_images_follow_shifts_along_both_axes(config):
     G, variables = generator(OBLONG, config)

@@ -88,6 +88,7 @@ def test_a_bad_network_changes_nothing(gcs, folder, tmp_path, fault):
     assert_equal(tree, state(2))
 
 
+@pytest.mark.slow
 def test_kill_9_during_a_save_leaves_the_step_before_it(gcs, folder, tmp_path):
     with gcs.failing(held=0.1):
         child = python(SAVE, folder, tmp_path, "1,2")

@@ -282,6 +282,7 @@ def flip(file):
     file.write_bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [flip, os.remove])
 def test_one_damaged_file_anywhere_never_gives_wrong_values(tmp_path, messages, damage):
     whole = saved_run(tmp_path / "whole")

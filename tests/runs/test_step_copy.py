@@ -90,6 +90,7 @@ def damage(source, step, file="ocdbt.process_0/d/"):
     write(name, bytes(data))
 
 
+@pytest.mark.slow
 def test_pruning_keeps_the_newest_some_at_intervals_and_the_best(source, capsys):
     save(source, range(1, 9), best=3)
     flags = ["--keep=2", "--keep-every-kimg=0.016"]  # one every 4 steps
@@ -120,6 +121,7 @@ def test_pruning_needs_a_number_to_keep(capsys):
     assert "--keep=0 must be a whole number, 1 or more" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_damaged_step_does_not_count_as_kept(source, capsys):
     save(source, best=1)
     damage(source, 3)

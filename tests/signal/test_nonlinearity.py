@@ -149,6 +149,7 @@ def at_once(channels: int):
 CHANNEL = 11 * 13 * 8  # bytes of a map
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "limit, channels",
     [(1, 7), (1, 37), (16 * CHANNEL, 32), (16 * CHANNEL, 37), (40 * CHANNEL, 37)],

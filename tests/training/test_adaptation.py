@@ -90,6 +90,7 @@ def seen(images, draw):
     return ADAPTIVE.augment(key, images, jnp.float32(0.9))
 
 
+@pytest.mark.slow
 def test_D_is_shown_real_and_generated_images_augmented_by_draws_of_their_own():
     _, stats = run("Dmain")
     for kind, images, draw in (
@@ -172,6 +173,7 @@ def train(program, steps: int):
     return ps, jax.device_get(state), stats
 
 
+@pytest.mark.slow
 def test_p_follows_the_signs_of_every_phase_that_sees_real_images():
     """Dmain at every step, Dreg at every other; p moves after each third."""
     ps, state, stats = train(make_program(**ADA, preset="color"), 5)  # compiles faster

@@ -109,6 +109,7 @@ def noise(start: int):
         }
 
 
+@pytest.mark.slow
 def test_run_whose_gradients_break_trains_on_and_says_so(tmp_path, monkeypatch, capsys):
     """NaN in one tensor of D's, infinity in one of G's, in the third tick of four."""
     gradients = step.gradients

@@ -52,6 +52,7 @@ def pixels(path) -> np.ndarray:
 SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("multi-hot", "vectors")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one-hot", *SLOW])
 def test_labels_of_every_kind_are_trained_on_and_generate(kind, tmp_path, capsys):
     labels, line, (one, other) = KINDS[kind]

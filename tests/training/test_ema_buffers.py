@@ -20,6 +20,7 @@ def trained(kind: str):
     return test_step.run(test_step.make_program(ema_buffers=kind), 5)
 
 
+@pytest.mark.slow
 def test_training_is_bit_for_bit_that_without():
     (copied, said), (measured, also_said) = trained("copied"), trained("measured")
     for name in ("G", "D", "G_opt", "D_opt", "step", "nimg"):
@@ -69,6 +70,7 @@ def test_gains_of_the_average_make_its_own_activations_of_unit_power():
         assert abs(power - 1) > 0.1 or before == "input"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["alias_free", "stylegan2_fourier", "stylegan2"])
 def test_faster_averages_move_as_far_as_several_updates(kind):
     G = tiny.make_generator(kind=kind, resolution=16, channel_base=64, channel_max=4)

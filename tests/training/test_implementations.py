@@ -26,6 +26,7 @@ def test_pallas_that_cannot_be_used_is_replaced_with_a_word(monkeypatch, caplog)
     assert implementations.usable("pallas") == "pallas"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("naive", "xla"), ("xla", "naive")])
 def test_updates_of_one_process_are_lowered_as_their_program_asks(names):
     settings = config.load(smoke.SMOKE, {}, assembled.SCHEMA)

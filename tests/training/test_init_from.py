@@ -88,6 +88,7 @@ def leaves(folder, index: int) -> dict:
     return find.find(f"{folder}@{index}").load("G_ema").tree["G_ema"]
 
 
+@pytest.mark.slow
 def test_weights_begin_a_new_run_and_nothing_else_does(
     images, trained, tmp_path, begun, capsys
 ):
@@ -136,6 +137,7 @@ def test_a_run_from_noise_is_no_transfer(images, trained, tmp_path, begun):
     assert again == settings
 
 
+@pytest.mark.slow
 def test_labels_are_added(images, trained, tmp_path, begun):
     labels = [f"--config.data.path={images / 'labelled.zip'}"]
     labels += ["--config.data.use_labels=True"]

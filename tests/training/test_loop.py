@@ -69,6 +69,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(images, tmp_path):
     assert grid(tmp_path / "parts" / "fakes000000.png").shape[:2] == (2 * 128, 4 * 128)
 
 
+@pytest.mark.slow
 def test_a_trained_run_generates(images, tmp_path):
     smoke.train(tmp_path / "run", settings(images, 0.008))
     model = models.load(tmp_path / "run")
@@ -221,6 +222,7 @@ def test_interrupt_before_the_first_step_ends_at_once(images, tmp_path):
     finish(process, code=130)
 
 
+@pytest.mark.slow
 def test_stopped_run_saves_and_ends_well(images, tmp_path):
     options = ["--config.train.total_kimg=100", "--config.train.tick_kimg=0.2"]
     options += ["--config.checkpoints.keep=1"]

@@ -157,6 +157,7 @@ def test_r2_is_as_r1_where_pairs_are_judged_unless_said_otherwise():
         made(objective="hinge")
 
 
+@pytest.mark.slow
 def test_pairs_have_the_label_of_the_real_image():
     program = step.make_program(
         test_step.make_setup(objective="relativistic"),

@@ -95,6 +95,7 @@ def test_one_and_eight_devices_train_alike():
             np.testing.assert_allclose(sums, b[name], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_only_gradients_and_statistics_pass_between_devices():
     program = make_program(devices=8)
     collectives.assert_only_gradients_and_statistics_pass(program, batch_of(0))

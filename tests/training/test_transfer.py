@@ -65,6 +65,7 @@ def test_new_labels_leave_every_tensor_but_those_that_see_them():
     assert len(transfer.misfits(rows, new_labels=False)) == len(other) + 6
 
 
+@pytest.mark.slow
 def test_a_generator_is_the_same_under_every_new_label_and_learns_from_it():
     old, new = (
         mapping.Mapping(8, c_dim, 6, num_ws=2, num_layers=2) for c_dim in (0, 3)

@@ -1,5 +1,6 @@
 """A training that stands still ends, and tells where; one that works does not."""
 
+import pytest
 from processes import python
 from training import test_preemption
 
@@ -28,9 +29,11 @@ def test_a_training_that_hangs_ends_and_tells_where(tmp_path):
     assert int(test_preemption.train(tmp_path, 8).step) == 8
 
 
+@pytest.mark.slow
 def test_compilers_and_metrics_are_no_stall_until_they_are():
     code = """
 import time
+import pytest
 from afgan_jax.training import watchdog
 with watchdog.Watchdog(0.02, compiling=2) as watch:  # 1.2 s
     FIRST; watch.end_step()
