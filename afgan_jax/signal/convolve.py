@@ -68,9 +68,20 @@ def _weight_gradient(op: Convolution, x: jax.Array, ct: jax.Array) -> jax.Array:
 
 def _products(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
     """einsum, accumulated in float32 at least: half precision is rounded once."""
+
+    def stored_as(dtype):
+        def products(a, b):
+            y = jnp.einsum(subscripts, a, b, preferred_element_type=dtype)
+            return y.astype(a.dtype)
+
+        return products
+
     wide = precision.wide(a.dtype)
-    y = jnp.einsum(subscripts, a, b, preferred_element_type=wide)
-    return y.astype(a.dtype)
+    if a.dtype == wide:
+        return stored_as(wide)(a, b)
+    # cuBLAS accumulates in float32 anyway, but would store what it is asked for.
+    how = {"cuda": stored_as(a.dtype), "default": stored_as(wide)}
+    return jax.lax.platform_dependent(a, b, **how)
 
 
 apply.defvjp(

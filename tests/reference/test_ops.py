@@ -42,6 +42,7 @@ WISHES = {
     },
     "naive": dispatch.NAIVE,
     "blocks": {"filtered": "blocks"},
+    "slices": {"filtered": "slices", "resample": "slices", "conv_weights": "padded"},
     "fused": {"filtered": "fused"},
 }
 # Settings that the shapes of arrays repeat, or that choose among equal computations.

@@ -23,6 +23,7 @@ PAD = ((11, 10), (9, 12))
 SETTINGS = {
     "separable": (LRELU, UP, DOWN, 2, 2, PAD),
     "radial_clamped": (CLAMPED, UP, RADIAL, 2, 2, PAD),
+    "radial_up": (CLAMPED, RADIAL, DOWN, 2, 2, PAD),
     "up4_down2": (CLAMPED, filters.lowpass(24, 2, 2, 64), DOWN, 4, 2, 14),
     "up2_down4": (LRELU, UP, filters.lowpass(24, 2, 1, 64), 2, 4, (15, 16)),
     "up3_down2": (LRELU, filters.lowpass(9, 2, 2, 48), DOWN, 3, 2, 8),
@@ -131,7 +132,7 @@ def test_implementations_agree(setting):
         backward = dispatch.IMPLEMENTATIONS["filtered_gradient"]
         return [
             (forward[name](op, x), backward[name](op, x, ct))
-            for name in ("banded", "polyphase", "blocks", "depthwise")
+            for name in ("banded", "polyphase", "blocks", "depthwise", "slices")
         ]
 
     expected, *others = compute(x, ct)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from afgan_jax.signal import filters, resample
-from afgan_jax.signal.backends import banded, depthwise, polyphase
+from afgan_jax.signal.backends import banded, depthwise, polyphase, slices
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -99,6 +99,8 @@ def test_inner_forms_agree(setting):
         scale = np.abs(expected).max()
         plain, other = depthwise.resample(spec, image), banded.resample(spec, image)
         np.testing.assert_allclose(plain, expected, rtol=0, atol=1e-12 * scale)
+        gpu = slices.resample(spec, image)
+        np.testing.assert_allclose(gpu, expected, rtol=0, atol=1e-12 * scale)
         np.testing.assert_allclose(other, expected, rtol=0, atol=tolerance * scale)
 
 

@@ -6,6 +6,7 @@ of the input, a block of the output one of the fine grid: both are convolutions 
 blocks, for 2-D filters, radial ones too, as for separable ones.
 """
 
+import dataclasses
 import math
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from afgan_jax.signal.backends import banded
-from afgan_jax.signal.operators import FilteredActivation
+from afgan_jax.signal.operators import FilteredActivation, Resampling
 
 SIZE = 8  # least pixels of an output's block along an axis
 
@@ -34,6 +35,48 @@ def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
     y = _join(y, x.shape[0], out)
     height, width = op.down.size_out
     return y[:, :height, :width]
+
+
+def resample(spec: Resampling, x: jax.Array) -> jax.Array:
+    """Apply `spec` to images, [N H W C] -> [N H2 W2 C]."""
+    units = [u // math.gcd(u, d) for u, d in zip(spec.up, spec.down)]
+    out = tuple(-(-SIZE // unit) * unit for unit in units)
+    small = tuple(n * d // u for n, d, u in zip(out, spec.down, spec.up))
+    first = tuple(-(lo // up) for lo, up in zip(spec.lo, spec.up))
+    kernel = _kernel(spec, small, out, first)
+    counts = tuple(-(-n // b) for n, b in zip(spec.size_out, out))
+    reach = [n - 1 for n in kernel.shape[:2]]
+    padded = tuple((n + r) * b for n, r, b in zip(counts, reach, small))
+    y = _convolve(_split(_window(x, first, padded), small), kernel)
+    height, width = spec.size_out
+    return _join(y, x.shape[0], out)[:, :height, :width]
+
+
+def filtered_vjp_at(
+    op: FilteredActivation, slope: jax.Array, ct: jax.Array
+) -> jax.Array:
+    """The gradient for x given that of the output, ct.
+
+    slope: the activation's derivative at op.up(x).
+    """
+    up, down = op.up.transposed(), op.down.transposed()
+    assert up.up == down.down == (1, 1)
+    sizes = [_sizes(u, d) for u, d in zip(op.up.up, op.down.down)]
+    small, middle, out = zip(*sizes)
+    first = tuple(-lo for lo in up.lo)  # fine sample of the first block
+    to_small = _kernel(up, middle, small, first)
+    lo = tuple(n - f for n, f in zip(down.lo, first))
+    start = tuple(-(n // u) for n, u in zip(lo, down.up))
+    to_fine = _kernel(dataclasses.replace(down, lo=lo), out, middle, start)
+    counts = [-(-n // b) for n, b in zip(up.size_out, small)]
+    counts = [n + k - 1 for n, k in zip(counts, to_small.shape)]
+    slope = _window(slope, first, [n * b for n, b in zip(counts, middle)])
+    counts = [n + k - 1 for n, k in zip(counts, to_fine.shape)]
+    ct = _window(ct, start, [n * b for n, b in zip(counts, out)])
+    ct = _convolve(_split(ct, out), to_fine)
+    y = _convolve(_split(slope, middle) * ct, to_small)
+    height, width = up.size_out
+    return _join(y, slope.shape[0], small)[:, :height, :width]
 
 
 def is_cheaper(op: FilteredActivation, channels: int) -> bool:

@@ -69,10 +69,10 @@ def stored(arrays):
 
 def merge(grid: Grid, size: tuple[int, int]) -> jax.Array:
     """Interleave a grid of phases into the image, of `size`."""
-    return _interleave([_interleave(row, 2, size[1]) for row in grid], 1, size[0])
+    return interleave([interleave(row, 2, size[1]) for row in grid], 1, size[0])
 
 
-def _interleave(phases: list[jax.Array], axis: int, size: int) -> jax.Array:
+def interleave(phases: list[jax.Array], axis: int, size: int) -> jax.Array:
     if len(phases) == 1:
         return phases[0]
     length = -(-size // len(phases))
@@ -94,7 +94,7 @@ def _along_x(spec, grid: Grid, phases: int) -> Grid:
 
 def _resample_1d(spec, axis: int, inputs: list, phases: int) -> list:
     taps = spec.taps[axis]
-    plan = [_terms(spec, axis, len(inputs), r, phases) for r in range(phases)]
+    plan = [terms_of(spec, axis, len(inputs), r, phases) for r in range(phases)]
     cut = _slicer(plan, [[p] for p in inputs], axis + 1)
     return [
         sum_of(taps[k] * cut(p, 0, q, size, stride) for k, p, q, size, stride in terms)
@@ -104,8 +104,8 @@ def _resample_1d(spec, axis: int, inputs: list, phases: int) -> list:
 
 def _resample_2d(spec, grid: Grid, phases: tuple[int, int]) -> Grid:
     """Non-separable filter; rows with equal taps are added first."""
-    plan_y = [_terms(spec, 0, len(grid), r, phases[0]) for r in range(phases[0])]
-    plan_x = [_terms(spec, 1, len(grid[0]), r, phases[1]) for r in range(phases[1])]
+    plan_y = [terms_of(spec, 0, len(grid), r, phases[0]) for r in range(phases[0])]
+    plan_x = [terms_of(spec, 1, len(grid[0]), r, phases[1]) for r in range(phases[1])]
     cut_y = _slicer(plan_y, grid, 1)
     out = []
     for terms_y in plan_y:
@@ -137,7 +137,7 @@ def _mirrored(rows, used: list[int]) -> list[tuple[int, int]]:
     return [(k, mirror) for k, mirror in pairs if k not in twins or k <= mirror]
 
 
-def _terms(spec, axis: int, phases_in: int, r: int, phases_out: int) -> list:
+def terms_of(spec, axis: int, phases_in: int, r: int, phases_out: int) -> list:
     """(tap, phase, first, count, stride) of each slice that output phase r sums."""
     up, down, lo = spec.up[axis], spec.down[axis], spec.lo[axis]
     step = phases_out * down // up

@@ -26,6 +26,16 @@ def weight_gradient(op: Convolution, x: jax.Array, ct: jax.Array) -> jax.Array:
     return jax.linear_transpose(functools.partial(conv, op, x), w)(ct)[0]
 
 
+def is_known_to_cudnn(op: Convolution) -> bool:
+    """Whether XLA makes `weight_gradient` cuDNN's of a filter.
+
+    Elsewhere it is a forward convolution with windows as large as the image, up to 90
+    times slower (openxla/xla issue 34273).
+    """
+    near = (0 <= p <= k // 2 for pads, k in zip(op.pads(), op.kernel) for p in pads)
+    return op.stride == op.up == 1 and all(near)
+
+
 def flip(w: jax.Array) -> jax.Array:
     """The kernel of `op.transposed()`, [kh kw O I]."""
     return w[::-1, ::-1].swapaxes(2, 3)

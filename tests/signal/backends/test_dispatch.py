@@ -38,8 +38,8 @@ def operator(radial: bool = False, up: int = 2, size: int = 16):
     [
         ("cpu", {}, 512, "polyphase"),
         ("cpu", {"radial": True}, 8, "polyphase"),
-        ("cuda", {}, 512, "banded"),
-        ("cuda", {"radial": True}, 8, "banded"),
+        ("cuda", {}, 512, "slices"),
+        ("cuda", {"radial": True}, 8, "slices"),
         ("rocm", {}, 512, "banded"),
         ("tpu", {}, 512, "banded"),
         ("tpu", {}, 127, "blocks"),
@@ -53,7 +53,7 @@ def test_filtered_activation_is_chosen_by_platform_and_shape(
 ):
     op, shape = operator(**settings), (2, 16, 16, channels)
     assert dispatch.choose(operation, op, platform, shape) == name
-    for wish in ("polyphase", "banded", "blocks", "depthwise", "fused"):
+    for wish in ("polyphase", "banded", "blocks", "depthwise", "fused", "slices"):
         assert dispatch.choose(operation, op, platform, shape, wish=wish) == wish
 
 
@@ -67,20 +67,42 @@ def test_kernel_gives_way_to_banded_matrices_where_the_chip_is_too_small(
 
 
 @pytest.mark.parametrize(
-    "operation, on_cpu, elsewhere",
+    "operation, cpu, cuda, tpu",
     [
-        ("resample", "polyphase", "banded"),
-        ("conv", "extra_row", "xla"),
-        ("conv_weights", "taps", "xla"),
+        ("resample", "polyphase", "slices", "banded"),
+        ("conv", "extra_row", "xla", "xla"),
+        ("conv_weights", "taps", "padded", "xla"),
     ],
 )
-def test_linear_operators_are_chosen_by_platform(operation, on_cpu, elsewhere):
+def test_linear_operators_are_chosen_by_platform(operation, cpu, cuda, tpu):
     shape = (2, 16, 16, 8)
-    for platform in ("cpu", "cuda", "tpu"):
-        expected = on_cpu if platform == "cpu" else elsewhere
-        assert dispatch.choose(operation, None, platform, shape) == expected
+    op = operators.Convolution((3, 3), 1, 1, (2, 2), (16, 16), (18, 18))
+    for platform, expected in {"cpu": cpu, "cuda": cuda, "tpu": tpu}.items():
+        assert dispatch.choose(operation, op, platform, shape) == expected
         naive = dispatch.NAIVE[operation]
-        assert dispatch.choose(operation, None, platform, shape, wish=naive) == naive
+        assert dispatch.choose(operation, op, platform, shape, wish=naive) == naive
+
+
+@pytest.mark.parametrize(
+    "kernel, stride, lo, size_out, name",
+    [
+        (3, 1, 1, 16, "xla"),
+        (3, 1, 0, 14, "xla"),
+        (3, 1, 2, 18, "padded"),
+        (3, 1, 0, 15, "xla"),
+        (3, 1, 0, 16, "padded"),
+        (3, 1, -1, 12, "padded"),
+        (3, 2, 1, 8, "padded"),
+        (1, 1, 0, 16, "xla"),
+        (1, 2, 0, 8, "padded"),
+    ],
+)
+def test_cuda_pads_before_the_weight_gradient_what_cudnn_would_not_know(
+    kernel, stride, lo, size_out, name
+):
+    sides = (16, 16), (size_out, size_out)
+    op = operators.Convolution((kernel, kernel), stride, 1, (lo, lo), *sides)
+    assert dispatch.choose("conv_weights", op, "cuda", (2, 16, 16, 8)) == name
 
 
 def test_every_operation_has_its_implementations_in_every_table():
@@ -110,11 +132,19 @@ def test_cpu_sums_slices_and_multiplies_taps():
     assert text.count("dot_general") == 1  # the weight gradient
 
 
-@pytest.mark.parametrize("platform, radial, least", [("tpu", 0, 6), ("cuda", 1, 10)])
+@pytest.mark.parametrize("platform, radial, least", [("tpu", 0, 6), ("rocm", 1, 10)])
 def test_accelerators_multiply_banded_matrices(platform, radial, least):
     text = lowered_gradient(platform, channels=128, radial=bool(radial))
     assert text.count("dot_general") >= least  # up again, transposes of down and up
     assert text.count("stablehlo.slice") < 20
+
+
+@pytest.mark.parametrize("radial", [False, True])
+def test_cuda_sums_slices_and_convolves_blocks_where_filters_are_radial(radial):
+    text = lowered_gradient("cuda", 128, radial)
+    assert "dot_general" not in text
+    assert text.count("stablehlo.slice") > 20
+    assert ("x256xf32>" in text) == radial  # 16 x 16 pixels as features
 
 
 @pytest.mark.parametrize("channels, radial", [(8, False), (128, True)])
