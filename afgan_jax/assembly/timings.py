@@ -21,15 +21,17 @@ class Job(NamedTuple):
     """What is timed, and how.
 
     repeats: runs, of which the median counts; naive: also in XLA's own
-    implementations; topologies, phases and images (on each chip, None: a share of the
-    batch): of `aot`.
+    implementations; topologies or cards, devices (of a card's kind, in one machine),
+    phases and images (on each device, None: a share of the batch): of `aot`.
     """
 
     settings: dict
     batch: int
     repeats: int = 3
     naive: bool = True
-    topologies: tuple[str, ...] = ("v5e:1x1",)
+    topologies: tuple[str, ...] | None = None
+    cards: tuple[str, ...] | None = None
+    devices: int = 1
     phases: tuple[str, ...] = ()
     images: int | None = None
 
@@ -98,31 +100,42 @@ def metrics(job: Job):
     yield from of_metrics.whole(G, job.batch, **job.options)
 
 
-def slices(job: Job) -> dict[str, tuple[list, int]]:
-    """{topology: (its chips, the batch)}; SettingError for what cannot be."""
-    if not job.topologies:
-        raise errors.SettingError("topology", "", "names none: use v5e:1x1, or others")
+def targets(job: Job) -> dict[str, tuple[aot.Target, int]]:
+    """{name: (what to compile for, the batch)}; SettingError for what cannot be."""
+    if job.cards is None:
+        makers = {t: functools.partial(aot.tpu, t) for t in job.topologies or ()}
+        name, example = "topology", "v5e:1x1"
+    else:
+        several = f" x {job.devices}" if job.devices > 1 else ""
+        makers = {
+            f"{card}{several}": functools.partial(aot.cuda, card, job.devices)
+            for card in job.cards
+        }
+        name, example = "card", "h100"
+    if not makers:
+        raise errors.SettingError(name, "", f"names none: use {example}, or others")
     found = {}
-    for topology in job.topologies:
-        chips = aot.devices(topology)
-        batch = job.batch if job.images is None else job.images * len(chips)
-        if batch % len(chips):
-            why = f"is no multiple of the {len(chips)} chips of {topology}"
+    for name, make in makers.items():
+        target = make()
+        count = len(target.devices)
+        batch = job.batch if job.images is None else job.images * count
+        if batch % count:
+            why = f"is no multiple of the {count} devices of {name}"
             raise errors.SettingError("batch", batch, why)
-        found[topology] = chips, batch
+        found[name] = target, batch
     return found
 
 
 def compiled_ahead(job: Job):
-    """Rows of what the TPU compiler says of the updates, for each topology."""
+    """Rows of what compilers say of the updates, for each target."""
     given = job.settings
     setup = settings.make_setup(given)
-    for topology, (chips, batch) in slices(job).items():
+    found = targets(job)
+    for where, (target, batch) in found.items():
         updates = given["updates"] | {"batch_size": batch}
-        program = step.make_program(setup, **updates, devices=chips)
-        chip = aot.CHIPS[topology.partition(":")[0]]
-        for row in aot.updates(program, setup.D, batch, chip, job.phases):
-            name = f"{topology} {row.name}" if len(job.topologies) > 1 else row.name
+        program = step.make_program(setup, **updates, devices=target.devices)
+        for row in aot.updates(program, setup.D, batch, target, job.phases):
+            name = f"{where} {row.name}" if len(found) > 1 else row.name
             yield dataclasses.replace(row, name=name)
 
 
@@ -133,7 +146,7 @@ PARTS = {
     "data": Part(read_data),
     "scaling": Part(scaling, ("plot",)),
     "metrics": Part(metrics),
-    "aot": Part(compiled_ahead, ("phases", "topology", "images")),
+    "aot": Part(compiled_ahead, ("phases", "topology", "card", "devices", "images")),
 }
 
 

@@ -1,9 +1,10 @@
-"""Memory and estimated time of training updates on TPUs, on a machine without one.
+"""Memory and estimated time of training updates on devices that are not there.
 
-libtpu compiles for the description of a topology. Memory is that of the program on each
-chip. Cycles are the compiler's estimates, summed over the instructions that have one:
+A compiler needs only a description of them. Memory is that of the program on each. Of
+TPUs, cycles are the estimates of libtpu, summed over the instructions that have one:
 they rank programs for one chip, but are not times. Loops, collectives and Pallas
-kernels have no estimate and are counted instead.
+kernels have no estimate and are counted instead. Of NVIDIA cards, a floor of the time
+is what the kernels read and write (see kernels.py), over the card's bandwidth.
 """
 
 import collections
@@ -12,14 +13,14 @@ import importlib.util
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import jax
 from jax.experimental import topologies
 
 from afgan_jax import errors
-from afgan_jax.bench import memory
+from afgan_jax.bench import cards, kernels, memory
 
 
 class Chip(NamedTuple):
@@ -47,9 +48,13 @@ NO_CLOUD = {
     "TPU_WORKER_HOSTNAMES": "localhost",
 }
 INSTALL = 'pip install "jax[tpu]" in an environment of its own'
-HEADER = (
+TPU_HEADER = (
     f"{'':18}{'arguments':>11}{'temporary':>11}{'estimate':>10}{'per image':>11}"
     f"{'uncounted':>11}{'compile':>9}  reduced and moved between chips"
+)
+CUDA_HEADER = (
+    f"{'':18}{'arguments':>11}{'temporary':>11}{'floor':>10}{'per image':>11}"
+    f"{'moved':>11}{'kernels':>9}{'compile':>9}  reduced and moved between cards"
 )
 _BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2}
 _BYTES |= {"f32": 4, "s32": 4, "u32": 4, "f64": 8, "s64": 8, "u64": 8}
@@ -66,28 +71,47 @@ _SHAPE = re.compile(r"\b(\w+)\[([\d,]*)\]")
 
 @dataclasses.dataclass(frozen=True)
 class Report(memory.Row):
-    """One compiled program on each chip.
+    """One compiled program on each device.
 
-    seconds: a static estimate, without the `uncounted` loops and custom calls.
+    seconds: a static estimate, of a TPU without the `uncounted` loops and custom calls.
     collectives: {kind: (how many, bytes of their results)}.
     """
 
     images: int
     seconds: float
-    uncounted: int
     collectives: dict[str, tuple[int, int]]
 
-    def line(self) -> str:
+    def _line(self, middle: str) -> str:
         moved = ", ".join(
             f"{count} {kind} {size / 1e6:z.1f} MB"
             for kind, (count, size) in sorted(self.collectives.items())
         )
         return (
             f"{self.name:18}{self.argument_bytes / 1e9:z8.2f} GB"
-            f"{self.temporary_bytes / 1e9:z8.2f} GB{self.seconds * 1e3:z7.1f} ms"
-            f"{self.seconds / self.images * 1e3:z8.1f} ms{self.uncounted:11}"
+            f"{self.temporary_bytes / 1e9:z8.2f} GB{self.seconds * 1e3:z7.2f} ms"
+            f"{self.seconds / self.images * 1e3:z8.2f} ms{middle}"
             f"{self.compile_seconds:z7.0f} s  {moved or 'nothing'}"
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class OnTPU(Report):
+    uncounted: int
+
+    def line(self) -> str:
+        return self._line(f"{self.uncounted:11}")
+
+
+@dataclasses.dataclass(frozen=True)
+class OnCUDA(Report):
+    """bytes: read and written by the kernels; window: the longest of a convolution."""
+
+    bytes: int
+    kernels: int
+    window: int
+
+    def line(self) -> str:
+        return self._line(f"{self.bytes / 1e9:z8.2f} GB{self.kernels:9}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +131,8 @@ class Misfit:
 class Step:
     """All updates of a training, each as often as it is due, on each chip.
 
-    bytes: of the largest one, of `memory`. seconds: an estimate, as of a Report.
+    bytes: of the largest one, of `memory`. seconds: as of a Report; is_floor: at least
+    so many.
     """
 
     name: str
@@ -115,12 +140,54 @@ class Step:
     bytes: int
     memory: float
     seconds: float
+    is_floor: bool
 
     def line(self) -> str:
         return (
             f"{self.name:18}{self.bytes / 1e9:z8.2f} GB of {self.memory / 1e9:z.0f} GB,"
-            f" {self.images / self.seconds:z.1f} images/s a device (estimate)"
+            f" {self.images / self.seconds:z.1f} images/s a device"
+            f" ({'at most' if self.is_floor else 'estimate'})"
         )
+
+
+class Target(NamedTuple):
+    """What to compile for.
+
+    memory: bytes of each device. make: the class of a program's row, and read what it
+    has beside memory and images, from the compiled text. options: of the compiler.
+    """
+
+    devices: list
+    memory: float
+    make: type[Report]
+    read: Callable[[str], tuple]
+    options: Mapping[str, bool]
+
+
+def tpu(topology: str) -> Target:
+    """A topology such as "v5e:4x4"; raises ValueError as `devices`."""
+    chips = devices(topology)
+    chip = CHIPS[topology.partition(":")[0]]
+
+    def read(text: str) -> tuple:
+        cycles, uncounted = count_cycles(text)
+        return cycles / chip.hertz, count_collectives(text), uncounted
+
+    return Target(chips, chip.memory, OnTPU, read, {})
+
+
+def cuda(card: str, count: int = 1) -> Target:
+    """So many cards of one machine; raises ValueError as cards.devices."""
+    found = cards.devices(card, count)
+    memory, bandwidth = cards.CARDS[card].memory, cards.CARDS[card].bandwidth
+
+    def read(text: str) -> tuple:
+        run = kernels.of_module(text)
+        moved = kernels.total_bytes(run)
+        numbers = moved, sum(k.times for k in run), kernels.largest_window(run)
+        return moved / bandwidth, count_collectives(text), *numbers
+
+    return Target(found, memory, OnCUDA, read, cards.COMPILER_OPTIONS)
 
 
 def devices(topology: str) -> list:
@@ -153,9 +220,9 @@ def devices(topology: str) -> list:
 
 
 def updates(
-    program, D, batch: int, chip: Chip, phases: tuple[str, ...] = ()
+    program, D, batch: int, target: Target, phases: tuple[str, ...] = ()
 ) -> Iterator[Report | Misfit | Step]:
-    """Compiles updates of a program for the chips of `devices`; phases: only these.
+    """Compiles updates of a program for the devices of a target; phases: only these.
 
     The last row is of the mean step, if all updates are compiled and fit. Raises
     ValueError for a phase that the program does not have.
@@ -169,38 +236,44 @@ def updates(
     found = {}
     for name in phases or program.updates:
         update = program.updates[name]
-        found[name] = report(name, update, arguments, images, chip.hertz)
+        found[name] = report(name, update, arguments, images, target)
         yield found[name]
     if not phases and all(isinstance(row, Report) for row in found.values()):
-        yield _mean(found, {p.name: p.interval for p in program.phases}, images, chip)
+        intervals = {p.name: p.interval for p in program.phases}
+        yield _mean(found, intervals, images, target)
 
 
 def _mean(
-    rows: Mapping[str, Report], intervals: Mapping[str, int], images: int, chip: Chip
+    rows: Mapping[str, Report],
+    intervals: Mapping[str, int],
+    images: int,
+    target: Target,
 ) -> Step:
     most = max(row.argument_bytes + row.temporary_bytes for row in rows.values())
     seconds = sum(row.seconds / intervals[name] for name, row in rows.items())
-    return Step("step", images, most, chip.memory, seconds)
+    is_floor = target.make is OnCUDA
+    return Step("step", images, most, target.memory, seconds, is_floor)
 
 
 def report(
-    name: str, jitted, arguments: tuple, images: int, hertz: float
+    name: str, jitted, arguments: tuple, images: int, target: Target
 ) -> Report | Misfit:
-    """Compiles for the devices of the arguments' shardings.
+    """Compiles for the devices of the arguments' shardings, which are the target's.
 
-    images: their number on each chip. hertz: its clock.
+    images: their number on each device.
     """
     try:
-        row, compiled = memory.compiled(name, jitted, arguments)
+        row, compiled = memory.compiled(name, jitted, arguments, target.options)
     except jax.errors.JaxRuntimeError as error:
         needed = _OVER.search(str(error))
         if needed is None:
             raise
         return Misfit(name, images, *filter(None, needed.groups()))
-    text = compiled.as_text()
-    cycles, uncounted = count_cycles(text)
-    counted = (images, cycles / hertz, uncounted, count_collectives(text))
-    return Report(*dataclasses.astuple(row), *counted)
+    found = target.read(compiled.as_text())
+    if row.argument_bytes + row.temporary_bytes > target.memory:
+        needed, available = row.argument_bytes + row.temporary_bytes, target.memory
+        return Misfit(name, images, f"{needed / 1e9:.2f}G", f"{available / 1e9:.2f}G")
+    return target.make(*dataclasses.astuple(row), images, *found)
 
 
 def count_cycles(text: str) -> tuple[int, int]:

@@ -94,10 +94,10 @@ def measure(
     return Row(name, images, seconds, compiling, gflop, naive_seconds, peak)
 
 
-def compile_timed(jitted, arguments: tuple):
+def compile_timed(jitted, arguments: tuple, options: Mapping | None = None):
     """(the compiled function, seconds of compiling) for arguments or their shapes."""
     start = time.perf_counter()
-    compiled = jitted.lower(*arguments).compile()
+    compiled = jitted.lower(*arguments).compile(compiler_options=options)
     return compiled, time.perf_counter() - start
 
 

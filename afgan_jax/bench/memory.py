@@ -77,9 +77,12 @@ def updates(program, D, batch: int) -> Iterator[Row]:
         yield compiled(f"update {name}", update, shapes)[0]
 
 
-def compiled(name: str, jitted, shapes: tuple) -> tuple[Row, Any]:
-    """(its row, the compiled function) for the devices of the shapes' shardings."""
-    found, seconds = clock.compile_timed(jitted, shapes)
+def compiled(name: str, jitted, shapes: tuple, options=None) -> tuple[Row, Any]:
+    """(its row, the compiled function) for the devices of the shapes' shardings.
+
+    options: of the compiler.
+    """
+    found, seconds = clock.compile_timed(jitted, shapes, options)
     sizes = found.memory_analysis()
     used = sizes.argument_size_in_bytes, sizes.temp_size_in_bytes
     return Row(name, *used, seconds), found

@@ -21,12 +21,13 @@ scaling times the generator as batch, resolution and width grow.
 --against=pytorch --checkout=FOLDER times the same networks and batch of synthesis and
 update in this process with the published program, of which you have a copy.
 
-aot needs no TPU: libtpu compiles the updates for the chips named, with --images on each
-chip or a share of the batch. A line each, per chip: memory; the compiler's static
-estimate of the time, good for ranking only; how many loops and kernels it leaves out;
-the collectives between chips and their bytes. The last line says what the mean step
-needs of a chip's memory, and by the same estimates images/s. What needs more than there
-is has a line that says so.
+aot needs neither TPU nor GPU: libtpu, or JAX's CUDA plugin, compiles the updates for
+--topology or --card, with --images on each device or a share of the batch. A line each,
+per device: memory; of a TPU the compiler's static estimate of the time, good for
+ranking only, and how many loops and kernels it leaves out; of a card a floor of the
+time, what its kernels read and write over its bandwidth; the collectives between
+devices and their bytes. The last line says what the mean step needs of the memory, and
+by the same estimates images/s. What needs more than there is has a line that says so.
 """
 
 import dataclasses
@@ -37,8 +38,10 @@ from afgan_jax.cli import flags
 Parts = flags.positional("PARTS")
 Repeats = flags.count("repeats", "runs, of which the median counts")
 Naive = flags.switch("compare with XLA's own implementations")
-Topology = flags.names("topology", "aot: the chips; default: v5e:1x1")
-Images = flags.count("images", "aot: images on each chip")
+Topology = flags.names("topology", "aot: the TPU chips; default: v5e:1x1")
+Card = flags.names("card", "aot: NVIDIA cards, of a100, rtx4090, h100 and b200")
+Devices = flags.count("devices", "aot: so many cards in one machine")
+Images = flags.count("images", "aot: images on each device")
 Phases = flags.names("phases", "aot: updates to compile, such as Gboth; default: all")
 Against = flags.choice("against", "another program to time too", "pytorch")
 Checkout = flags.text("checkout", "the published PyTorch program", "FOLDER")
@@ -54,6 +57,8 @@ def main(
     repeats: Repeats = 3,
     naive: Naive = True,
     topology: Topology = None,
+    card: Card = None,
+    devices: Devices = None,
     images: Images = None,
     phases: Phases = (),
     against: Against = None,
@@ -62,7 +67,7 @@ def main(
     out: flags.Out = None,
 ) -> None:
     names = parts.split(",")
-    if names == ["aot"]:  # before JAX looks for a TPU to compile for
+    if names == ["aot"]:  # before JAX looks for a device to compile for
         os.environ["JAX_PLATFORMS"] = "cpu"
     # Here, not on top: --help must not wait for JAX.
     import jax
@@ -72,8 +77,13 @@ def main(
     from afgan_jax.runs import atomic
 
     given = {"against": against, "plot": plot, "phases": phases, "images": images}
-    given["topology"] = topology is not None
+    given |= {"topology": topology is not None, "card": card is not None}
+    given["devices"] = devices
     check(names, {name for name, value in given.items() if value})
+    if card is not None:
+        flags.check_alone("card", topology=topology)
+    elif devices:
+        raise ValueError("--devices is for --card: pass that as well")
     if (against is None) != (checkout is None):
         raise ValueError("--against=pytorch and --checkout=FOLDER need each other")
 
@@ -85,13 +95,18 @@ def main(
     settings.fill_in(found)
     theirs = timings.pytorch_work(found, batch, checkout) if against else {}
     device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    topology = ("v5e:1x1",) if topology is None else topology
-    job = timings.Job(found, batch, repeats, naive, topology, phases, images)
+    if topology is None and card is None:
+        topology = ("v5e:1x1",)
+    where = {"topologies": topology, "cards": card, "devices": devices or 1}
+    job = timings.Job(
+        found, batch, repeats, naive, phases=phases, images=images, **where
+    )
     head = clock.HEADER
     if names == ["aot"]:
-        timings.slices(job)  # before anything is printed
-        head, device = aot.HEADER, f"{','.join(topology)}, compiled ahead of time"
-    size = f"batch {batch}" if images is None else f"{images} images a chip"
+        kinds = timings.targets(job)  # before anything is printed
+        head = aot.CUDA_HEADER if card else aot.TPU_HEADER
+        device = f"{','.join(kinds)}, compiled ahead of time"
+    size = f"batch {batch}" if images is None else f"{images} images a device"
     print(f"{config.spec} on {device}, {size}\n{head}")
     rows = [told(row) for row in timings.rows(names, job, theirs)]
     content = {"config": config.spec, "device": device, "rows": rows}

@@ -55,11 +55,11 @@ def test_compiled_text_is_read():
 
 def test_the_mean_step_counts_each_update_as_often_as_it_is_due():
     rows = {
-        name: aot.Report(name, 2 * size, size, 1.0, 4, seconds, 0, {})
+        name: aot.OnTPU(name, 2 * size, size, 1.0, 4, seconds, {}, 0)
         for name, size, seconds in (("Gboth", 10, 0.1), ("Dreg", 20, 0.32))
     }
-    chip = aot.Chip(1e9, 100.0)
-    step = aot._mean(rows, {"Gboth": 1, "Dreg": 16}, 4, chip)
+    target = aot.Target([], 100.0, aot.OnTPU, str, {})
+    step = aot._mean(rows, {"Gboth": 1, "Dreg": 16}, 4, target)
     assert (step.bytes, step.memory) == (60, 100)
     assert step.seconds == pytest.approx(0.12)  # 0.1 and a 16th of 0.32
 
@@ -77,11 +77,12 @@ def test_what_does_not_fit_is_told_from_other_errors(monkeypatch, said):
         raise jax.errors.JaxRuntimeError(f"RESOURCE_EXHAUSTED: {said}")
 
     monkeypatch.setattr(aot.memory, "compiled", compiled)
-    row = aot.report("Gboth", None, (), 4, 1e9)
+    target = aot.Target([], 100.0, aot.OnTPU, str, {})
+    row = aot.report("Gboth", None, (), 4, target)
     assert row.line().endswith("does not fit: 17.30G of 15.75G")
     said = "no such thing"
     with pytest.raises(jax.errors.JaxRuntimeError, match=said):
-        aot.report("Gboth", None, (), 4, 1e9)
+        aot.report("Gboth", None, (), 4, target)
 
 
 def test_report_of_a_program_on_eight_devices():
@@ -175,10 +176,11 @@ def test_updates_compile_for_a_slice_and_reduce_gradients_only(
 
 @pytest.mark.libtpu
 def test_what_does_not_fit_has_a_line():
-    chip = Mesh(np.asarray(aot.devices("v5e:1x1")), ("data",))
+    target = aot.tpu("v5e:1x1")
+    chip = Mesh(np.asarray(target.devices), ("data",))
     where = NamedSharding(chip, PartitionSpec())
     x = jax.ShapeDtypeStruct((5, 10**9), jnp.float32, sharding=where)
-    row = aot.report("sum", jax.jit(lambda x: x + 1), (x,), 1, 1.0)
+    row = aot.report("sum", jax.jit(lambda x: x + 1), (x,), 1, target)
     assert row.line().endswith("does not fit: 59.60G of 15.75G")
 
 
@@ -197,10 +199,13 @@ def test_several_topologies_are_one_table(capsys):
     options = ["--topology=v6e:1x1,v6e:2x2", f"--config={SMOKE}"]
     assert main(["bench", "aot", *options, "--images=4"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].endswith("4 images a chip")
+    assert lines[0].endswith("4 images a device")
     tables = [[x for x in lines if x.startswith(f"v6e:{s} ")] for s in ("1x1", "2x2")]
     for (*updates, step), moved in zip(tables, ("nothing", "MB"), strict=True):
         assert " of 32 GB, " in step
         assert updates and all(line.endswith(moved) for line in updates)
     assert main(["bench", "aot", *options, "--batch=6"]) == 2
-    assert "--batch=6 is no multiple of the 4 chips" in capsys.readouterr().err
+    assert (
+        "--batch=6 is no multiple of the 4 devices of v6e:2x2"
+        in capsys.readouterr().err
+    )
