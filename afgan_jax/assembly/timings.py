@@ -1,9 +1,12 @@
 """What `bench` can time: a table of parts, each of which yields its rows."""
 
+import copy
 import dataclasses
 import functools
 import itertools
+import platform
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +14,7 @@ import jax
 
 from afgan_jax import errors
 from afgan_jax.assembly import settings, training
-from afgan_jax.bench import aot, networks, pytorch
+from afgan_jax.bench import aot, clock, forms, networks, pytorch
 from afgan_jax.bench import metrics as of_metrics
 from afgan_jax.data import pipeline, sets
 from afgan_jax.training import implementations, loop, step
@@ -22,23 +25,56 @@ class Job(NamedTuple):
 
     repeats: runs, of which the median counts; naive: also in XLA's own
     implementations; topologies or cards, devices (of a card's kind, in one machine),
-    phases and images (on each device, None: a share of the batch): of `aot`.
+    phases and images (on each device, None: a share of the batch): of `aot`. minutes:
+    after which `device` begins nothing.
     """
 
     settings: dict
     batch: int
     repeats: int = 3
     naive: bool = True
+    phases: tuple[str, ...] = ()
+    images: int | None = None
+    minutes: float = 8.0
     topologies: tuple[str, ...] | None = None
     cards: tuple[str, ...] | None = None
     devices: int = 1
-    phases: tuple[str, ...] = ()
-    images: int | None = None
 
     @property
     def options(self) -> dict[str, Any]:
         """What clocks are told."""
         return {"repeats": self.repeats, "naive": self.naive}
+
+
+def settings_of(spec: str, changes: dict, batch: int | None) -> tuple[dict, int]:
+    """(complete settings of a config, the batch, by default the config's)."""
+    found = settings.load(spec, changes)
+    batch = batch or found["updates"]["batch_size"]
+    found["updates"]["batch_size"] = batch
+    settings.fill_in(found)
+    return found, batch
+
+
+def versions() -> dict[str, str]:
+    """Of what the times depend on."""
+    client = jax.devices()[0].client
+    return {
+        "jax": jax.__version__,
+        "platform": " ".join(client.platform_version.split()),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }
+
+
+def heading(names: Sequence[str], job: Job) -> tuple[str, str]:
+    """(what is timed or compiled for, the line above the rows of these parts).
+
+    Raises SettingError for what cannot be compiled for.
+    """
+    if "aot" in names:
+        head = aot.TPU_HEADER if job.cards is None else aot.CUDA_HEADER
+        return f"{','.join(targets(job))}, compiled ahead of time", head
+    return f"{jax.device_count()} x {jax.devices()[0].device_kind}", clock.HEADER
 
 
 class Part(NamedTuple):
@@ -103,7 +139,8 @@ def metrics(job: Job):
 def targets(job: Job) -> dict[str, tuple[aot.Target, int]]:
     """{name: (what to compile for, the batch)}; SettingError for what cannot be."""
     if job.cards is None:
-        makers = {t: functools.partial(aot.tpu, t) for t in job.topologies or ()}
+        names = ("v5e:1x1",) if job.topologies is None else job.topologies
+        makers = {name: functools.partial(aot.tpu, name) for name in names}
         name, example = "topology", "v5e:1x1"
     else:
         several = f" x {job.devices}" if job.devices > 1 else ""
@@ -139,7 +176,58 @@ def compiled_ahead(job: Job):
             yield dataclasses.replace(row, name=name)
 
 
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """Rows that there was no time for, or that this device cannot compute."""
+
+    name: str
+    why: str
+
+    def line(self) -> str:
+        return f"{self.name}: left out, {self.why}"
+
+
+def on_device(job: Job):
+    """Rows of how exact and how fast all implementations are on this device, then of
+    synthesis and updates in every dtype."""
+    until = time.monotonic() + 60 * job.minutes
+    for name, rows in _device_parts(job):
+        if time.monotonic() > until:
+            yield LeftOut(name, "--minutes are over")
+            continue
+        try:
+            yield from rows
+        except jax.errors.JaxRuntimeError as error:  # such as too little memory
+            yield LeftOut(name, " ".join(str(error).split())[:300])
+
+
+def _device_parts(job: Job) -> Iterator[tuple[str, Iterator]]:
+    """(what it is, its rows), the most wanted first."""
+    names = forms.WORTH[jax.default_backend()]
+    for name in names:
+        yield f"checks of {name}", forms.checks(name)
+    G, _ = settings.make_networks(job.settings)
+    for (case, spec), name in itertools.product(
+        forms.heaviest(G.synthesis).items(), names
+    ):
+        timed = forms.times(case, name, spec, job.batch, repeats=job.repeats)
+        yield f"{name} {case}", timed
+    for dtype in ("bfloat16", "float32", "float16"):
+        changed = copy.deepcopy(job.settings)
+        changed["generator"]["synthesis"]["dtype"] = dtype
+        changed["discriminator"]["dtype"] = dtype
+        lesser = job._replace(settings=changed, naive=False)
+        for part in (synthesis, updates):
+            yield f"{part.__name__} {dtype}", _suffixed(part(lesser), dtype)
+
+
+def _suffixed(rows: Iterator, suffix: str) -> Iterator:
+    for row in rows:
+        yield dataclasses.replace(row, name=f"{row.name} {suffix}")
+
+
 PARTS = {
+    "device": Part(on_device, ("minutes",)),
     "ops": Part(operations),
     "synthesis": Part(synthesis, ("against",)),
     "update": Part(updates, ("against",)),

@@ -3,6 +3,7 @@
 python -m afgan_jax bench ops,synthesis,update --config=ffhqu256:t --batch=2
 python -m afgan_jax bench data --config=earth64
 python -m afgan_jax bench metrics --config=ffhqu256 --batch=8
+python -m afgan_jax bench device --config=ffhqu256:r --batch=8 --out=r.json
 python -m afgan_jax bench aot --config=ffhqu256:t --topology=v5e:1x1,v5e:2x4 --images=4
 
 A line each: the median time of a call; images/s; GFLOP/s of the arithmetic that the
@@ -17,6 +18,10 @@ drawn at random, and what each metric does with the generator for an image (ppl:
 equivariance: an image and its moved one), up to the distance between all of them.
 
 scaling times the generator as batch, resolution and width grow.
+
+device is for a GPU or TPU on which nobody has been: how exact every implementation of
+the filtered nonlinearity is, against float64 on the host, and how fast; then synthesis
+and updates in bfloat16, float32 and float16. Send us the JSON.
 
 --against=pytorch --checkout=FOLDER times the same networks and batch of synthesis and
 update in this process with the published program, of which you have a copy.
@@ -45,6 +50,7 @@ Images = flags.count("images", "aot: images on each device")
 Phases = flags.names("phases", "aot: updates to compile, such as Gboth; default: all")
 Against = flags.choice("against", "another program to time too", "pytorch")
 Checkout = flags.text("checkout", "the published PyTorch program", "FOLDER")
+Minutes = flags.number("minutes", "device: begin nothing later; default: 8", least=0.1)
 Plot = flags.file("plot", "figure of scaling")
 
 
@@ -63,6 +69,7 @@ def main(
     phases: Phases = (),
     against: Against = None,
     checkout: Checkout = None,
+    minutes: Minutes = None,
     plot: Plot = None,
     out: flags.Out = None,
 ) -> None:
@@ -72,44 +79,33 @@ def main(
     # Here, not on top: --help must not wait for JAX.
     import jax
 
-    from afgan_jax.assembly import settings, timings
-    from afgan_jax.bench import aot, clock, networks
+    from afgan_jax.assembly import timings
+    from afgan_jax.bench import networks
     from afgan_jax.runs import atomic
 
     given = {"against": against, "plot": plot, "phases": phases, "images": images}
     given |= {"topology": topology is not None, "card": card is not None}
-    given["devices"] = devices
+    given |= {"devices": devices, "minutes": minutes}
     check(names, {name for name, value in given.items() if value})
     if card is not None:
         flags.check_alone("card", topology=topology)
-    elif devices:
+    if devices and card is None:
         raise ValueError("--devices is for --card: pass that as well")
     if (against is None) != (checkout is None):
         raise ValueError("--against=pytorch and --checkout=FOLDER need each other")
 
     # What is kept from an earlier run would make compiling look quick.
     jax.config.update("jax_enable_compilation_cache", False)
-    found = settings.load(config.spec, config.changes)
-    batch = batch or found["updates"]["batch_size"]
-    found["updates"]["batch_size"] = batch
-    settings.fill_in(found)
+    found, batch = timings.settings_of(config.spec, config.changes, batch)
     theirs = timings.pytorch_work(found, batch, checkout) if against else {}
-    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    if topology is None and card is None:
-        topology = ("v5e:1x1",)
-    where = {"topologies": topology, "cards": card, "devices": devices or 1}
-    job = timings.Job(
-        found, batch, repeats, naive, phases=phases, images=images, **where
-    )
-    head = clock.HEADER
-    if names == ["aot"]:
-        kinds = timings.targets(job)  # before anything is printed
-        head = aot.CUDA_HEADER if card else aot.TPU_HEADER
-        device = f"{','.join(kinds)}, compiled ahead of time"
+    how = repeats, naive, phases, images, minutes or 8.0
+    job = timings.Job(found, batch, *how, topology, card, devices or 1)
+    device, head = timings.heading(names, job)
     size = f"batch {batch}" if images is None else f"{images} images a device"
     print(f"{config.spec} on {device}, {size}\n{head}")
     rows = [told(row) for row in timings.rows(names, job, theirs)]
     content = {"config": config.spec, "device": device, "rows": rows}
+    content |= {"versions": timings.versions()}
     seconds = {row["name"]: row["seconds"] for row in rows if "seconds" in row}
     if {"step", "data"} <= seconds.keys():
         content["step_over_data"] = ratio = seconds["step"] / seconds["data"]

@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import jax
 import numpy as np
 import pytest
 import tiny
@@ -10,9 +11,10 @@ from PIL import Image
 
 from afgan_jax.__main__ import main
 from afgan_jax.assembly import timings
-from afgan_jax.bench import clock, metrics, networks
+from afgan_jax.bench import clock, forms, metrics, networks
 from afgan_jax.data import archive
 from afgan_jax.networks import discriminator
+from afgan_jax.signal.backends import blocks, dispatch
 
 SMOKE = str(pathlib.Path(__file__).parents[2] / "configs" / "smoke.py")
 
@@ -158,3 +160,45 @@ def test_flags_are_for_what_they_change(capsys):
 def test_plot_needs_scaling(tmp_path, capsys):
     assert bench("synthesis", f"--plot={tmp_path / 'a.png'}") == 2
     assert "ask for it, as in bench scaling" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_device_is_described_by_one_command(tmp_path, capsys):
+    """Every implementation is right here, is timed, and every dtype is trained in."""
+    file = tmp_path / "device.json"
+    assert bench("device", f"--out={file}") == 0
+    content = json.loads(file.read_text())
+    assert content["versions"]["jax"] == jax.__version__
+    rows = {row["name"]: row for row in content["rows"]}
+    assert not any("why" in row for row in rows.values())
+    checks = [row for row in rows.values() if "is_right" in row]
+    assert len(checks) == 3 * 3 * len(forms.WORTH["cpu"])
+    assert all(row["is_right"] and row["gradients"] > 0 for row in checks)
+    assert any(name.startswith("slices up 2 ") for name in rows)
+    for dtype in ("float32", "bfloat16", "float16"):
+        assert rows[f"step {dtype}"]["seconds"] > 0
+    assert "WRONG" not in capsys.readouterr().out
+
+
+def test_a_wrong_implementation_is_told(monkeypatch):
+    wrong = dispatch.IMPLEMENTATIONS["filtered"] | {
+        "blocks": lambda op, x: 1.01 * blocks.filtered(op, x)
+    }
+    monkeypatch.setitem(dispatch.IMPLEMENTATIONS, "filtered", wrong)
+    row = next(forms.checks("blocks"))
+    assert not row.is_right and row.line().endswith("WRONG")
+    assert row.values == pytest.approx(0.01, rel=1e-2) and row.gradients < 1e-5
+
+
+def test_what_a_device_cannot_do_or_has_no_time_for_is_left_out(monkeypatch):
+    def failing(name):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: no\nmemory")
+        yield
+
+    parts = [("a", failing("a")), ("b", iter([])), ("c", iter([1]))]
+    monkeypatch.setattr(timings, "_device_parts", lambda job: iter(parts))
+    clock_now = iter([0.0, 1.0, 50.0, 70.0])
+    monkeypatch.setattr(timings.time, "monotonic", lambda: next(clock_now))
+    first, last = timings.on_device(timings.Job({}, 1, minutes=1.0))
+    assert first.line() == "a: left out, RESOURCE_EXHAUSTED: no memory"
+    assert last.line() == "c: left out, --minutes are over"
