@@ -272,7 +272,7 @@ def report(
     found = target.read(compiled.as_text())
     if row.argument_bytes + row.temporary_bytes > target.memory:
         needed, available = row.argument_bytes + row.temporary_bytes, target.memory
-        return Misfit(name, images, f"{needed / 1e9:.2f}G", f"{available / 1e9:.2f}G")
+        return Misfit(name, images, f"{needed / 1e9:z.2f}G", f"{available / 1e9:z.2f}G")
     return target.make(*dataclasses.astuple(row), images, *found)
 
 

@@ -56,10 +56,10 @@ gpu_device_info {{
   block_dim_limit_x: 2147483647
   block_dim_limit_y: 65535
   block_dim_limit_z: 65535
-  memory_bandwidth: {card.bandwidth:.0f}
+  memory_bandwidth: {card.bandwidth:z.0f}
   l2_cache_size: {cache}
   clock_rate_ghz: {card.gigahertz}
-  device_memory_size: {card.memory:.0f}
+  device_memory_size: {card.memory:z.0f}
   shared_memory_per_block_optin: {shared_block}
   cuda_compute_capability {{ major: {card.capability[0]} minor: {card.capability[1]} }}
   registers_per_core_limit: 65536

@@ -22,6 +22,11 @@ def exports(tmp_path_factory):
     return folder
 
 
+def test_a_file_of_jax_states_no_layouts(exports):
+    """JAX 0.7 refuses to write, and other versions need not read, such a program."""
+    assert b"LayoutConstraint" not in (exports / "g.jax").read_bytes()
+
+
 @pytest.mark.slow
 def test_inspect_shows_a_file_of_jax(exports, capsys, tmp_path):
     file, out = exports / "g.jax", tmp_path / "report.json"

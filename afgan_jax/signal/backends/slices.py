@@ -6,8 +6,11 @@ and store every sample once. A radial one has too many taps for that and is a
 convolution of blocks of pixels (see blocks.py).
 """
 
+import contextlib
+import contextvars
 import functools
 import math
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +19,8 @@ from jax.experimental import layout
 from afgan_jax.signal import precision
 from afgan_jax.signal.backends import blocks, polyphase
 from afgan_jax.signal.operators import FilteredActivation, Resampling
+
+_is_portable = contextvars.ContextVar[bool]("portable", default=False)
 
 
 def resample(spec: Resampling, x: jax.Array) -> jax.Array:
@@ -69,10 +74,26 @@ def _joined(op: FilteredActivation, phases: list[jax.Array], dtype) -> jax.Array
     return polyphase.interleave(phases, 2, op.up.size_out[1]).astype(dtype)
 
 
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """What is traced in this context leaves layouts in memory to the compiler.
+
+    Other versions of JAX need not read a program that states them.
+    """
+    token = _is_portable.set(True)
+    try:
+        yield
+    finally:
+        _is_portable.reset(token)
+
+
 def _stored(x: jax.Array) -> jax.Array:
     """The same in memory, with channels innermost, not computed at every tap."""
+    x = polyphase.stored(x)
+    if _is_portable.get():
+        return x
     rows = layout.Layout(major_to_minor=tuple(range(x.ndim)))
-    return layout.with_layout_constraint(polyphase.stored(x), rows)
+    return layout.with_layout_constraint(x, rows)
 
 
 def _along(spec: Resampling, axis: int, x: jax.Array) -> jax.Array:
