@@ -20,7 +20,7 @@ from afgan_jax.export import inputs, model_file, redraw, staging
 from afgan_jax.interop import model_file as model_files
 from afgan_jax.model import Model, of_weights
 from afgan_jax.runs import atomic
-from afgan_jax.signal.backends import dispatch, slices
+from afgan_jax.signal.backends import dispatch
 from afgan_jax.sources import find as sources
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -84,7 +84,6 @@ def write(
 
 
 @jax_settings.fixed()
-@slices.portable()
 def _serialized(function, arguments, batch: int | None, derivative: bool):
     """(the exported function, its bytes)."""
     exported = export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)

@@ -55,33 +55,34 @@ def conv(
 def apply(op: Convolution, x: jax.Array, w: jax.Array) -> jax.Array:
     """Apply a convolution; reverse-mode differentiable to any order."""
     if op.is_pointwise:
-        return _products("nhwi,io->nhwo", x, w[0, 0])
+        return _pointwise(x, w[0, 0])
     return dispatch.lower("conv", op, x, w, wish=op.implementation)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _weight_gradient(op: Convolution, x: jax.Array, ct: jax.Array) -> jax.Array:
     if op.is_pointwise:
-        return _products("nhwi,nhwo->io", x, ct)[None, None]
+        wide = precision.wide(x.dtype)
+        return _products("nhwi,nhwo->io", x, ct, dtype=wide)[None, None]
     return dispatch.lower("conv_weights", op, x, ct, wish=op.weight_implementation)
 
 
-def _products(subscripts: str, a: jax.Array, b: jax.Array) -> jax.Array:
-    """einsum, accumulated in float32 at least: half precision is rounded once."""
+def _pointwise(x: jax.Array, w: jax.Array) -> jax.Array:
+    """[N H W I], [I O] -> [N H W O]; half precision is rounded once."""
+    dtypes = x.dtype, precision.wide(x.dtype)
+    products = functools.partial(_products, "nhwi,io->nhwo")
+    narrow, wide = (functools.partial(products, dtype=dtype) for dtype in dtypes)
+    if dtypes[0] == dtypes[1]:
+        return wide(x, w)
+    # A GPU adds a short row of channels in float32 anyway, and would store what it is
+    # asked for: twice the bytes of all maps.
+    return jax.lax.platform_dependent(x, w, cuda=narrow, default=wide)
 
-    def stored_as(dtype):
-        def products(a, b):
-            y = jnp.einsum(subscripts, a, b, preferred_element_type=dtype)
-            return y.astype(a.dtype)
 
-        return products
-
-    wide = precision.wide(a.dtype)
-    if a.dtype == wide:
-        return stored_as(wide)(a, b)
-    # cuBLAS accumulates in float32 anyway, but would store what it is asked for.
-    how = {"cuda": stored_as(a.dtype), "default": stored_as(wide)}
-    return jax.lax.platform_dependent(a, b, **how)
+def _products(subscripts: str, a: jax.Array, b: jax.Array, *, dtype) -> jax.Array:
+    """einsum, added up in dtype."""
+    y = jnp.einsum(subscripts, a, b, preferred_element_type=dtype)
+    return y.astype(a.dtype)
 
 
 apply.defvjp(

@@ -32,7 +32,7 @@ def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
     padded = tuple((n + r) * b for n, r, b in zip(counts, reach, small))
     x = _window(x, first, padded)
     y = _convolve(op.activation(_convolve(_split(x, small), to_fine)), to_coarse)
-    y = _join(y, x.shape[0], out)
+    y = _join(y, x, out)
     height, width = op.down.size_out
     return y[:, :height, :width]
 
@@ -49,7 +49,7 @@ def resample(spec: Resampling, x: jax.Array) -> jax.Array:
     padded = tuple((n + r) * b for n, r, b in zip(counts, reach, small))
     y = _convolve(_split(_window(x, first, padded), small), kernel)
     height, width = spec.size_out
-    return _join(y, x.shape[0], out)[:, :height, :width]
+    return _join(y, x, out)[:, :height, :width]
 
 
 def filtered_vjp_at(
@@ -76,7 +76,7 @@ def filtered_vjp_at(
     ct = _convolve(_split(ct, out), to_fine)
     y = _convolve(_split(slope, middle) * ct, to_small)
     height, width = up.size_out
-    return _join(y, slope.shape[0], small)[:, :height, :width]
+    return _join(y, slope, small)[:, :height, :width]
 
 
 def is_cheaper(op: FilteredActivation, channels: int) -> bool:
@@ -129,11 +129,11 @@ def _split(x: jax.Array, size) -> jax.Array:
     return x.reshape(n * c, h // p, w // q, p * q)
 
 
-def _join(y: jax.Array, samples: int, size) -> jax.Array:
-    """[N C, blocks_y, blocks_x, pixels] -> [N H W C]."""
-    _, a, b, _ = y.shape
-    y = y.reshape(samples, -1, a, b, *size).transpose(0, 2, 4, 3, 5, 1)
-    return y.reshape(samples, a * size[0], b * size[1], -1)
+def _join(y: jax.Array, x: jax.Array, size) -> jax.Array:
+    """[N C, blocks_y, blocks_x, pixels] -> [N H W C], N and C those of x."""
+    (n, *_, c), (_, a, b, _) = x.shape, y.shape
+    y = y.reshape(n, c, a, b, *size).transpose(0, 2, 4, 3, 5, 1)
+    return y.reshape(n, a * size[0], b * size[1], c)
 
 
 def _convolve(x: jax.Array, kernel: np.ndarray) -> jax.Array:

@@ -62,17 +62,20 @@ IMPLEMENTATIONS: dict[str, dict[str, Callable]] = {
         "banded": banded.resample,
         "depthwise": depthwise.resample,
         "slices": slices.resample,
+        "slices_in_rows": functools.partial(slices.resample, store=slices.in_rows),
     },
     "filtered": {
         **_BY_DERIVATIVE,
         "polyphase": polyphase_activation.filtered,
         "slices": slices.filtered,
+        "slices_in_rows": functools.partial(slices.filtered, store=slices.in_rows),
         "fused": pallas_tpu.filtered,
     },
     "filtered_gradient": {
         **{name: _gradient_of(filtered) for name, filtered in _BY_DERIVATIVE.items()},
         "polyphase": polyphase_activation.filtered_vjp,
         "slices": slices.filtered_vjp,
+        "slices_in_rows": functools.partial(slices.filtered_vjp, store=slices.in_rows),
         "fused": pallas_tpu.filtered_vjp,
     },
     "conv": {"extra_row": cpu_convolution.conv, "xla": xla_convolution.conv},
@@ -120,6 +123,8 @@ PER_SAMPLE = ("resample", "filtered", "filtered_gradient")
 # Implementations that the compiler cannot divide among devices: what replaces them for
 # a batch that the devices do not share equally.
 INSTEAD = {"fused": "banded"}
+# What replaces them where each device is known to have its arrays whole.
+WHOLE = {"slices": "slices_in_rows"}
 _mesh = contextvars.ContextVar[Mesh | None]("mesh", default=None)
 _wishes = contextvars.ContextVar[Mapping[str, str]](
     "wishes", default=types.MappingProxyType({})
@@ -154,13 +159,17 @@ def lower(operation: str, operator, *arrays: jax.Array, wish: str | None) -> jax
     """operation(operator, *arrays), as `choose` says for the platform it runs on."""
     shape, dtype = arrays[0].shape, arrays[0].dtype
     mesh = _mesh.get()
-    is_divided = mesh is not None and shape[0] % mesh.size == 0
-    if mesh is not None and not is_divided:
+    count = 1 if mesh is None else mesh.size
+    is_divided = count > 1 and shape[0] % count == 0
+    is_mapped = is_divided and operation in PER_SAMPLE
+    if count > 1 and not is_divided:
         wish = INSTEAD.get(wish, wish)
     names = {
         platform: choose(operation, operator, platform, shape, dtype, wish)
         for platform in TABLE[operation]
     }
+    if is_mapped or (mesh is not None and count == 1):
+        names = {where: WHOLE.get(name, name) for where, name in names.items()}
     # One function for each name: JAX makes one branch for its platforms.
     functions = {
         name: functools.partial(IMPLEMENTATIONS[operation][name], operator)
@@ -171,7 +180,7 @@ def lower(operation: str, operator, *arrays: jax.Array, wish: str | None) -> jax
     else:
         branches = {platform: functions[name] for platform, name in names.items()}
         run = functools.partial(jax.lax.platform_dependent, **branches)
-    if not is_divided or operation not in PER_SAMPLE:
+    if not is_mapped:
         return run(*arrays)
     rows = PartitionSpec(mesh.axis_names)
     return jax.shard_map(
@@ -186,7 +195,7 @@ def split_over(mesh: Mesh) -> Iterator[None]:
     For batches whose rows lie on the mesh's devices. Otherwise the compiler gathers
     them for a loop over samples, and cannot divide a kernel at all.
     """
-    token = _mesh.set(mesh if mesh.size > 1 else None)
+    token = _mesh.set(mesh)
     try:
         yield
     finally:

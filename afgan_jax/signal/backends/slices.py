@@ -6,11 +6,9 @@ and store every sample once. A radial one has too many taps for that and is a
 convolution of blocks of pixels (see blocks.py).
 """
 
-import contextlib
-import contextvars
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -20,53 +18,66 @@ from afgan_jax.signal import precision
 from afgan_jax.signal.backends import blocks, polyphase
 from afgan_jax.signal.operators import FilteredActivation, Resampling
 
-_is_portable = contextvars.ContextVar[bool]("portable", default=False)
+Store = Callable[[jax.Array], jax.Array]
 
 
-def resample(spec: Resampling, x: jax.Array) -> jax.Array:
-    """Apply `spec` to images, [N H W C] -> [N H2 W2 C]."""
+def resample(
+    spec: Resampling, x: jax.Array, *, store: Store = polyphase.stored
+) -> jax.Array:
+    """Apply `spec` to images, [N H W C] -> [N H2 W2 C].
+
+    store: keeps what it is given in memory; so for the other functions.
+    """
     if not spec.separable:
         return blocks.resample(spec, x)
     grows = spec.size_out[0] >= spec.size_in[0]
     first, last = (0, 1) if grows else (1, 0)
     # Stored, or it would be computed anew at every tap of the second.
-    return _along(spec, last, _stored(_along(spec, first, x)))
+    return _along(spec, last, store(_along(spec, first, x)))
 
 
-def filtered(op: FilteredActivation, x: jax.Array) -> jax.Array:
+def filtered(
+    op: FilteredActivation, x: jax.Array, *, store: Store = polyphase.stored
+) -> jax.Array:
     """op.down(activation(op.up(x))), [N H W C] -> [N H2 W2 C]."""
     if not op.up.separable:
         return blocks.filtered(op, x)
-    fine = [op.activation(phase) for phase in _upsampled(op, x)]
+    fine = [op.activation(phase) for phase in _upsampled(op, x, store)]
     fine = _joined(op, fine, x.dtype)
     if not op.down.separable:
         return blocks.resample(op.down, fine)
-    return resample(op.down, _stored(fine))
+    return resample(op.down, store(fine), store=store)
 
 
-def filtered_vjp(op: FilteredActivation, x: jax.Array, ct: jax.Array) -> jax.Array:
+def filtered_vjp(
+    op: FilteredActivation,
+    x: jax.Array,
+    ct: jax.Array,
+    *,
+    store: Store = polyphase.stored,
+) -> jax.Array:
     """The gradient for x given that of the output, ct."""
     if not op.up.separable:
         return jax.vjp(functools.partial(blocks.filtered, op), x)[1](ct)[0]
-    fine = _upsampled(op, x)
+    fine = _upsampled(op, x, store)
     if not op.down.separable:
         slope = [
             jax.vjp(op.activation, phase)[1](jnp.ones_like(phase))[0] for phase in fine
         ]
         return blocks.filtered_vjp_at(op, _joined(op, slope, x.dtype), ct)
     down = op.down.transposed()
-    ct = _stored(_along(down, 0, ct))
+    ct = store(_along(down, 0, ct))
     fine = [
         jax.vjp(op.activation, phase)[1](phase_ct)[0]
         for phase, phase_ct in zip(fine, _phases(down, 1, ct, op.phases[1]))
     ]
     fine = _joined(op, fine, x.dtype)
-    return resample(op.up.transposed(), _stored(fine))
+    return resample(op.up.transposed(), store(fine), store=store)
 
 
-def _upsampled(op: FilteredActivation, x: jax.Array) -> list[jax.Array]:
+def _upsampled(op: FilteredActivation, x: jax.Array, store: Store) -> list[jax.Array]:
     """The phases along width of op.up(x), in float32 at least."""
-    x = _stored(_along(op.up, 0, x))
+    x = store(_along(op.up, 0, x))
     return _phases(op.up, 1, x, op.phases[1])
 
 
@@ -74,26 +85,14 @@ def _joined(op: FilteredActivation, phases: list[jax.Array], dtype) -> jax.Array
     return polyphase.interleave(phases, 2, op.up.size_out[1]).astype(dtype)
 
 
-@contextlib.contextmanager
-def portable() -> Iterator[None]:
-    """What is traced in this context leaves layouts in memory to the compiler.
+def in_rows(x: jax.Array) -> jax.Array:
+    """`polyphase.stored`, with channels innermost in memory.
 
-    Other versions of JAX need not read a program that states them.
+    For arrays that a device has whole: of one that devices share, the compiler would
+    gather all before it states a layout. Programs with it cannot be exported.
     """
-    token = _is_portable.set(True)
-    try:
-        yield
-    finally:
-        _is_portable.reset(token)
-
-
-def _stored(x: jax.Array) -> jax.Array:
-    """The same in memory, with channels innermost, not computed at every tap."""
-    x = polyphase.stored(x)
-    if _is_portable.get():
-        return x
     rows = layout.Layout(major_to_minor=tuple(range(x.ndim)))
-    return layout.with_layout_constraint(x, rows)
+    return layout.with_layout_constraint(polyphase.stored(x), rows)
 
 
 def _along(spec: Resampling, axis: int, x: jax.Array) -> jax.Array:

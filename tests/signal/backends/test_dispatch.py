@@ -1,6 +1,7 @@
 """An implementation is chosen by operator, platform and shape, or by name."""
 
 import ast
+import contextlib
 import functools
 import pathlib
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from afgan_jax.signal import (
     activations,
@@ -154,6 +156,45 @@ def test_tpu_convolves_blocks_where_filters_are_radial_or_channels_few(
     text = lowered_gradient("tpu", channels, radial)
     assert "dot_general" not in text
     assert "tensor<2x2x64x256xf32>" in text  # 8 x 8 pixels as features, up to 16 x 16
+
+
+def test_no_program_gathers_the_images_that_devices_share():
+    """Also where nothing says how they are shared; inside split_over rows are local."""
+    mesh = Mesh(np.asarray(jax.devices()[:2]), ("data",))
+    rows = NamedSharding(mesh, PartitionSpec("data"))
+    x = jax.ShapeDtypeStruct((4, 16, 16, 4), jnp.float32, sharding=rows)
+    how = {"up": 2, "down": 2, "pad": 12, "implementation": "slices"}
+
+    def act(x):
+        return jax.vjp(
+            lambda x: nonlinearity.filtered_lrelu(x, None, UP, UP, **how), x
+        )[1](jnp.ones((4, 17, 17, 4)))
+
+    for function in (act, dispatch.split_over(mesh)(act)):
+        text = jax.jit(function).lower(x).compile().as_text()
+        assert "all-gather" not in text
+
+
+@pytest.mark.parametrize("count, stated", [(None, False), (1, True), (2, True)])
+def test_layouts_are_stated_where_a_device_has_arrays_whole(count, stated):
+    mesh = Mesh(np.asarray(jax.devices()[: count or 1]), ("data",))
+    split = dispatch.split_over(mesh) if count else contextlib.nullcontext()
+    with split:
+        traced = jax.jit(
+            lambda x: nonlinearity.filtered_lrelu(x, None, UP, UP, up=2, pad=12, down=2)
+        ).trace(jnp.zeros((4, 16, 16, 4)))
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert ("LayoutConstraint" in text) == stated
+
+
+@pytest.mark.parametrize("radial", [False, True])
+def test_no_images_are_no_error(radial):
+    """jit traces the choice of every platform."""
+    how = {"up": 2, "down": 2, "pad": 12}
+    run = jax.jit(
+        lambda x: nonlinearity.filtered_lrelu(x, None, UP, DOWN[radial], **how)
+    )
+    assert run(jnp.zeros((0, 16, 16, 4))).shape == (0, 17, 17, 4)
 
 
 def test_wishes_are_taken_on_every_platform():
