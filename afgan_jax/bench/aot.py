@@ -9,18 +9,15 @@ is what the kernels read and write (see kernels.py), over the card's bandwidth.
 
 import collections
 import dataclasses
-import importlib.util
-import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import jax
-from jax.experimental import topologies
 
 from afgan_jax import errors
-from afgan_jax.bench import cards, kernels, memory
+from afgan_jax.bench import cards, described, hlo, kernels, memory
 
 
 class Chip(NamedTuple):
@@ -56,8 +53,6 @@ CUDA_HEADER = (
     f"{'':18}{'arguments':>11}{'temporary':>11}{'floor':>10}{'per image':>11}"
     f"{'moved':>11}{'kernels':>9}{'compile':>9}  reduced and moved between cards"
 )
-_BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2}
-_BYTES |= {"f32": 4, "s32": 4, "u32": 4, "f64": 8, "s64": 8, "u64": 8}
 _COLLECTIVE = re.compile(
     r"= (.+?) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
     r"|collective-broadcast)(-start)?\("
@@ -66,7 +61,6 @@ _OVER = re.compile(
     r"required for HLO temporaries \((\S+)\) exceeds available HBM \((\S+)\)"
     r"|Used (\S+) of (\S+) hbm"
 )
-_SHAPE = re.compile(r"\b(\w+)\[([\d,]*)\]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,16 +201,10 @@ def devices(topology: str) -> list:
     # By default a host has more than one chip.
     single = set(shape.split("x")) == {"1"}
     options = {"chips_per_host_bounds": (1, 1, 1)} if single else {}
-    try:
-        described = topologies.get_topology_desc(
-            platform="tpu", topology_name=topology, **options
-        )
-    except (RuntimeError, ValueError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())[:200]
-        if importlib.util.find_spec("libtpu") is None:
-            reason = f"the TPU compiler is missing: {INSTALL}"
-        raise errors.SettingError("topology", topology, f"fails: {reason}") from error
-    return list(described.devices)
+    missing = f"the TPU compiler is missing: {INSTALL}"
+    options |= {"topology_name": topology}
+    setting = "topology", topology
+    return described.devices("tpu", setting, ("libtpu",), missing, **options)
 
 
 def updates(
@@ -288,14 +276,9 @@ def count_collectives(text: str) -> dict[str, tuple[int, int]]:
     """{kind: (count, bytes of their results)} in a compiled module, loops once."""
     found = collections.defaultdict(lambda: (0, 0))
     for shapes, kind, started in _COLLECTIVE.findall(text):
-        sizes = [_size(*shape) for shape in _SHAPE.findall(shapes)]
+        sizes = hlo.sizes(shapes)
         if started and kind != "all-reduce":  # lists its operand beside its result
             sizes = sizes[1:2]
         count, total = found[kind]
         found[kind] = (count + 1, total + sum(sizes))
     return dict(found)
-
-
-def _size(dtype: str, shape: str) -> int:
-    count = math.prod(map(int, filter(None, shape.split(","))))
-    return count * _BYTES.get(dtype, 4)

@@ -1,12 +1,11 @@
 """NVIDIA cards as their compiler knows them, on a machine without one."""
 
-import importlib.util
 from typing import NamedTuple
 
 import jax
-from jax.experimental import topologies
 
 from afgan_jax import errors
+from afgan_jax.bench import described
 
 
 class Card(NamedTuple):
@@ -15,6 +14,7 @@ class Card(NamedTuple):
     capability: of its instructions. cores: streaming multiprocessors; lanes: float32
     units of each. shared, shared_block: KiB of fast memory of a core, and what one
     block of threads can have. cache: MiB of L2. memory: bytes. bandwidth: bytes/s.
+    threads: that a core can hold.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Card(NamedTuple):
     cache: int
     memory: float
     bandwidth: float
+    threads: int = 2048
 
 
 CARDS = {
@@ -34,13 +35,24 @@ CARDS = {
         "NVIDIA A100-SXM4-80GB", (8, 0), 108, 64, 1.41, 164, 163, 40, 80e9, 2.04e12
     ),
     "rtx4090": Card(
-        "NVIDIA GeForce RTX 4090", (8, 9), 128, 128, 2.52, 100, 99, 72, 24e9, 1.01e12
+        "NVIDIA GeForce RTX 4090",
+        (8, 9),
+        128,
+        128,
+        2.52,
+        100,
+        99,
+        72,
+        24e9,
+        1.01e12,
+        1536,
     ),
     "h100": Card(
         "NVIDIA H100 80GB HBM3", (9, 0), 132, 128, 1.98, 228, 227, 50, 80e9, 3.35e12
     ),
     "b200": Card("NVIDIA B200", (10, 0), 148, 128, 1.98, 228, 227, 126, 180e9, 7.7e12),
 }
+PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 INSTALL = 'pip install "jax-cuda12-plugin==%s" in an environment of its own'
 # Without a card nothing can be tuned: Triton's products would have tiles of any size.
 COMPILER_OPTIONS = {"xla_gpu_enable_triton_gemm": False}
@@ -50,7 +62,7 @@ gpu_device_info {{
   threads_per_warp: 32
   shared_memory_per_block: 49152
   shared_memory_per_core: {shared}
-  threads_per_core_limit: 2048
+  threads_per_core_limit: {card.threads}
   core_count: {card.cores}
   fpus_per_core: {card.lanes}
   block_dim_limit_x: 2147483647
@@ -84,13 +96,6 @@ def devices(name: str, count: int = 1) -> list:
     card = CARDS[name]
     sizes = {"shared": card.shared << 10, "shared_block": card.shared_block << 10}
     text = _DESCRIPTION.format(card=card, cache=card.cache << 20, **sizes)
-    try:
-        found = topologies.get_topology_desc(
-            platform="cuda", target_config=text, topology=f"1x1x{count}"
-        )
-    except (RuntimeError, ValueError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())[:200]
-        if importlib.util.find_spec("jax_cuda12_plugin") is None:
-            reason = f"the CUDA compiler is missing: {INSTALL % jax.__version__}"
-        raise errors.SettingError("card", name, f"fails: {reason}") from error
-    return list(found.devices)
+    described_as = {"target_config": text, "topology": f"1x1x{count}"}
+    missing = f"the CUDA compiler is missing: {INSTALL % jax.__version__}"
+    return described.devices("cuda", ("card", name), PLUGINS, missing, **described_as)

@@ -19,7 +19,7 @@ from afgan_jax.signal.operators import FilteredActivation, Resampling
 # platform: those that may be worth taking there.
 WORTH = {
     "cpu": ("polyphase", "slices", "blocks"),
-    "gpu": ("slices", "blocks", "banded", "depthwise"),
+    "gpu": ("slices_in_rows", "blocks", "banded", "depthwise"),
     "tpu": ("banded", "blocks", "fused"),
 }
 # (up, taps of the up filter, whether the down filter is radial)

@@ -73,13 +73,18 @@ def _closing(text: str, start: int = 0) -> int:
     raise ValueError(f"no end of {text[start : start + 50]!r}")
 
 
-def size(kind: str) -> int:
-    """Bytes of a type, of a tuple those of all its arrays."""
-    return sum(
+def sizes(kind: str) -> list[int]:
+    """Bytes of the arrays of a type."""
+    return [
         _BYTES[name] * math.prod(map(int, filter(None, shape.split(","))))
         for name, shape in _SHAPE.findall(kind)
         if name in _BYTES
-    )
+    ]
+
+
+def size(kind: str) -> int:
+    """Bytes of a type, of a tuple those of all its arrays."""
+    return sum(sizes(kind))
 
 
 def called(i: Instruction) -> dict[str, list[str]]:

@@ -9,11 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from afgan_jax.__main__ import main
-from afgan_jax.bench import aot
+from afgan_jax.bench import aot, described
 from afgan_jax.signal import filters, nonlinearity
 from afgan_jax.signal.backends import dispatch
 
@@ -36,15 +35,7 @@ ENTRY %main (p: f32[4]) -> f32[4] {
 """
 
 
-@pytest.fixture(autouse=True)
-def no_compilation_cache():
-    """As in the command: programs for other machines cannot be read back here."""
-    before = jax.config.jax_enable_compilation_cache
-    jax.config.update("jax_enable_compilation_cache", False)
-    compilation_cache.reset_cache()
-    yield
-    jax.config.update("jax_enable_compilation_cache", before)
-    compilation_cache.reset_cache()
+pytestmark = pytest.mark.usefixtures("no_compilation_cache")
 
 
 def test_compiled_text_is_read():
@@ -108,7 +99,7 @@ def test_missing_compiler_says_how_to_get_it(capsys, monkeypatch):
     def missing(**_):
         raise RuntimeError("no\nlibtpu")
 
-    monkeypatch.setattr(aot.topologies, "get_topology_desc", missing)
+    monkeypatch.setattr(described.topologies, "get_topology_desc", missing)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert main(["bench", "aot", f"--config={SMOKE}"]) == 2
     err = capsys.readouterr().err

@@ -7,8 +7,9 @@ import jax
 import pytest
 
 from afgan_jax.__main__ import main
-from afgan_jax.bench import aot, cards, hlo, kernels
+from afgan_jax.bench import aot, cards, described, hlo, kernels
 
+pytestmark = pytest.mark.usefixtures("no_compilation_cache")
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 BUDGETS = json.loads((pathlib.Path(__file__).parent / "cuda_budgets.json").read_text())
 TEXT = """HloModule jit_update
@@ -101,8 +102,8 @@ def test_missing_compiler_says_how_to_get_it(capsys, monkeypatch):
     def missing(**_):
         raise NotImplementedError("cuda")
 
-    monkeypatch.setattr(cards.topologies, "get_topology_desc", missing)
-    monkeypatch.setattr(cards.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(described.topologies, "get_topology_desc", missing)
+    monkeypatch.setattr(described.importlib.util, "find_spec", lambda name: None)
     assert main(["bench", "aot", f"--config={CONFIGS}/smoke.py", "--card=h100"]) == 2
     err = capsys.readouterr().err
     assert f"jax-cuda12-plugin=={jax.__version__}" in err and err.count("\n") == 1
