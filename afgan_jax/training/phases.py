@@ -76,7 +76,7 @@ def check_batch(
     """Raises SettingError if parts, devices or D's groups do not divide the batch."""
     name = "updates.batch_size"
     if batch < 1 or batch % devices:
-        why = f"is not divisible by {devices} devices: choose a multiple of {devices}"
+        why = f"must be a multiple of {devices}, the number of devices, above 0"
         raise errors.SettingError(name, batch, why)
     parts = [n for n in range(devices, batch + 1, devices) if batch % n == 0]
     if microbatch is not None and microbatch not in parts:

@@ -303,7 +303,7 @@ def test_an_image_that_vanishes_ends_it_with_a_checkpoint(images, tmp_path):
         ({"data.resolution": 32, "generator.synthesis.resolution": 32}, "16x16"),
         ({"data.use_labels": True}, "labels"),
         ({"data.path": "/no/such.zip"}, "/no/such.zip does not exist: give a zip or"),
-        ({"updates.batch_size": 7}, "batch_size=7 is not divisible by 8 devices"),
+        ({"updates.batch_size": 7}, "batch_size=7 must be a multiple of 8, "),
         ({"generator.synthesis.resolution": 8}, "resolution=8 is not supported"),
         ({"discriminator.architecture": "skp"}, "architecture='skp'"),
         ({"train.seed": -1}, "seed=-1 must be from 0 to"),
