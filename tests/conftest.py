@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import zlib
 
 from afgan_jax import xla_flags
@@ -35,6 +36,15 @@ def pytest_configure(config):
     jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
     gc.set_threshold(100_000, 50, 100)  # tracing makes many objects that stay
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that -m leaves out are
+def pytest_collection_modifyitems(config, items):
+    stages = set(re.findall(r"not (\w+)", " ".join(config.getini("addopts"))))
+    for item in items:
+        of = stages.intersection(mark.name for mark in item.iter_markers())
+        if len(of) > 1:  # -m slow would start it where its compiler is not
+            raise pytest.UsageError(f"{item.nodeid} is in {sorted(of)}: keep one")
 
 
 @pytest.fixture

@@ -144,7 +144,6 @@ def test_updates_of_earth64_are_within_their_budgets(card, count, tmp_path):
 
 
 @pytest.mark.cuda
-@pytest.mark.slow
 @pytest.mark.parametrize("config", ["t", "r"])
 def test_updates_of_g_at_256_are_within_their_budgets(config, tmp_path):
     (row,) = rows_of(tmp_path, f"ffhqu256.py:{config}", "--card=h100", "--phases=Gboth")
