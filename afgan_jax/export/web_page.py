@@ -25,7 +25,6 @@ from afgan_jax.sources import find as sources
 
 PAGE = Path(__file__).with_name("page")
 MODEL = "model.js"
-FILTERS = "banded"  # earth at 32 pixels: 38 ms an image in Chromium
 
 
 def write(
@@ -51,9 +50,7 @@ def write(
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         source = Path(scratch) / f"model{files_of_models.SUFFIX}"
         model_file.write(text, source)
-        checked = onnx_file.write(
-            source, model, filters=FILTERS, environment=environment
-        )
+        checked = onnx_file.write(source, model, environment=environment)
         network = sources.find(source).network("G_ema")
         about = {"inputs": inputs.shapes(network, onnx_file.ANY)}
         about |= files_of_models.read_header(source).facts
