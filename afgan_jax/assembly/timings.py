@@ -241,9 +241,16 @@ PARTS = {
 def rows(names: Sequence[str], job: Job, theirs: Mapping[str, Callable]) -> Iterator:
     """The rows of these parts, each as soon as it is known.
 
-    theirs: {row name: (repeats) -> seconds} of another program.
+    theirs: {row name: (repeats) -> seconds} of another program. Rows after those of
+    "ops" have a floor.
     """
-    for row in itertools.chain.from_iterable(PARTS[name].rows(job) for name in names):
+    fastest = 0.0  # operation, GFLOP/s
+    parts = ((name, row) for name in names for row in PARTS[name].rows(job))
+    for part, row in parts:
+        if part == "ops":
+            fastest = max(fastest, row.gflop / row.seconds)
+        elif fastest and getattr(row, "gflop", None):
+            row = dataclasses.replace(row, floor_seconds=row.gflop / fastest)
         if row.name in theirs:
             seconds = theirs[row.name](job.repeats)
             row = dataclasses.replace(row, against_seconds=seconds)

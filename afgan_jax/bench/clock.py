@@ -24,6 +24,7 @@ class Row:
     seconds: the median. gflop: arithmetic of a call. naive_seconds: of the same
     function in XLA's own implementations. against_seconds: of the same work in another
     program. peak_bytes: arguments, results and temporaries, by the compiler.
+    floor_seconds: of the arithmetic alone, as fast as the fastest operation's.
     """
 
     name: str
@@ -34,9 +35,10 @@ class Row:
     naive_seconds: float | None = None
     peak_bytes: int | None = None
     against_seconds: float | None = None
+    floor_seconds: float | None = None
 
     def line(self) -> str:
-        rate = ratio = memory = compiled = against = ""
+        rate = ratio = memory = compiled = against = floor = ""
         if self.gflop:
             rate = f"{self.gflop / self.seconds:z.1f}"
         if self.naive_seconds is not None:
@@ -47,10 +49,12 @@ class Row:
             compiled = f"{self.compile_seconds:z.1f} s"
         if self.against_seconds is not None:
             against = f"  pytorch/this {self.against_seconds / self.seconds:z.2f}"
+        if self.floor_seconds is not None:
+            floor = f"  floor {format_seconds(self.floor_seconds)}"
         return (
             f"{self.name:28}{format_seconds(self.seconds):>10}"
             f"{self.images / self.seconds:z10.2f}{rate:>9}{ratio:>11}"
-            f"{memory:>9}{compiled:>9}{against}"
+            f"{memory:>9}{compiled:>9}{against}{floor}"
         )
 
 

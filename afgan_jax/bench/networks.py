@@ -175,13 +175,14 @@ def updates(program, naive_program, D, batch, place, **options) -> Iterator[cloc
     def fresh():  # an update donates its state
         return jax.tree.map(jnp.copy, state), data, key
 
-    seconds = 0.0
+    seconds = gflop = 0.0
     for phase in program.phases:
         both = clock.Sides(*(p.updates[phase.name] for p in (program, naive_program)))
         row = clock.measure(f"update {phase.name}", both, fresh, batch, **options)
         seconds += row.seconds / phase.interval
+        gflop += row.gflop / phase.interval
         yield row
-    yield clock.Row("step", batch, seconds)
+    yield clock.Row("step", batch, seconds, gflop=gflop)
 
 
 def data(batches, batch: int, *, seconds: float = 5.0) -> clock.Row:

@@ -12,6 +12,8 @@ implementations in this process (a single run; --no-naive leaves it out); memory
 call, by the compiler; seconds of compiling. Of the update, "step" is the mean of
 training, with each phase as often as it is due; data is the config's image set, and
 together (update,data) they tell how many times faster images are read than trained on.
+After ops (ops,synthesis,update) a line has a floor too: the time of its arithmetic at
+the rate of the fastest operation.
 
 metrics times the networks of features on images of the config's size, with weights
 drawn at random, and what each metric does with the generator for an image (ppl: a pair;

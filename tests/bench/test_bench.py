@@ -41,6 +41,10 @@ def test_every_part_is_timed_against_plain_xla(tmp_path, capsys):
     operations = names[:-6]
     assert len(set(operations)) == len(operations) >= 8
     assert any(name.startswith("lrelu 16-") for name in operations)
+    fastest = max(row["gflop"] / row["seconds"] for row in rows[:-6])
+    for row in rows[-6:-1]:
+        assert row["floor_seconds"] == pytest.approx(row["gflop"] / fastest)
+    assert all(row["floor_seconds"] is None for row in (*rows[:-6], rows[-1]))
     for row in rows[:-2]:
         assert min(row["seconds"], row["naive_seconds"], row["gflop"]) > 0
         assert row["peak_bytes"] > 0 and row["compile_seconds"] > 0
@@ -80,6 +84,22 @@ def test_stylegan2_operations_are_timed_too(tmp_path, capsys):
     assert main([*line, "--no-naive"]) == 0
     out = capsys.readouterr().out
     assert "conv3x3 up2 4-8 8-8 +grad" in out and "conv3x3 16 4-4" in out
+
+
+def test_after_operations_a_row_has_a_floor(monkeypatch):
+    made = {
+        "ops": [clock.Row("a", 1, 2.0, gflop=8.0), clock.Row("b", 1, 1.0, gflop=6.0)],
+        "synthesis": [clock.Row("synthesis", 1, 5.0, gflop=12.0)],
+        "data": [clock.Row("data", 1, 1.0)],
+    }
+    parts = {name: timings.Part(lambda _, n=name: iter(made[n])) for name in made}
+    monkeypatch.setattr(timings, "PARTS", parts)
+    job = timings.Job({}, 1)
+    found = list(timings.rows(list(made), job, {}))
+    assert [row.floor_seconds for row in found] == [None, None, 2.0, None]
+    assert found[2].line().endswith("  floor 2 s")
+    alone = list(timings.rows(["synthesis"], job, {}))
+    assert alone == made["synthesis"] and "floor" not in alone[0].line()
 
 
 def test_operations_of_p4_are_of_all_its_directions(monkeypatch):
