@@ -82,6 +82,16 @@ def test_value_and_all_gradients_to_second_order_are_xlas(setting):
 
 
 @ALL
+def test_all_implementations_of_the_convolution_agree(setting):
+    x, w = arrays(setting[0])
+    op = operation(setting, x, w)
+    for run in (cpu_convolution.conv, cpu_convolution.conv_by_phases):
+        expected = xla(setting, x, w)
+        atol = 1e-12 * abs(expected).max()
+        np.testing.assert_allclose(run(op, x, w), expected, rtol=0, atol=atol)
+
+
+@ALL
 def test_transposed_convolution_is_the_adjoint(setting):
     x, w = arrays(setting[0])
     op = operation(setting, x, w)
@@ -101,9 +111,9 @@ def operation(setting, x, w):
 
 
 @ALL
-@pytest.mark.parametrize("limit", [1, 30_000, 4_000_000], ids=["1", "some", "all"])
+@pytest.mark.parametrize("limit", [1, 5_000, 30_000, 4_000_000])
 def test_all_implementations_of_the_weight_gradient_agree(setting, limit, monkeypatch):
-    """Whether the products are taken one image at a time, or several, or all."""
+    """Whether the products are of rows, of one image at a time, or several, or all."""
     monkeypatch.setattr(cpu_convolution, "_CHUNK_BYTES", limit)
     x, w = arrays(setting[0])
     op = operation(setting, x, w)
@@ -113,6 +123,7 @@ def test_all_implementations_of_the_weight_gradient_agree(setting, limit, monkey
     for found in (
         cpu_convolution.weight_gradient_by_taps(op, x, ct),
         cpu_convolution.weight_gradient_of_padded(op, x, ct),
+        cpu_convolution.weight_gradient_in_training(op, x, ct),
     ):
         atol = 1e-12 * abs(expected).max()
         np.testing.assert_allclose(found, expected, rtol=0, atol=atol)

@@ -78,10 +78,15 @@ IMPLEMENTATIONS: dict[str, dict[str, Callable]] = {
         "slices_in_rows": functools.partial(slices.filtered_vjp, store=slices.in_rows),
         "fused": pallas_tpu.filtered_vjp,
     },
-    "conv": {"extra_row": cpu_convolution.conv, "xla": xla_convolution.conv},
+    "conv": {
+        "extra_row": cpu_convolution.conv,
+        "phases": cpu_convolution.conv_by_phases,
+        "xla": xla_convolution.conv,
+    },
     "conv_weights": {
         "taps": cpu_convolution.weight_gradient_by_taps,
         "padded": cpu_convolution.weight_gradient_of_padded,
+        "in_training": cpu_convolution.weight_gradient_in_training,
         "xla": xla_convolution.weight_gradient,
     },
 }
@@ -123,6 +128,8 @@ PER_SAMPLE = ("resample", "filtered", "filtered_gradient")
 # Implementations that the compiler cannot divide among devices: what replaces them for
 # a batch that the devices do not share equally.
 INSTEAD = {"fused": "banded"}
+# Those that would gather the images of several devices.
+GATHERING = {"in_training": "padded"}
 # What replaces them where each device is known to have its arrays whole.
 WHOLE = {"slices": "slices_in_rows"}
 _mesh = contextvars.ContextVar[Mesh | None]("mesh", default=None)
@@ -143,7 +150,8 @@ def choose(
 
     `wish` takes precedence over the table. "banded" replaces "fused" if the chip cannot
     hold the images, and the table's "blocks" if that is not cheaper; "xla" the table's
-    "padded" where cuDNN knows the gradient as one.
+    "padded" where cuDNN knows the gradient as one; "phases" its "extra_row" where that
+    is faster.
     """
     name = wish or TABLE[operation].get(platform, TABLE[operation]["default"])
     if name == "fused" and not pallas_tpu.is_supported(operator, shape[-1], dtype):
@@ -152,6 +160,8 @@ def choose(
         return "banded"
     if name == "padded" and not wish and xla_convolution.is_known_to_cudnn(operator):
         return "xla"
+    if name == "extra_row" and not wish:
+        return "phases" if cpu_convolution.is_faster_by_phases(operator) else name
     return name
 
 
@@ -162,6 +172,8 @@ def lower(operation: str, operator, *arrays: jax.Array, wish: str | None) -> jax
     count = 1 if mesh is None else mesh.size
     is_divided = count > 1 and shape[0] % count == 0
     is_mapped = is_divided and operation in PER_SAMPLE
+    if count > 1:
+        wish = GATHERING.get(wish, wish)
     if count > 1 and not is_divided:
         wish = INSTEAD.get(wish, wish)
     names = {

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import dataclasses
 import functools
 import pathlib
 
@@ -83,6 +84,15 @@ def test_linear_operators_are_chosen_by_platform(operation, cpu, cuda, tpu):
         assert dispatch.choose(operation, op, platform, shape) == expected
         naive = dispatch.NAIVE[operation]
         assert dispatch.choose(operation, op, platform, shape, wish=naive) == naive
+
+
+@pytest.mark.parametrize("size, name", [(128, "phases"), (126, "extra_row")])
+def test_a_cpu_convolves_large_maps_by_phases_where_most_samples_are_zero(size, name):
+    sides = (size // 2, size // 2), (size, size + 2)
+    op = operators.Convolution((3, 3), 1, 2, (2, 2), *sides)
+    assert dispatch.choose("conv", op, "cpu", (2, *sides[0], 8)) == name
+    wide = dataclasses.replace(op, size_in=sides[1], up=1)
+    assert dispatch.choose("conv", wide, "cpu", (2, *sides[1], 8)) == "extra_row"
 
 
 @pytest.mark.parametrize(
