@@ -89,12 +89,12 @@ class Rows:
 
 
 @dataclasses.dataclass(frozen=True)
-class Up:
-    """The resampling of one input to fine rows.
+class RowSums:
+    """What fine rows are sums of, along height only.
 
     Group g of fine rows depends on `count` rows of the input from `first` + g `stride`
-    on. Fine row j of the group is the sum over terms of the band times the sum of
-    weight * row over weights[term][j] = ((row, weight), ...).
+    on. Term t of fine row j of the group is the sum of weight * row over weights[t][j]
+    = ((row, weight), ...).
     """
 
     height: int
@@ -102,6 +102,12 @@ class Up:
     stride: int
     count: int
     weights: tuple[tuple[tuple[tuple[int, float], ...], ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Up(RowSums):
+    """The resampling of one input to fine rows: the band times the terms, summed."""
+
     band: Band
 
 
@@ -124,15 +130,7 @@ def make_schedule(ups, down, tolerance: float) -> Schedule:
 
     Terms of a radial filter below `tolerance` times the largest are left out.
     """
-    step = down.down[0]
-    rows = Rows(
-        taps=down.taps_shape[0],
-        step=step,
-        group=math.lcm(step, *(spec.up[0] for spec in ups)),
-        outputs=down.size_out[0],
-        lo=down.lo[0],
-        fine=down.size_in[0],
-    )
+    rows = make_rows(ups, down)
     terms = banded.separable_terms(down, tolerance)
     return Schedule(
         rows,
@@ -142,9 +140,28 @@ def make_schedule(ups, down, tolerance: float) -> Schedule:
     )
 
 
+def make_rows(ups, down) -> Rows:
+    """The order of fine rows for all outputs of `down`."""
+    step = down.down[0]
+    return Rows(
+        taps=down.taps_shape[0],
+        step=step,
+        group=math.lcm(step, *(spec.up[0] for spec in ups)),
+        outputs=down.size_out[0],
+        lo=down.lo[0],
+        fine=down.size_in[0],
+    )
+
+
 def _make_up(spec, rows: Rows, tolerance: float) -> Up:
     assert spec.down == (1, 1)
     terms = banded.separable_terms(spec, tolerance)
+    band = make_band([banded.matrix(spec, 1, x) for _, x in terms])
+    return Up(**vars(make_row_sums(spec, rows, [y for y, _ in terms])), band=band)
+
+
+def make_row_sums(spec, rows: Rows, terms) -> RowSums:
+    """How `spec` makes fine rows; terms: vertical taps of its separable filters."""
     up, lo, taps = spec.up[0], spec.lo[0], spec.taps_shape[0]
     numbers = rows.rows_of(0)
     # Tap k of fine row r reads row (r + k - lo) / up of the input.
@@ -155,13 +172,12 @@ def _make_up(spec, rows: Rows, tolerance: float) -> Up:
         pairs = ((m - first, m * up - r + lo) for m in range(first, last + 1))
         return tuple((i, float(y[k])) for i, k in pairs if 0 <= k < taps)
 
-    return Up(
+    return RowSums(
         height=spec.size_in[0],
         first=first,
         stride=rows.group // up,
         count=last - first + 1,
-        weights=tuple(tuple(weights(y, r) for r in numbers) for y, _ in terms),
-        band=make_band([banded.matrix(spec, 1, x) for _, x in terms]),
+        weights=tuple(tuple(weights(y, r) for r in numbers) for y in terms),
     )
 
 
