@@ -44,6 +44,7 @@ WISHES = {
     "blocks": {"filtered": "blocks"},
     "slices": {"filtered": "slices", "resample": "slices", "conv_weights": "padded"},
     "fused": {"filtered": "fused"},
+    "fused_gpu": {"filtered": "fused_gpu"},
 }
 # Settings that the shapes of arrays repeat, or that choose among equal computations.
 WITHOUT_EFFECT = {"fused_modconv", "forward.fused_modconv", "init.resolution"}
@@ -56,7 +57,7 @@ WITH_WISHES = [
     for case in CASES
     for name in WISHES
     if case["op"] in FILTERED
-    or (name not in ("blocks", "fused") and case["op"] not in PLAIN)
+    or (name not in ("blocks", "fused", "fused_gpu") and case["op"] not in PLAIN)
 ]
 
 

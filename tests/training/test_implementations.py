@@ -1,5 +1,8 @@
 """What computes the operators of training is checked on the machine at hand."""
 
+import subprocess
+import sys
+
 import jax
 import pytest
 from training import smoke
@@ -8,7 +11,7 @@ from afgan_jax.assembly import settings as assembled
 from afgan_jax.bench import memory
 from afgan_jax.networks import discriminator
 from afgan_jax.runs import config
-from afgan_jax.signal.backends import pallas_selftest
+from afgan_jax.signal.backends import pallas_gpu_units, pallas_selftest, pallas_tpu
 from afgan_jax.training import implementations
 
 
@@ -16,14 +19,48 @@ def test_pallas_that_cannot_be_used_is_replaced_with_a_word(monkeypatch, caplog)
     assert implementations.usable("xla") == "xla" and not caplog.text
     assert implementations.usable("pallas") == "xla"
     assert (
-        "implementation=pallas: it is for TPUs, this is a cpu; using implementation=xla"
-        in caplog.text
+        "implementation=pallas: it is for TPUs and GPUs, this is a cpu;"
+        " using implementation=xla" in caplog.text
     )
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    monkeypatch.setattr(pallas_selftest, "fault", lambda: "it is wrong")
+    found = {pallas_tpu: "it is wrong"}
+    monkeypatch.setattr(pallas_selftest, "fault", found.get)
     assert implementations.usable("pallas") == "xla" and "it is wrong" in caplog.text
-    monkeypatch.setattr(pallas_selftest, "fault", lambda: None)
+    found.clear()
     assert implementations.usable("pallas") == "pallas"
+
+
+@pytest.mark.parametrize(
+    "program, fault",
+    [
+        ("pass", None),
+        ("print('')", None),
+        ("print('it is wrong')", "it is wrong"),
+        ("import os; os.abort()", "its self-test ends with -6: nothing was said"),
+        (
+            "raise ValueError('no card')",
+            "its self-test ends with 1: ValueError: no card",
+        ),
+        ("import time; time.sleep(60)", "its self-test takes more than 1 s"),
+    ],
+)
+def test_process_that_fails_leaves_this_one_alone(program, fault, monkeypatch):
+    run = subprocess.run
+
+    def instead(command, **how):
+        assert command[1:] == ["-m", "afgan_jax.signal.backends.pallas_selftest"]
+        return run([sys.executable, "-c", program], **how)
+
+    monkeypatch.setattr(subprocess, "run", instead)
+    monkeypatch.setattr(implementations, "SECONDS", 1 if "sleep" in program else 60)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with pallas_gpu_units.compiling_for("hopper"):
+        assert implementations.fault() == fault
+
+
+def test_older_cards_are_told(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert "for Hopper and Blackwell GPUs, this is a" in implementations.fault()
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from afgan_jax.signal.backends import (
     blocks,
     cpu_convolution,
     depthwise,
+    pallas_gpu,
     pallas_tpu,
     polyphase,
     polyphase_activation,
@@ -70,6 +71,7 @@ IMPLEMENTATIONS: dict[str, dict[str, Callable]] = {
         "slices": slices.filtered,
         "slices_in_rows": functools.partial(slices.filtered, store=slices.in_rows),
         "fused": pallas_tpu.filtered,
+        "fused_gpu": pallas_gpu.filtered,
     },
     "filtered_gradient": {
         **{name: _gradient_of(filtered) for name, filtered in _BY_DERIVATIVE.items()},
@@ -77,6 +79,7 @@ IMPLEMENTATIONS: dict[str, dict[str, Callable]] = {
         "slices": slices.filtered_vjp,
         "slices_in_rows": functools.partial(slices.filtered_vjp, store=slices.in_rows),
         "fused": pallas_tpu.filtered_vjp,
+        "fused_gpu": pallas_gpu.filtered_vjp,
     },
     "conv": {
         "extra_row": cpu_convolution.conv,
@@ -102,7 +105,8 @@ IMPLEMENTATIONS: dict[str, dict[str, Callable]] = {
 # filters radial or up is 4 (blocks.is_cheaper), and banded elsewhere.
 # GB that kernels for an H100 read and write for [8, 148, 148, 256] in bfloat16, forward
 # / backward: slices 1.7 / 2.1, blocks 2.3 / 3.4, banded 4.5 / 6.9; radial [8, 148, 148,
-# 512] 3.2 / 5.5, 4.6 / 6.9, 16 / 23.
+# 512] 3.2 / 5.5, 4.6 / 6.9, 16 / 23. By its instructions fused_gpu needs a third of the
+# time of slices' bytes: see README.md. Nobody has timed it.
 _FILTERED = {
     "cpu": "polyphase",
     "cuda": "slices",
@@ -125,10 +129,10 @@ NAIVE = {
 }
 # Operations on each sample by itself: devices need not communicate.
 PER_SAMPLE = ("resample", "filtered", "filtered_gradient")
-# Implementations that the compiler cannot divide among devices: what replaces them for
-# a batch that the devices do not share equally.
-INSTEAD = {"fused": "banded"}
-# Those that would gather the images of several devices.
+# Implementations that the compiler cannot divide among devices: the table's replace
+# them for a batch that the devices do not share equally.
+UNDIVIDED = ("fused", "fused_gpu")
+# Those that would gather the images of several devices, and what replaces them.
 GATHERING = {"in_training": "padded"}
 # What replaces them where each device is known to have its arrays whole.
 WHOLE = {"slices": "slices_in_rows"}
@@ -148,11 +152,14 @@ def choose(
 ) -> str:
     """The name of the implementation, for the first array's shape [N H W C] and dtype.
 
-    `wish` takes precedence over the table. "banded" replaces "fused" if the chip cannot
-    hold the images, and the table's "blocks" if that is not cheaper; "xla" the table's
-    "padded" where cuDNN knows the gradient as one; "phases" its "extra_row" where that
-    is faster.
+    `wish` takes precedence over the table, but where a kernel does not run: "banded"
+    replaces "fused" if the chip cannot hold the images, and on NVIDIA GPUs "fused" is
+    "fused_gpu", which the table's replaces. Of the table's, "banded" replaces "blocks"
+    if that is not cheaper, "xla" "padded" where cuDNN knows the gradient as one, and
+    "phases" "extra_row" where that is faster.
     """
+    if platform == "cuda" and wish in UNDIVIDED:
+        wish = "fused_gpu" if pallas_gpu.is_supported(operator, dtype) else None
     name = wish or TABLE[operation].get(platform, TABLE[operation]["default"])
     if name == "fused" and not pallas_tpu.is_supported(operator, shape[-1], dtype):
         return "banded"
@@ -174,8 +181,8 @@ def lower(operation: str, operator, *arrays: jax.Array, wish: str | None) -> jax
     is_mapped = is_divided and operation in PER_SAMPLE
     if count > 1:
         wish = GATHERING.get(wish, wish)
-    if count > 1 and not is_divided:
-        wish = INSTEAD.get(wish, wish)
+    if count > 1 and not is_divided and wish in UNDIVIDED:
+        wish = None
     names = {
         platform: choose(operation, operator, platform, shape, dtype, wish)
         for platform in TABLE[operation]

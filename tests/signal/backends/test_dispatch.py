@@ -57,7 +57,9 @@ def test_filtered_activation_is_chosen_by_platform_and_shape(
     op, shape = operator(**settings), (2, 16, 16, channels)
     assert dispatch.choose(operation, op, platform, shape) == name
     for wish in ("polyphase", "banded", "blocks", "depthwise", "fused", "slices"):
-        assert dispatch.choose(operation, op, platform, shape, wish=wish) == wish
+        found = dispatch.choose(operation, op, platform, shape, wish=wish)
+        no_card = platform == "cuda" and wish == "fused"
+        assert found == ("slices" if no_card else wish)
 
 
 @pytest.mark.parametrize("size, dtype, name", [(256, "f2", "fused"), (256, "f4", None)])
