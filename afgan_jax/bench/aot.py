@@ -18,6 +18,7 @@ import jax
 
 from afgan_jax import errors
 from afgan_jax.bench import cards, described, hlo, kernels, memory
+from afgan_jax.signal.backends import pallas_gpu_units
 
 
 class Chip(NamedTuple):
@@ -149,6 +150,7 @@ class Target(NamedTuple):
 
     memory: bytes of each device. make: the class of a program's row, and read what it
     has beside memory and images, from the compiled text. options: of the compiler.
+    generation: of a card, for which there is a Pallas kernel.
     """
 
     devices: list
@@ -156,6 +158,7 @@ class Target(NamedTuple):
     make: type[Report]
     read: Callable[[str], tuple]
     options: Mapping[str, bool]
+    generation: str | None = None
 
 
 def tpu(topology: str) -> Target:
@@ -181,7 +184,8 @@ def cuda(card: str, count: int = 1) -> Target:
         numbers = moved, sum(k.times for k in run), kernels.largest_window(run)
         return moved / bandwidth, count_collectives(text), *numbers
 
-    return Target(found, memory, OnCUDA, read, cards.COMPILER_OPTIONS)
+    generation = pallas_gpu_units.GENERATIONS.get(cards.CARDS[card].capability[0])
+    return Target(found, memory, OnCUDA, read, cards.COMPILER_OPTIONS, generation)
 
 
 def devices(topology: str) -> list:
@@ -251,7 +255,8 @@ def report(
     images: their number on each device.
     """
     try:
-        row, compiled = memory.compiled(name, jitted, arguments, target.options)
+        with pallas_gpu_units.compiling_for(target.generation):
+            row, compiled = memory.compiled(name, jitted, arguments, target.options)
     except jax.errors.JaxRuntimeError as error:
         needed = _OVER.search(str(error))
         if needed is None:

@@ -153,4 +153,6 @@ def test_updates_of_g_at_256_are_within_their_budgets(config, tmp_path):
 @pytest.mark.cuda
 @pytest.mark.parametrize("card", cards.CARDS)
 def test_every_card_is_known_to_the_compiler(card):
-    assert len(aot.cuda(card, 2).devices) == 2
+    target = aot.cuda(card, 2)
+    assert len(target.devices) == 2
+    assert target.generation == {"h100": "hopper", "b200": "blackwell"}.get(card)
