@@ -111,6 +111,20 @@ def operation(setting, x, w):
 
 
 @ALL
+def test_no_images_give_none_and_a_gradient_of_zeros(setting):
+    x, w = arrays(setting[0], n=0)
+    op = operation(setting, x, w)
+    ct = jnp.zeros((0, *op.size_out, 5))
+    for run in (cpu_convolution.conv, cpu_convolution.conv_by_phases):
+        assert run(op, x, w).shape == ct.shape
+    for run in (
+        cpu_convolution.weight_gradient_by_taps,
+        cpu_convolution.weight_gradient_in_training,
+    ):
+        np.testing.assert_array_equal(run(op, x, ct), jnp.zeros_like(w))
+
+
+@ALL
 @pytest.mark.parametrize("limit", [1, 5_000, 30_000, 4_000_000])
 def test_all_implementations_of_the_weight_gradient_agree(setting, limit, monkeypatch):
     """Whether the products are of rows, of one image at a time, or several, or all."""

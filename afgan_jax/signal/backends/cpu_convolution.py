@@ -81,6 +81,8 @@ def weight_gradient_by_taps(op: Convolution, x: jax.Array, ct: jax.Array) -> jax
     if op.up > op.stride:  # the transposed operator has the same products
         return xla_convolution.flip(weight_gradient_by_taps(op.transposed(), ct, x))
     channels_in, channels_out = x.shape[3], ct.shape[3]
+    if x.shape[0] == 0:
+        return jnp.zeros((*op.kernel, channels_in, channels_out), x.dtype)
     taps = op.kernel[0] * op.kernel[1] * channels_in
     line = op.size_out[1] * taps * x.dtype.itemsize
     rows = _divisor(op.size_out[0], _CHUNK_BYTES // line)
