@@ -100,7 +100,8 @@ def synthesis(job: Job):
 
 def wishes_of(settings: dict) -> dict[str, str]:
     """{operation: implementation} of updates.implementation."""
-    name = implementations.usable(settings["updates"]["implementation"])
+    dtype = settings["generator"]["synthesis"]["dtype"]
+    name = implementations.usable(settings["updates"]["implementation"], dtype)
     return implementations.IMPLEMENTATIONS[name]
 
 

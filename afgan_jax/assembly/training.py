@@ -158,7 +158,8 @@ def build(settings: dict):
     samples.check(**settings["samples"])
     setup = assembled.make_setup(settings)
     updates = settings["updates"]
-    usable = implementations.usable(updates["implementation"])
+    dtype = settings["generator"]["synthesis"]["dtype"]
+    usable = implementations.usable(updates["implementation"], dtype)
     return setup, step.make_program(setup, **updates | {"implementation": usable})
 
 

@@ -23,11 +23,16 @@ SECONDS = 600  # for a process that starts JAX and compiles a dozen kernels
 _log = logging.getLogger(__name__)
 
 
-def usable(name: str) -> str:
-    """`name` if it works on this machine, else "xla"; logs the reason in one line."""
+def usable(name: str, dtype: str) -> str:
+    """`name` if it works on this machine, else "xla"; logs the reason in one line.
+
+    dtype: of the generator's layers.
+    """
     if name != "pallas":
         return name
     why = fault()
+    if why is None and dtype == "float32" and jax.default_backend() == "gpu":
+        why = "on GPUs it is for synthesis.dtype=bfloat16 or float16, this is float32"
     if jax.process_count() > 1:  # all must compile the same program
         fine = multihost_utils.process_allgather(np.array(why is None))
         if why is None and not fine.all():

@@ -16,8 +16,8 @@ from afgan_jax.training import implementations
 
 
 def test_pallas_that_cannot_be_used_is_replaced_with_a_word(monkeypatch, caplog):
-    assert implementations.usable("xla") == "xla" and not caplog.text
-    assert implementations.usable("pallas") == "xla"
+    assert implementations.usable("xla", "float32") == "xla" and not caplog.text
+    assert implementations.usable("pallas", "float32") == "xla"
     assert (
         "implementation=pallas: it is for TPUs and GPUs, this is a cpu;"
         " using implementation=xla" in caplog.text
@@ -25,9 +25,12 @@ def test_pallas_that_cannot_be_used_is_replaced_with_a_word(monkeypatch, caplog)
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     found = {pallas_tpu: "it is wrong"}
     monkeypatch.setattr(pallas_selftest, "fault", found.get)
-    assert implementations.usable("pallas") == "xla" and "it is wrong" in caplog.text
+    assert (
+        implementations.usable("pallas", "float32") == "xla"
+        and "it is wrong" in caplog.text
+    )
     found.clear()
-    assert implementations.usable("pallas") == "pallas"
+    assert implementations.usable("pallas", "float32") == "pallas"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +59,16 @@ def test_process_that_fails_leaves_this_one_alone(program, fault, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     with pallas_gpu_units.compiling_for("hopper"):
         assert implementations.fault() == fault
+
+
+def test_float32_is_told_not_to_be_for_the_kernel_of_gpus(monkeypatch, caplog):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(implementations, "fault", lambda: None)
+    assert implementations.usable("pallas", "bfloat16") == "pallas"
+    assert "using it" in caplog.text
+    caplog.clear()
+    assert implementations.usable("pallas", "float32") == "xla"
+    assert "on GPUs it is for synthesis.dtype=bfloat16 or float16" in caplog.text
 
 
 def test_older_cards_are_told(monkeypatch):
