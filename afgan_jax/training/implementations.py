@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+import afgan_jax
 from afgan_jax.signal.backends import (
     dispatch,
     pallas_gpu_units,
@@ -30,9 +32,10 @@ def usable(name: str, dtype: str) -> str:
     """
     if name != "pallas":
         return name
-    why = fault()
-    if why is None and dtype == "float32" and jax.default_backend() == "gpu":
+    if dtype == "float32" and jax.default_backend() == "gpu":
         why = "on GPUs it is for synthesis.dtype=bfloat16 or float16, this is float32"
+    else:
+        why = fault()
     if jax.process_count() > 1:  # all must compile the same program
         fine = multihost_utils.process_allgather(np.array(why is None))
         if why is None and not fine.all():
@@ -59,7 +62,15 @@ def fault() -> str | None:
 
 def _fault_in_a_process() -> str | None:
     """That of the kernel for NVIDIA GPUs, beside this process on its first card."""
-    environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    number = jax.local_devices()[0].local_hardware_id or 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    paths = [str(pathlib.Path(afgan_jax.__file__).parents[1])]
+    paths += filter(None, [os.environ.get("PYTHONPATH")])
+    environment = os.environ | {
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "CUDA_VISIBLE_DEVICES": visible.split(",")[number] if visible else str(number),
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
     command = [sys.executable, "-m", pallas_selftest.__name__]
     try:
         done = subprocess.run(
@@ -67,8 +78,11 @@ def _fault_in_a_process() -> str | None:
         )
     except subprocess.TimeoutExpired:
         return f"its self-test takes more than {SECONDS} s"
-    said = done.stdout.strip().splitlines()
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
-        return f"its self-test ends with {done.returncode}: {last[:200]}"
-    return said[-1] if said else None
+        lines = done.stderr.strip().splitlines() or ["nothing was said"]
+        # Of an abort the reason stands before the frames of its stack.
+        why = next((line for line in lines if "Check failed" in line), lines[-1])
+        return f"its self-test ends with {done.returncode}: {why[:200]}"
+    mark = pallas_selftest.FAULT
+    told = (line for line in done.stdout.splitlines() if line.startswith(mark))
+    return next((line.removeprefix(mark) for line in told), None)

@@ -110,6 +110,36 @@ def operation(setting, x, w):
     return operators.Convolution(kernel, stride, up, lo, x.shape[1:3], size_out)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_many_terms_in_half_precision_are_rounded_once(stride, monkeypatch):
+    """Sums of bfloat16 in bfloat16 stop at 256 terms alike."""
+    monkeypatch.setattr(cpu_convolution, "_CHUNK_BYTES", 1)
+    size = (256 * stride, 3 * stride)
+    op = operators.Convolution((1, 1), stride, 1, (0, 0), size, (256, 3))
+    x = jnp.ones((8, *size, 2), jnp.bfloat16)
+    ct = jnp.ones((8, *op.size_out, 2), jnp.bfloat16)
+    for run in (
+        cpu_convolution.weight_gradient_by_taps,
+        cpu_convolution.weight_gradient_in_training,
+    ):
+        found = run(op, x, ct)
+        assert found.dtype == jnp.bfloat16
+        np.testing.assert_array_equal(np.asarray(found, float), 8 * 256 * 3)
+
+
+def test_maps_without_rows_or_columns_have_a_gradient_of_zeros():
+    for size in ((0, 3), (3, 0)):
+        op = operators.Convolution((3, 3), 1, 1, (1, 1), (3, 3), size)
+        x, ct = jnp.ones((2, 3, 3, 2)), jnp.ones((2, *size, 4))
+        found = cpu_convolution.weight_gradient_by_taps(op, x, ct)
+        np.testing.assert_array_equal(found, jnp.zeros((3, 3, 2, 4)))
+    op = operators.Convolution((3, 3), 1, 2, (2, 2), (3, 3), (6, 6))
+    y = cpu_convolution.conv_by_phases(
+        op, jnp.ones((2, 3, 3, 2)), jnp.ones((3, 3, 2, 0))
+    )
+    assert y.shape == (2, 6, 6, 0)
+
+
 @ALL
 def test_no_images_give_none_and_a_gradient_of_zeros(setting):
     x, w = arrays(setting[0], n=0)

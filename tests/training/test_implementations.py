@@ -1,5 +1,7 @@
 """What computes the operators of training is checked on the machine at hand."""
 
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -37,8 +39,13 @@ def test_pallas_that_cannot_be_used_is_replaced_with_a_word(monkeypatch, caplog)
     "program, fault",
     [
         ("pass", None),
-        ("print('')", None),
-        ("print('it is wrong')", "it is wrong"),
+        ("print('a line of another program')", None),
+        ("print('fault of the kernel: it is wrong')", "it is wrong"),
+        (
+            "import os, sys; print('F0 Check failed: x\\n@ 0x7f', file=sys.stderr);"
+            " sys.stderr.flush(); os.abort()",
+            "its self-test ends with -6: F0 Check failed: x",
+        ),
         ("import os; os.abort()", "its self-test ends with -6: nothing was said"),
         (
             "raise ValueError('no card')",
@@ -52,9 +59,13 @@ def test_process_that_fails_leaves_this_one_alone(program, fault, monkeypatch):
 
     def instead(command, **how):
         assert command[1:] == ["-m", "afgan_jax.signal.backends.pallas_selftest"]
+        assert how["env"]["CUDA_VISIBLE_DEVICES"] == "5"
+        paths = how["env"]["PYTHONPATH"].split(os.pathsep)
+        assert (pathlib.Path(paths[0]) / "afgan_jax").is_dir()
         return run([sys.executable, "-c", program], **how)
 
     monkeypatch.setattr(subprocess, "run", instead)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     monkeypatch.setattr(implementations, "SECONDS", 1 if "sleep" in program else 60)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     with pallas_gpu_units.compiling_for("hopper"):

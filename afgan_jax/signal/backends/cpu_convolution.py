@@ -10,6 +10,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from afgan_jax.signal import precision
 from afgan_jax.signal.backends import xla_convolution
 from afgan_jax.signal.operators import Convolution
 
@@ -53,7 +54,7 @@ def conv_by_phases(op: Convolution, x: jax.Array, w: jax.Array) -> jax.Array:
     phases = range(op.up)
     rows = [jnp.stack([phase(a, b) for b in phases], axis=3) for a in phases]
     whole = [n * op.up for n in size]
-    y = jnp.stack(rows, axis=2).reshape(-1, *whole, w.shape[3])
+    y = jnp.stack(rows, axis=2).reshape(x.shape[0], *whole, w.shape[3])
     return y[:, : op.size_out[0], : op.size_out[1]]
 
 
@@ -76,12 +77,13 @@ _CHUNK_BYTES = 4_000_000
 def weight_gradient_by_taps(op: Convolution, x: jax.Array, ct: jax.Array) -> jax.Array:
     """ct^T [O M] times the M samples under each tap [M kh kw I], summed over chunks.
 
-    A chunk is several images or, of large ones, some rows of one.
+    A chunk is several images or, of large ones, some rows of one. Half precision is
+    rounded once.
     """
     if op.up > op.stride:  # the transposed operator has the same products
         return xla_convolution.flip(weight_gradient_by_taps(op.transposed(), ct, x))
     channels_in, channels_out = x.shape[3], ct.shape[3]
-    if x.shape[0] == 0:
+    if 0 in (*x.shape, *ct.shape):
         return jnp.zeros((*op.kernel, channels_in, channels_out), x.dtype)
     taps = op.kernel[0] * op.kernel[1] * channels_in
     line = op.size_out[1] * taps * x.dtype.itemsize
@@ -89,6 +91,7 @@ def weight_gradient_by_taps(op: Convolution, x: jax.Array, ct: jax.Array) -> jax
     whole = rows == op.size_out[0]
     images = _divisor(x.shape[0], _CHUNK_BYTES // (line * rows)) if whole else 1
     z, height = _filled(op, x), (rows - 1) * op.stride + op.kernel[0]
+    wide = precision.wide(x.dtype)
 
     def add(total, at):
         image, row = at
@@ -96,13 +99,15 @@ def weight_gradient_by_taps(op: Convolution, x: jax.Array, ct: jax.Array) -> jax
         under = jax.lax.dynamic_slice(z, start, (images, height, *z.shape[2:]))
         under = _under_taps(op, under, rows).reshape(-1, taps)
         part = jax.lax.dynamic_slice(ct, (*at, 0, 0), (images, rows, *ct.shape[2:]))
-        return total + part.reshape(-1, channels_out).T @ under, None
+        part = part.reshape(-1, channels_out).T
+        return total + jnp.matmul(part, under, preferred_element_type=wide), None
 
     starts = jnp.arange(0, x.shape[0], images), jnp.arange(0, op.size_out[0], rows)
     starts = tuple(a.reshape(-1) for a in jnp.meshgrid(*starts, indexing="ij"))
-    total = jnp.zeros((channels_out, taps), x.dtype)
+    total = jnp.zeros((channels_out, taps), wide)
     total, _ = jax.lax.scan(add, total, starts)
-    return total.reshape(channels_out, *op.kernel, channels_in).transpose(1, 2, 3, 0)
+    total = total.astype(x.dtype).reshape(channels_out, *op.kernel, channels_in)
+    return total.transpose(1, 2, 3, 0)
 
 
 def weight_gradient_in_training(

@@ -2,8 +2,9 @@
 
 python -m afgan_jax.signal.backends.pallas_selftest
 
-prints what is wrong with the kernel for NVIDIA GPUs, nothing if nothing is: in its own
-process, which the compiler ends if it does not know the card.
+prints a line that begins with FAULT and says what is wrong with the kernel for NVIDIA
+GPUs, none if nothing is: in its own process, which the compiler ends if it does not
+know the card.
 """
 
 import jax
@@ -15,6 +16,7 @@ from afgan_jax.signal.activations import Activation
 from afgan_jax.signal.backends import dispatch, pallas_gpu, pallas_gpu_units, pallas_tpu
 from afgan_jax.signal.operators import FilteredActivation
 
+FAULT = "fault of the kernel: "
 # kernel: ((dtype, allowed relative error), ...)
 ALLOWED = {
     pallas_tpu: ((jnp.float32, 1e-3), (jnp.bfloat16, 5e-2)),
@@ -63,7 +65,8 @@ def fault(kernel) -> str | None:
 
 
 if __name__ == "__main__":
-    if pallas_gpu_units.generation() is None:
-        print("this process finds no such GPU")
-    else:
-        print(fault(pallas_gpu) or "")
+    found = "its self-test finds no such GPU"
+    if pallas_gpu_units.generation() is not None:
+        found = fault(pallas_gpu)
+    if found is not None:
+        print(FAULT + found)
